@@ -1,0 +1,1 @@
+"""AVadCLIP: weakly supervised audio-visual video anomaly detection on frozen CLIP features."""

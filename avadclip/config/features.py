@@ -1,0 +1,51 @@
+"""Sections that decide what a feature is (``visual``, ``audio``) and how extraction is run (``extraction``)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from avadclip.config.base import Section
+
+Precision = Literal["float32", "bfloat16", "float16"]
+Views = Literal["center", "five_crop", "ten_crop"]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class Weights(Section):
+    """Pretrained weights: where they come from, and which file they must be."""
+
+    path: str | None = None  # a local file; without it the published file is fetched
+    sha256: Sha256
+
+
+class Visual(Section):
+    """Frames -> CLIP image features. Every key is part of the recipe: a change makes new features."""
+
+    encoder: str = "ViT-B-16-quickgelu"
+    encoder_config: str | None = None  # JSON of an open_clip architecture of one's own, named by `encoder`
+    weights: Weights
+    stride: Annotated[int, Field(ge=1)]
+    frame: Literal["first", "middle"] = "first"
+    views: Views = "center"
+    precision: Precision
+    batch_size: Annotated[int, Field(ge=1)] = 8  # matrix kernels round differently at different sizes
+
+
+class Audio(Section):
+    """Sound -> Wav2CLIP features on the snippets of `visual.stride`. Every key is part of the recipe."""
+
+    encoder: Literal["wav2clip"] = "wav2clip"
+    width: Annotated[int, Field(ge=8)] = 64  # channels of the first ResNet stage; 64 is the published network
+    weights: Weights
+    window_seconds: Annotated[float, Field(gt=0)] = 1.0
+    precision: Precision
+    batch_size: Annotated[int, Field(ge=1)] = 32
+
+
+class Extraction(Section):
+    """How extraction runs. No key here may change a feature, so none is part of a recipe."""
+
+    device: str = "auto"  # auto | cpu | cuda | cuda:1 ...
+    workers: Annotated[int, Field(ge=1)] = 2  # decoding processes
+    stall_seconds: Annotated[float, Field(gt=0)] = 120.0  # a decoder that is silent for so long is ended
+    work_cache: str = ".cache/features"
