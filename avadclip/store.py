@@ -1,0 +1,227 @@
+"""The feature store: one immutable HDF5 file per video and modality, which proves what it is.
+
+A file is written once, to a temporary name in the same folder, and renamed; it is never opened for change. It carries
+the recipe that made it, the hash of its source, a checksum, and a fingerprint = hash(recipe, source).
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from avadclip.errors import FeatureError
+
+FORMAT = "avadclip-features/1"
+SUFFIX = ".h5"
+
+Recipe = Mapping[str, Any]  # JSON values; see avadclip.extraction.recipe
+
+
+@dataclass(frozen=True)
+class Source:
+    """The video that features were made from, as the manifest knew it."""
+
+    id: str
+    content_hash: str  # sha256 of the file
+    n_frames: int
+    frame_rate: float  # frames per second, averaged over the file
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of one video in one modality.
+
+    Attributes
+    ----------
+    values : float16, visual [views, n_snippets, width], audio [n_snippets, width]; as the encoder gives them, not
+        normalised. Zero where not `valid`.
+    valid : bool [n_snippets]; False where the sound track does not cover at least half of the window.
+    boundary_seconds : float64 [n_snippets + 1]; snippet i is shown from boundary i to boundary i + 1, on the clock of
+        the container.
+    decoder : which decoder read the file, with its version.
+    """
+
+    source: Source
+    recipe: Recipe
+    values: NDArray[np.float16]
+    valid: NDArray[np.bool_]
+    boundary_seconds: NDArray[np.float64]
+    decoder: str
+
+    def __post_init__(self) -> None:
+        n_snippets = len(self.valid)
+        shape_fits = self.values.shape[-2:-1] == (n_snippets,) and self.boundary_seconds.shape == (n_snippets + 1,)
+        if not shape_fits or self.values.dtype != np.float16:
+            raise FeatureError(
+                f"{self.source.id}: features of shape {self.values.shape} {self.values.dtype}, {n_snippets} validity"
+                f" flags and {len(self.boundary_seconds)} boundaries do not belong together"
+            )
+
+    @property
+    def id(self) -> str:
+        """Id of the video."""
+        return self.source.id
+
+    @property
+    def n_snippets(self) -> int:
+        """Number of snippets."""
+        return len(self.valid)
+
+    @property
+    def fingerprint(self) -> str:
+        """What the content is determined by, see :func:`fingerprint`."""
+        return fingerprint(self.recipe, self.source.id, self.source.content_hash)
+
+    @property
+    def checksum(self) -> str:
+        """sha256 of the arrays."""
+        digest = hashlib.sha256()
+        for array in (self.values, self.valid, self.boundary_seconds):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+
+def fingerprint(recipe: Recipe, video_id: str, content_hash: str) -> str:
+    """sha256 of recipe and source: two files with the same fingerprint hold the same features."""
+    canonical = json.dumps([FORMAT, recipe, video_id, content_hash], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def write(path: Path, features: Features) -> None:
+    """Write a feature file atomically; the same features give the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with h5py.File(temporary, "w") as file:
+            file.attrs["format"] = FORMAT
+            file.attrs["id"] = features.source.id
+            file.attrs["content_hash"] = features.source.content_hash
+            file.attrs["n_frames"] = features.source.n_frames
+            file.attrs["frame_rate"] = features.source.frame_rate
+            file.attrs["recipe"] = json.dumps(features.recipe, sort_keys=True)
+            file.attrs["decoder"] = features.decoder
+            file.attrs["checksum"] = features.checksum
+            file.attrs["fingerprint"] = features.fingerprint
+            # Half-precision features do not compress (lzf 1.00, gzip 0.86): contiguous reads are worth more.
+            file.create_dataset("values", data=features.values)
+            file.create_dataset("valid", data=features.valid)
+            file.create_dataset("boundary_seconds", data=features.boundary_seconds)
+        _flush_to_disk(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read(path: Path, recipe: Recipe | None = None) -> Features:
+    """Read and check a feature file.
+
+    Parameters
+    ----------
+    path : the file.
+    recipe : the recipe that the features have to be made with; None takes any.
+
+    Raises
+    ------
+    FeatureError : the file is missing or damaged, has another format or checksum, or was made with another recipe.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            found_format = file.attrs.get("format")
+            if found_format != FORMAT:
+                raise FeatureError(f"{path}: expected format {FORMAT}, found {found_format}; extract it again")
+            features = Features(
+                source=Source(
+                    id=str(file.attrs["id"]),
+                    content_hash=str(file.attrs["content_hash"]),
+                    n_frames=int(file.attrs["n_frames"]),
+                    frame_rate=float(file.attrs["frame_rate"]),
+                ),
+                recipe=json.loads(file.attrs["recipe"]),
+                values=file["values"][:],
+                valid=file["valid"][:],
+                boundary_seconds=file["boundary_seconds"][:],
+                decoder=str(file.attrs["decoder"]),
+            )
+            promised = {name: str(file.attrs[name]) for name in ("checksum", "fingerprint")}
+    except FileNotFoundError:
+        raise FeatureError(f"{path}: no such feature file; run `dvc repro` or `dvc pull`") from None
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        raise FeatureError(f"{path}: not a readable feature file ({error}); delete it and extract again") from None
+    for name, expected in promised.items():
+        found = getattr(features, name)
+        if found != expected:
+            raise FeatureError(f"{path}: damaged: {name} is {found}, the file says {expected}; extract it again")
+    if recipe is not None:
+        check_recipe(path, features.recipe, recipe)
+    return features
+
+
+def check_recipe(path: Path, found: Recipe, expected: Recipe) -> None:
+    """Raise :class:`FeatureError` that names every key in which two recipes differ."""
+    differing = [key for key in sorted({*found, *expected}) if found.get(key) != expected.get(key)]
+    if differing:
+        lines = "; ".join(f"{key} is {found.get(key)!r}, expected {expected.get(key)!r}" for key in differing)
+        raise FeatureError(f"{path}: made with another recipe: {lines}; run `dvc repro` to make it anew")
+
+
+class FeatureFolder:
+    """The features of one data set in one modality: ``<folder>/<id>.h5``.
+
+    Parameters
+    ----------
+    folder : for example ``features/demo/visual``.
+    recipe : what every file has to be made with; None takes the recipe of the first file for all.
+    """
+
+    def __init__(self, folder: Path, recipe: Recipe | None = None) -> None:
+        if not folder.is_dir():
+            raise FeatureError(f"{folder}: no such folder of features; run `dvc repro` or `dvc pull {folder}`")
+        self.folder = folder
+        self._recipe = recipe
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        """Ids of all videos, sorted."""
+        return tuple(sorted(path.name.removesuffix(SUFFIX) for path in self.folder.glob(f"*{SUFFIX}")))
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The one recipe of this folder."""
+        if self._recipe is not None:
+            return self._recipe
+        if not self.ids:
+            raise FeatureError(f"{self.folder}: holds no features; run `dvc repro`")
+        return read(self.path(self.ids[0])).recipe
+
+    def path(self, video_id: str) -> Path:
+        """File of one video."""
+        return self.folder / f"{video_id}{SUFFIX}"
+
+    def read(self, video_id: str) -> Features:
+        """Features of one video, checked; see :func:`read`."""
+        features = read(self.path(video_id), self.recipe)
+        if features.id != video_id:
+            raise FeatureError(f"{self.path(video_id)}: holds the features of {features.id!r}; the file was renamed")
+        return features
+
+    def n_snippets(self, video_id: str) -> int:
+        """Number of snippets of one video, without reading its features."""
+        try:
+            with h5py.File(self.path(video_id), "r") as file:
+                return int(file["valid"].shape[0])
+        except (OSError, KeyError) as error:
+            raise FeatureError(f"{self.path(video_id)}: not a readable feature file ({error})") from None
+
+
+def _flush_to_disk(path: Path) -> None:
+    # Without it a power cut after the rename can leave an empty file under the final name.
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

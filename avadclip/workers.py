@@ -1,0 +1,178 @@
+"""Worker processes that may crash or hang without taking the run with them, and that stream what they make.
+
+The executors of other packages hand over one result per task. A decoder has to hand over frames while it decodes, so
+that memory does not grow with the length of a video and the encoder never waits for a whole file.
+"""
+
+import multiprocessing
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from types import TracebackType
+from typing import Any, Self
+
+Task = Callable[[], Iterator[Any]]  # picklable; runs in a worker
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing that the task `key` yielded."""
+
+    key: str
+    value: Any
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The task `key` has yielded everything."""
+
+    key: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The task `key` ended early: it raised (`error` is the exception's class name), crashed or hung."""
+
+    key: str
+    reason: str
+    error: str
+
+
+Event = Item | Finished | Failed
+
+
+@dataclass
+class _Worker:
+    process: BaseProcess
+    connection: Connection
+    key: str | None = None
+    last_seen: float = field(default_factory=time.monotonic)
+
+
+class GuardedPool:
+    """A few worker processes. Use as a context manager: submit tasks, then iterate over :meth:`events`.
+
+    Parameters
+    ----------
+    workers : number of processes, started as they are needed.
+    stall_seconds : a worker that sends nothing for so long while it is awaited is killed and its task fails.
+    """
+
+    def __init__(self, workers: int, stall_seconds: float) -> None:
+        self._context = multiprocessing.get_context("spawn")  # decoders and CUDA do not survive a fork
+        self._limit = workers
+        self._stall_seconds = stall_seconds
+        self._queue: deque[tuple[str, Task]] = deque()
+        self._workers: list[_Worker] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for worker in list(self._workers):
+            self._end(worker)
+
+    def submit(self, key: str, task: Task) -> None:
+        """Queue a task; may be called while :meth:`events` is being iterated."""
+        self._queue.append((key, task))
+
+    def events(self) -> Iterator[Event]:
+        """What the workers send, as it comes, until no task is queued or running.
+
+        Workers run ahead by what a pipe holds and then wait, so a slow consumer bounds the memory of everybody.
+        """
+        while self._queue or any(worker.key for worker in self._workers):
+            self._hand_out()
+            busy = [worker for worker in self._workers if worker.key is not None]
+            ready = wait([worker.connection for worker in busy], timeout=min(1.0, self._stall_seconds))
+            for worker in busy:
+                if worker.connection in ready:
+                    yield self._receive(worker)
+                elif self._has_stalled(worker):
+                    yield self._fail(worker, f"no progress for {self._stall_seconds:g} s", "Stalled")
+
+    def _hand_out(self) -> None:
+        idle = [worker for worker in self._workers if worker.key is None]
+        while self._queue and (idle or len(self._workers) < self._limit):
+            worker = idle.pop() if idle else self._start()
+            key, task = self._queue.popleft()
+            try:
+                worker.connection.send(task)
+            except (BrokenPipeError, ConnectionResetError):  # it was killed while it was idle
+                self._end(worker)
+                self._queue.appendleft((key, task))
+                continue
+            worker.key, worker.last_seen = key, time.monotonic()
+
+    def _start(self) -> _Worker:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=_serve, args=(theirs,), daemon=True)
+        process.start()
+        theirs.close()  # or the end of the worker would never show as the end of the pipe
+        worker = _Worker(process, ours)
+        self._workers.append(worker)
+        return worker
+
+    def _receive(self, worker: _Worker) -> Event:
+        try:
+            kind, payload = worker.connection.recv()
+        except (EOFError, OSError):
+            worker.process.join()
+            return self._fail(worker, f"the process ended with {_exit_name(worker.process.exitcode)}", "Crashed")
+        worker.last_seen = time.monotonic()
+        assert worker.key is not None
+        key = worker.key
+        if kind == "item":
+            return Item(key, payload)
+        worker.key = None
+        return Finished(key) if kind == "finished" else Failed(key, reason=payload[1], error=payload[0])
+
+    def _has_stalled(self, worker: _Worker) -> bool:
+        # The consumer may have been busy for long: what has arrived meanwhile counts as a sign of life.
+        return time.monotonic() - worker.last_seen > self._stall_seconds and not worker.connection.poll()
+
+    def _fail(self, worker: _Worker, reason: str, error: str) -> Failed:
+        assert worker.key is not None
+        self._end(worker)
+        return Failed(worker.key, reason, error)
+
+    def _end(self, worker: _Worker) -> None:
+        worker.process.kill()
+        worker.process.join()
+        worker.connection.close()
+        self._workers.remove(worker)
+
+
+def _serve(connection: Connection) -> None:
+    """Body of a worker: take a task, send what it yields, until the other side is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    while True:
+        try:
+            task: Task = connection.recv()
+            _run(task, connection)
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            return
+
+
+def _run(task: Task, connection: Connection) -> None:
+    try:
+        for item in task():
+            connection.send(("item", item))
+    except (BrokenPipeError, ConnectionResetError):
+        raise
+    except Exception as error:  # whatever a library raises on a bad file costs that file, not the run
+        connection.send(("failed", (type(error).__name__, str(error) or type(error).__name__)))
+    else:
+        connection.send(("finished", None))
+
+
+def _exit_name(code: int | None) -> str:
+    if code is not None and code < 0:
+        return f"signal {signal.Signals(-code).name}"
+    return f"exit code {code}"

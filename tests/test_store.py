@@ -1,0 +1,152 @@
+"""The feature store: same content, same bytes; anything else than what was asked for is refused, and named."""
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from avadclip import store
+from avadclip.errors import FeatureError
+from avadclip.store import FeatureFolder, Features, Source
+
+RECIPE = {"modality": "visual", "stride": 16, "encoder": "tiny"}
+
+
+def features(video_id: str = "v=a__#1_label_A", *, n: int = 5, views: int = 1, **changes: Any) -> Features:
+    rng = np.random.default_rng(n)
+    return Features(
+        **{
+            "source": Source(video_id, content_hash="ab" * 32, n_frames=n * 16 - 3, frame_rate=24.0),
+            "recipe": RECIPE,
+            "values": rng.normal(size=(views, n, 512)).astype(np.float16),
+            "valid": np.ones(n, bool),
+            "boundary_seconds": np.arange(n + 1) * 2 / 3,
+            "decoder": "pyav 1",
+            **changes,
+        }
+    )
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    written = features(views=10)
+    store.write(tmp_path / "a.h5", written)
+    found = store.read(tmp_path / "a.h5", RECIPE)
+    np.testing.assert_array_equal(found.values, written.values)
+    np.testing.assert_array_equal(found.valid, written.valid)
+    np.testing.assert_array_equal(found.boundary_seconds, written.boundary_seconds)
+    assert (found.source, found.recipe, found.decoder) == (written.source, written.recipe, written.decoder)
+    assert (found.n_snippets, found.fingerprint) == (5, written.fingerprint)
+
+
+def test_same_features_same_bytes_and_no_other_file(tmp_path: Path) -> None:
+    for name in ("a.h5", "b.h5"):
+        store.write(tmp_path / name, features())
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.h5", "b.h5"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"recipe": {**RECIPE, "stride": 4}},
+        {"source": Source("other", "ab" * 32, 77, 24.0)},
+        {"source": Source("v=a__#1_label_A", "cd" * 32, 77, 24.0)},
+    ],
+)
+def test_fingerprint_depends_on_recipe_id_and_content(change: dict[str, Any]) -> None:
+    assert features(**change).fingerprint != features().fingerprint
+
+
+def test_fingerprint_does_not_depend_on_the_order_of_keys() -> None:
+    assert features(recipe=dict(reversed(RECIPE.items()))).fingerprint == features().fingerprint
+
+
+def test_every_flipped_bit_of_the_arrays_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    written = features(n=40)
+    store.write(path, written)
+    whole = path.read_bytes()
+    start = whole.index(written.values.tobytes())
+    for offset in np.random.default_rng(0).integers(start, start + written.values.nbytes, 20):
+        damaged = bytearray(whole)
+        damaged[offset] ^= 1
+        path.write_bytes(damaged)
+        with pytest.raises(FeatureError, match=r"a\.h5: damaged: checksum"):
+            store.read(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "not a readable feature file"), (b"text", "not a readable feature file"), (None, "no such feature file")],
+)
+def test_files_that_are_no_features_are_refused(tmp_path: Path, content: bytes | None, message: str) -> None:
+    path = tmp_path / "a.h5"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(FeatureError, match=rf"a\.h5: {message}"):
+        store.read(path)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
+def test_a_truncated_file_is_refused(tmp_path: Path, share: float) -> None:
+    path = tmp_path / "a.h5"
+    store.write(path, features())
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(FeatureError, match=r"a\.h5"):
+        store.read(path)
+
+
+def test_another_format_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    store.write(path, features())
+    with h5py.File(path, "r+") as file:
+        file.attrs["format"] = "avadclip-features/99"
+    with pytest.raises(FeatureError, match="expected format avadclip-features/1, found avadclip-features/99"):
+        store.read(path)
+
+
+def test_another_recipe_is_refused_and_the_differing_keys_are_named(tmp_path: Path) -> None:
+    store.write(tmp_path / "a.h5", features())
+    with pytest.raises(FeatureError, match=r"stride is 16, expected 4; views is None, expected 'center'; run"):
+        store.read(tmp_path / "a.h5", {**RECIPE, "stride": 4, "views": "center"})
+
+
+def test_a_file_that_lies_about_its_source_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    store.write(path, features())
+    with h5py.File(path, "r+") as file:
+        file.attrs["content_hash"] = "cd" * 32
+    with pytest.raises(FeatureError, match="fingerprint"):
+        store.read(path)
+
+
+def test_arrays_that_do_not_belong_together_are_refused() -> None:
+    with pytest.raises(FeatureError, match="do not belong together"):
+        features(valid=np.ones(4, bool))
+
+
+def test_folder_lists_and_reads_odd_ids(tmp_path: Path) -> None:
+    ids = ["v=S-7rRLrxnVQ__#1_label_B4-0-0", "A.Film.2001__#00-25-20_label_A", "naïve 'quoted' №1"]
+    for video_id in ids:
+        store.write(tmp_path / f"{video_id}.h5", features(video_id, n=len(video_id)))
+    folder = FeatureFolder(tmp_path)
+    assert folder.ids == tuple(sorted(ids))
+    assert folder.recipe == RECIPE
+    for video_id in ids:
+        assert folder.read(video_id).id == video_id
+        assert folder.n_snippets(video_id) == len(video_id)
+
+
+def test_folder_refuses_a_renamed_file_a_mixed_recipe_and_no_folder(tmp_path: Path) -> None:
+    store.write(tmp_path / "a.h5", features("b"))
+    store.write(tmp_path / "c.h5", features("c", recipe={**RECIPE, "stride": 4}))
+    folder = FeatureFolder(tmp_path)
+    with pytest.raises(FeatureError, match="holds the features of 'b'"):
+        folder.read("a")
+    with pytest.raises(FeatureError, match="stride is 4, expected 16"):
+        folder.read("c")
+    with pytest.raises(FeatureError, match="dvc pull"):
+        FeatureFolder(tmp_path / "nowhere")

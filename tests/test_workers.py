@@ -1,0 +1,105 @@
+"""Guarded workers: whatever a task does to its process, the other tasks are done and the failure has a name."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from avadclip.workers import Failed, Finished, GuardedPool, Item
+
+
+@dataclass(frozen=True)
+class Count:
+    n: int
+
+    def __call__(self) -> Iterator[int]:
+        yield from range(self.n)
+
+
+@dataclass(frozen=True)
+class Misbehave:
+    how: str
+
+    def __call__(self) -> Iterator[str]:
+        yield "something"
+        if self.how == "raise":
+            raise ValueError("bad file")
+        if self.how == "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if self.how == "exit":
+            os._exit(3)
+        time.sleep(600)
+
+
+def run(tasks: dict[str, Count | Misbehave], workers: int = 2) -> dict[str, list[object]]:
+    """Every event, by task; `None` stands for the end."""
+    seen: dict[str, list[object]] = {key: [] for key in tasks}
+    # A worker needs about 1 s to start on a busy machine, which must not count as a hang.
+    with GuardedPool(workers, stall_seconds=5) as pool:
+        for key, task in tasks.items():
+            pool.submit(key, task)
+        for event in pool.events():
+            match event:
+                case Item(key, value):
+                    seen[key].append(value)
+                case Finished(key):
+                    seen[key].append(None)
+                case Failed(key):
+                    seen[key].append(event)
+    return seen
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_every_item_arrives_once_and_in_order(workers: int) -> None:
+    seen = run({f"task {n}": Count(n) for n in range(6)}, workers)
+    assert seen == {f"task {n}": [*range(n), None] for n in range(6)}
+
+
+@pytest.mark.parametrize(
+    ("how", "error", "reason"),
+    [
+        ("raise", "ValueError", "bad file"),
+        ("crash", "Crashed", "the process ended with signal SIGSEGV"),
+        ("exit", "Crashed", "the process ended with exit code 3"),
+        ("hang", "Stalled", "no progress for 5 s"),
+    ],
+)
+def test_a_task_that_misbehaves_costs_only_itself(how: str, error: str, reason: str) -> None:
+    seen = run({"before": Count(3), "bad": Misbehave(how), "after": Count(3), "last": Count(3)}, workers=1)
+    assert seen.pop("bad") == ["something", Failed("bad", reason, error)]
+    assert seen == dict.fromkeys(["before", "after", "last"], [0, 1, 2, None])
+
+
+def test_a_consumer_that_is_slow_is_no_reason_to_end_a_worker() -> None:
+    with GuardedPool(1, stall_seconds=1.5) as pool:
+        pool.submit("slow consumer", Count(3))
+        events = []
+        for event in pool.events():
+            events.append(event)
+            time.sleep(2)
+    assert events == [*(Item("slow consumer", n) for n in range(3)), Finished("slow consumer")]
+
+
+def test_a_task_may_be_submitted_while_events_are_read() -> None:
+    with GuardedPool(2, stall_seconds=30) as pool:
+        pool.submit("first", Misbehave("raise"))
+        ended = []
+        for event in pool.events():
+            if isinstance(event, Failed):
+                pool.submit("second", Count(1))
+            if isinstance(event, Finished):
+                ended.append(event.key)
+    assert ended == ["second"]
+
+
+def test_workers_end_with_the_pool() -> None:
+    with GuardedPool(2, stall_seconds=30) as pool:
+        for key in ("a", "b"):
+            pool.submit(key, Misbehave("hang"))
+        events = pool.events()
+        assert {next(events).key, next(events).key} == {"a", "b"}
+        processes = [worker.process for worker in pool._workers]
+    assert [process.is_alive() for process in processes] == [False, False]
