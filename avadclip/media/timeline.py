@@ -1,0 +1,42 @@
+"""Which frames stand for which snippets, and when a snippet begins and ends. Needs numpy only."""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avadclip.media.probe import VideoInfo
+
+
+def n_snippets(n_frames: int, stride: int) -> int:
+    """Snippets of `stride` frames in a video; the last, partial one counts.
+
+    Raises
+    ------
+    ValueError : ``n_frames < 1`` or ``stride < 1``.
+    """
+    if n_frames < 1 or stride < 1:
+        raise ValueError(f"n_frames and stride must be at least 1, found {n_frames} and {stride}")
+    return -(-n_frames // stride)  # ceil: the last, partial snippet is kept
+
+
+def sample_indices(n_frames: int, stride: int, frame: Literal["first", "middle"] = "first") -> NDArray[np.int64]:
+    """Index of the source frame that stands for each snippet, int64 [n_snippets].
+
+    Snippet i covers the frames [i * stride, min((i + 1) * stride, n_frames)); its middle frame is that range's centre,
+    also in the last, partial snippet.
+    """
+    starts = np.arange(n_snippets(n_frames, stride), dtype=np.int64) * stride
+    if frame == "first":
+        return starts
+    stops = np.minimum(starts + stride, n_frames)
+    return (starts + stops) // 2
+
+
+def boundary_seconds(info: VideoInfo, stride: int) -> NDArray[np.float64]:
+    """Where snippets begin and end on the container's clock, float64 [n_snippets + 1].
+
+    A snippet begins when its first frame is presented and ends where the next one begins; the last ends with the video.
+    """
+    n_snippets(info.n_frames, stride)  # refuses a stride below 1
+    return np.append(info.frame_seconds[::stride], info.end_seconds)
