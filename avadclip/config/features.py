@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
+from avadclip.config.architectures import check_encoder
 from avadclip.config.base import Section
 
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -15,20 +16,30 @@ class Weights(Section):
     """Pretrained weights: where they come from, and which file they must be."""
 
     path: str | None = None  # a local file; without it the published file is fetched
-    sha256: Sha256
+    sha256: Sha256 | None  # null only until the file has been seen: nothing is encoded with weights that are not pinned
 
 
 class Visual(Section):
     """Frames -> CLIP image features. Every key is part of the recipe: a change makes new features."""
 
-    encoder: str = "ViT-B-16-quickgelu"
     encoder_config: str | None = None  # JSON of an open_clip architecture of one's own, named by `encoder`
+    encoder: str = "ViT-B-16-quickgelu"  # declared after `encoder_config`, which its check looks at
     weights: Weights
     stride: Annotated[int, Field(ge=1)]
     frame: Literal["first", "middle"] = "first"
     views: Views = "center"
     precision: Precision
     batch_size: Annotated[int, Field(ge=1)] = 8  # matrix kernels round differently at different sizes
+
+    @property
+    def n_views(self) -> int:
+        """Crops of one frame, each of which becomes a feature."""
+        return {"center": 1, "five_crop": 5, "ten_crop": 10}[self.views]
+
+    @field_validator("encoder")
+    @classmethod
+    def _encoder_is_known(cls, encoder: str, info: ValidationInfo) -> str:
+        return encoder if info.data.get("encoder_config") else check_encoder(encoder)
 
 
 class Audio(Section):
@@ -37,7 +48,7 @@ class Audio(Section):
     encoder: Literal["wav2clip"] = "wav2clip"
     width: Annotated[int, Field(ge=8)] = 64  # channels of the first ResNet stage; 64 is the published network
     weights: Weights
-    window_seconds: Annotated[float, Field(gt=0)] = 1.0
+    window_seconds: Annotated[float, Field(ge=0.032)] = 1.0  # one Fourier transform spans 32 ms
     precision: Precision
     batch_size: Annotated[int, Field(ge=1)] = 32
 

@@ -1,0 +1,108 @@
+"""CLIP from pinned weights, both towers: the detector's prompts need the text tower, features the image tower."""
+
+import pickle
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import torch
+from numpy.typing import NDArray
+from open_clip import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
+from open_clip.factory import load_state_dict
+from safetensors import SafetensorError
+from torch import Tensor
+
+from avadclip.config.architectures import read_architecture
+from avadclip.config.features import Visual
+from avadclip.encoders.device import resolve_device
+from avadclip.encoders.preprocess import crops
+from avadclip.encoders.tower import Tower
+from avadclip.encoders.weights import OPENAI_VIT_B_16, locate
+from avadclip.errors import ConfigError, WeightsError
+
+PUBLISHED = {"ViT-B-16-quickgelu": OPENAI_VIT_B_16}
+
+
+class ImageEncoder:
+    """Canvases -> CLIP image features, on one device and in one precision.
+
+    Raises
+    ------
+    WeightsError, ConfigError : as :func:`load_clip`; also no such device.
+    """
+
+    def __init__(self, visual: Visual, device: str = "auto") -> None:
+        image_tower = load_clip(visual).visual
+        self.width: int = image_tower.output_dim
+        self.weights_sha256 = visual.weights.sha256
+        self._views = visual.views
+        self._size: int = image_tower.image_size[0]
+        self._tower = Tower(image_tower, visual.precision, resolve_device(device))
+
+    def encode(self, canvases: NDArray[np.uint8]) -> NDArray[np.float16]:
+        """One forward pass a view: uint8 [n, height, width, 3] -> float16 [views, n, width], not normalised.
+
+        Parameters
+        ----------
+        canvases : from :func:`avadclip.encoders.preprocess.canvas`; all of one video, at most `visual.batch_size`.
+
+        Raises
+        ------
+        FeatureError : a feature is not finite.
+        """
+        views = crops(canvases, self._views, self._size)
+        return np.stack([self._tower(self._normalise(view)) for view in views])
+
+    def _normalise(self, images: NDArray[np.uint8]) -> Tensor:
+        """uint8 [n, size, size, 3] -> float32 [n, 3, size, size] on the device, standardised as in CLIP's training."""
+        rgb = torch.from_numpy(images).to(self._tower.device).permute(0, 3, 1, 2).float() / 255
+        mean, std = (rgb.new_tensor(values).view(3, 1, 1) for values in (OPENAI_DATASET_MEAN, OPENAI_DATASET_STD))
+        return ((rgb - mean) / std).contiguous()
+
+
+def load_clip(visual: Visual) -> open_clip.CLIP:
+    """CLIP with both towers: float32, on the CPU, in evaluation mode, without gradients.
+
+    Parameters
+    ----------
+    visual : `encoder` (or `encoder_config`) gives the architecture, `weights` the file: a state dict as .safetensors
+        or .pt, or the TorchScript archive that OpenAI published.
+
+    Raises
+    ------
+    ConfigError : no such architecture, or OpenAI's weights in one without QuickGELU.
+    WeightsError : no file, not the pinned file, or its tensors do not fit the architecture.
+    """
+    architecture = read_architecture(visual.encoder, visual.encoder_config)
+    path = locate(visual.weights, None if visual.encoder_config else PUBLISHED.get(visual.encoder), "visual.weights")
+    by_openai = _is_torchscript(path)
+    if by_openai and not architecture.get("quick_gelu"):
+        # The tensors would fit, but features would be silently wrong: OpenAI trained with QuickGELU.
+        raise ConfigError(
+            f"visual.encoder: {visual.encoder} computes GELU, but {path} is a release of OpenAI, whose networks need "
+            f"QuickGELU; write {visual.encoder}-quickgelu"
+        )
+    try:
+        model = open_clip.CLIP(**architecture)
+    except TypeError as error:  # open_clip passes the JSON's keys on as arguments
+        raise ConfigError(f"visual.encoder_config: {visual.encoder_config}: {error}") from error
+    try:
+        model.load_state_dict(_torchscript_tensors(path) if by_openai else load_state_dict(str(path)))
+    except (RuntimeError, pickle.UnpicklingError, SafetensorError) as error:
+        raise WeightsError(f"{path}: does not fit the architecture {visual.encoder}: {error}") from error
+    return model.eval().requires_grad_(False)
+
+
+def _is_torchscript(path: Path) -> bool:
+    """Whether this is a TorchScript archive, the format of OpenAI's releases and of nothing else that we read."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+def _torchscript_tensors(path: Path) -> dict[str, Tensor]:
+    tensors = torch.jit.load(str(path), map_location="cpu").state_dict()  # type: ignore[no-untyped-call]
+    sizes = ("input_resolution", "context_length", "vocab_size")  # stored beside the parameters, but no parameters
+    return {name: tensor for name, tensor in tensors.items() if name not in sizes}

@@ -1,0 +1,106 @@
+"""Pretrained weights as files on this disk: found or fetched, and always the pinned ones."""
+
+import os
+import shutil
+import tempfile
+import urllib.request
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+
+from rich.progress import wrap_file
+
+from avadclip.config.features import Weights
+from avadclip.errors import WeightsError
+from avadclip.hashing import sha256_of
+
+TIMEOUT_SECONDS = 30.0  # of silence, not of the whole download
+
+
+@dataclass(frozen=True)
+class Published:
+    """A file of weights that its authors offer for download."""
+
+    name: str
+    url: str
+
+
+OPENAI_VIT_B_16 = Published(
+    name="ViT-B-16.pt",
+    url="https://openaipublic.azureedge.net/clip/models/"
+    "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f/ViT-B-16.pt",  # the folder is the sha256
+)
+WAV2CLIP = Published(
+    name="Wav2CLIP.pt",
+    url="https://github.com/descriptinc/lyrebird-wav2clip/releases/download/v0.1.0-alpha/Wav2CLIP.pt",
+)
+
+
+def locate(weights: Weights, published: Published | None, key: str = "weights") -> Path:
+    """The file of weights that params.yaml asks for, with its sha256 verified.
+
+    Parameters
+    ----------
+    weights : a local path, or none for the published file.
+    published : what to fetch, once, into :func:`cache_folder` where there is no local path; none if there is no such
+        file for this encoder.
+    key : where `weights` stands in params.yaml, for messages.
+
+    Raises
+    ------
+    WeightsError : no such file, another sha256 than the pinned one, or the file cannot be fetched.
+    """
+    if weights.path is not None:
+        path = Path(weights.path)
+        if not path.is_file():
+            hint = f"; it can be downloaded from {published.url}" if published else ""
+            raise WeightsError(f"{key}.path: {path}: no such file (expected sha256 {weights.sha256}){hint}")
+    elif published is not None:
+        path = cache_folder() / published.name
+        if not path.is_file():
+            _fetch(published, path, weights, key)
+    else:
+        raise WeightsError(f"{key}.path: missing; nothing is published for this encoder, so name a local file")
+    _verify(path, str(path), weights, key)
+    return path
+
+
+def cache_folder() -> Path:
+    """Folder of fetched weights: the environment variable AVADCLIP_WEIGHTS, or ``~/.cache/avadclip``."""
+    return Path(os.environ.get("AVADCLIP_WEIGHTS") or Path.home() / ".cache" / "avadclip")
+
+
+def _verify(path: Path, origin: str, weights: Weights, key: str) -> None:
+    found = sha256_of(path)
+    if weights.sha256 is None:
+        raise WeightsError(
+            f"{key}.sha256: not pinned yet; {origin} has sha256 {found}: write that into params.yaml if you trust it"
+        )
+    if found != weights.sha256:
+        raise WeightsError(
+            f"{origin}: not the pinned weights: expected sha256 {weights.sha256}, found {found}; replace it, or "
+            f"correct `{key}.sha256` in params.yaml if you trust it"
+        )
+
+
+def _fetch(published: Published, path: Path, weights: Weights, key: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            partial = Path(folder) / path.name
+            _download(published, partial)
+            if weights.sha256 is not None:
+                _verify(partial, published.url, weights, key)
+            partial.replace(path)  # atomic: no reader ever sees half a file
+    except (OSError, HTTPException) as error:
+        raise WeightsError(
+            f"cannot fetch {published.name}: {error}; download {published.url} (sha256 {weights.sha256}) where there "
+            f"is network, and copy it to {path} or set `{key}.path` in params.yaml to its place"
+        ) from None
+
+
+def _download(published: Published, target: Path) -> None:
+    with urllib.request.urlopen(published.url, timeout=TIMEOUT_SECONDS) as response, target.open("wb") as file:
+        size = int(response.headers.get("Content-Length", 0))
+        with wrap_file(response, size, description=f"fetching {published.name}") as stream:
+            shutil.copyfileobj(stream, file)
