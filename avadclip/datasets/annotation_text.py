@@ -1,0 +1,86 @@
+"""The annotation files of XD-Violence and of data sets that follow it: a line a video, a few words a segment.
+
+Frames count from 0 and ranges are half-open, as the authors' own ground-truth arrays are built (``gt[start:end] = 1``);
+that some lines begin at frame 1 makes no difference to that. Names stand with or without a video extension.
+"""
+
+from pathlib import Path, PurePosixPath
+
+from avadclip.datasets import ids
+from avadclip.datasets.csv_file import did_you_mean
+from avadclip.datasets.label_codes import CLASS_OF_CODE
+from avadclip.datasets.model import ANY_CLASS, Segment
+from avadclip.errors import DatasetError
+
+Segments = dict[str, tuple[Segment, ...]]
+
+
+def read_ids(path: Path) -> tuple[str, ...]:
+    """A file with one video name in each line."""
+    found: dict[str, None] = {}
+    for number, line in _lines(path):
+        id_ = _id(line)
+        if id_ in found:
+            raise DatasetError(f"{path}, line {number}: {id_!r} appears twice")
+        found[id_] = None
+    return tuple(found)
+
+
+def read_spans(path: Path) -> Segments:
+    """Lines ``<name> <start> <end> <start> <end> ...``: id -> segments of label ``*`` (which class is not said)."""
+    return _read(path, words_per_segment=2)
+
+
+def read_labelled_spans(path: Path) -> Segments:
+    """Lines ``<name> <code> <start> <end> ...``: id -> segments labelled with the class that the code stands for."""
+    return _read(path, words_per_segment=3)
+
+
+def _read(path: Path, words_per_segment: int) -> Segments:
+    found: Segments = {}
+    for number, line in _lines(path):
+        where = f"{path}, line {number}"
+        name, *words = line.split()
+        id_ = _id(name)
+        if id_ in found:
+            raise DatasetError(f"{where}: {id_!r} appears twice")
+        if not words or len(words) % words_per_segment:
+            raise DatasetError(
+                f"{where}: expected {words_per_segment} words for each segment, found {len(words)} words"
+            )
+        starts = range(0, len(words), words_per_segment)
+        found[id_] = tuple(_segment(where, id_, words[at : at + words_per_segment], at + 2) for at in starts)
+    return found
+
+
+def _segment(where: str, id_: str, words: list[str], first_word: int) -> Segment:
+    *code, start, end = words
+    if code and code[0] not in CLASS_OF_CODE:
+        hint = did_you_mean(code[0], CLASS_OF_CODE)
+        raise DatasetError(f"{where}, word {first_word}: {code[0]!r} is not one of {', '.join(CLASS_OF_CODE)}{hint}")
+    if not (start.isdecimal() and end.isdecimal() and int(start) < int(end)):
+        word = first_word + len(code)
+        raise DatasetError(
+            f"{where}, words {word} and {word + 1}: expected start frame < end frame, found {start} {end}"
+        )
+    return Segment(id_, CLASS_OF_CODE[code[0]] if code else ANY_CLASS, int(start), int(end))
+
+
+def _id(name: str) -> str:
+    return ids.from_name(PurePosixPath(name).name)
+
+
+def _lines(path: Path) -> list[tuple[int, str]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DatasetError(
+            f"{path}: no such file; `annotations` in params.yaml must name the folder that holds it"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path}: not readable as text in UTF-8: {error}") from None
+    lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), start=1)]
+    lines = [(number, line) for number, line in lines if line]
+    if not lines:
+        raise DatasetError(f"{path}: the file is empty")
+    return lines

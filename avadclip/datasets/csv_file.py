@@ -1,0 +1,134 @@
+"""Strict reading of CSV tables: every error names file, line and column."""
+
+import csv
+import difflib
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, TextIO, TypeVar
+
+from avadclip.errors import DatasetError
+
+T = TypeVar("T")
+_MOST_PROBLEMS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a table, with typed access to its cells."""
+
+    path: Path
+    line: int
+    cells: dict[str, str]
+
+    def fail(self, column: str, message: str) -> NoReturn:
+        """Raise a :class:`DatasetError` that points at one cell."""
+        raise DatasetError(f"{self.path}, line {self.line}, column {column}: {message}")
+
+    def text(self, column: str) -> str:
+        """A cell that must not be empty."""
+        return self.cells[column] or self.fail(column, "empty")
+
+    def choice(self, column: str, known: Sequence[str], value: str | None = None) -> str:
+        """A cell (or `value`, a part of it) that must be one of `known`."""
+        value = self.cells[column] if value is None else value
+        if value not in known:
+            self.fail(column, f"{value!r} is not one of {', '.join(known)}{did_you_mean(value, known)}")
+        return value
+
+    def whole(self, column: str) -> int:
+        """A cell with a whole number >= 0."""
+        value = self.cells[column]
+        # int() would also take "1_000", "+7" and Arabic digits.
+        if not (value.isascii() and value.isdigit()):
+            self.fail(column, f"expected a whole number >= 0, found {value!r}")
+        return int(value)
+
+    def number(self, column: str) -> float:
+        """A cell with a finite number >= 0."""
+        try:
+            value = float(self.cells[column])
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and value >= 0):
+            self.fail(column, f"expected a number >= 0, found {self.cells[column]!r}")
+        return value
+
+
+def did_you_mean(value: str, known: Iterable[str]) -> str:
+    """``; did you mean 'x'?`` for the nearest of `known`, or nothing."""
+    near = difflib.get_close_matches(value, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def read(path: Path, *headers: tuple[str, ...], strip: bool = False) -> list[Row]:
+    """Read a table whose header is one of `headers`; a byte order mark and CRLF are taken.
+
+    Parameters
+    ----------
+    headers : the column names that may stand in line 1.
+    strip : take white space off both ends of each cell (for tables that people write).
+
+    Raises
+    ------
+    DatasetError : no such file, not UTF-8, another header, or a line with more or fewer cells than the header.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return list(_rows(path, file, headers, strip))
+    except FileNotFoundError:
+        raise DatasetError(f"{path}: no such file; expected a table with the header {_spelt(headers)}") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path}: not readable as CSV in UTF-8: {error}") from None
+
+
+def write(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a table atomically: UTF-8, `\\n` line ends, the same rows always as the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with unfinished.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(header)
+            writer.writerows(rows)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def parse_all(rows: Iterable[Row], parse: Callable[[Row], T]) -> list[T]:
+    """Apply `parse` to each row; the errors of several rows come as one, a line each, up to 20 of them."""
+    parsed, problems = [], []
+    for row in rows:
+        try:
+            parsed.append(parse(row))
+        except DatasetError as error:
+            problems.append(str(error))
+        if len(problems) == _MOST_PROBLEMS:
+            problems.append("... and perhaps more")
+            break
+    if problems:
+        raise DatasetError("\n".join(problems))
+    return parsed
+
+
+def _rows(path: Path, file: TextIO, headers: Sequence[tuple[str, ...]], strip: bool) -> Iterator[Row]:
+    lines = csv.reader(file, strict=True)
+    header = tuple(name.strip() for name in next(lines, []))
+    if header not in headers:
+        found = repr(",".join(header)) if header else "nothing"
+        raise DatasetError(f"{path}, line 1: expected the header {_spelt(headers)}, found {found}")
+    for cells in lines:
+        if not cells:
+            continue  # an empty line
+        if len(cells) != len(header):
+            where = f"{path}, line {lines.line_num}"
+            raise DatasetError(f"{where}: expected {len(header)} cells, found {len(cells)}: {','.join(cells)}")
+        texts = [cell.strip() for cell in cells] if strip else cells
+        yield Row(path, lines.line_num, dict(zip(header, texts, strict=True)))
+
+
+def _spelt(headers: Sequence[tuple[str, ...]]) -> str:
+    return " or ".join(",".join(header) for header in headers)

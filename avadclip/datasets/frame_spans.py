@@ -1,0 +1,83 @@
+"""Annotated segments -> frames that a video really has."""
+
+import logging
+import math
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avadclip.datasets.model import Segment, TimedSegment
+from avadclip.errors import DatasetError
+
+logger = logging.getLogger(__name__)
+
+# Annotations were made on other decoders and rounded: an end up to one second behind the video's is cut, not refused.
+_TOLERANCE_SECONDS = 1.0
+# Times are written in decimal and computed from rational time bases; no two frames are this close.
+_SAME_INSTANT_SECONDS = 1e-6
+
+
+class Timeline(Protocol):
+    """When the frames of a video are shown."""
+
+    @property
+    def n_frames(self) -> int:
+        """Frames of the video."""
+
+    @property
+    def frame_rate(self) -> float:
+        """Mean frames per second."""
+
+    @property
+    def frame_seconds(self) -> NDArray[np.float64] | None:
+        """[n_frames], ascending: when each frame is presented; None where nobody asked for it."""
+
+    @property
+    def end_seconds(self) -> float:
+        """When the last frame ends."""
+
+
+def fit(segment: Segment | TimedSegment, timeline: Timeline) -> Segment:
+    """The frames of a segment, within the video.
+
+    Seconds count from the moment of the first frame. A frame is shown until the next one, so [start, end) seconds are
+    all frames of which some part is shown in between, whatever the frame rate does.
+
+    Raises
+    ------
+    DatasetError : the segment starts after the video's end, or ends more than a second after it.
+    """
+    if isinstance(segment, TimedSegment):
+        return _fit_seconds(segment, timeline)
+    n_frames = timeline.n_frames
+    n_beyond = segment.end_frame - n_frames
+    if segment.start_frame >= n_frames or n_beyond > math.ceil(_TOLERANCE_SECONDS * timeline.frame_rate):
+        span = f"frames {segment.start_frame} to {segment.end_frame}"
+        raise DatasetError(_outside(segment, span, f"{n_frames} frames"))
+    if n_beyond > 0:
+        logger.info("%s: a segment ends at frame %d, cut to %d", segment.id, segment.end_frame, n_frames)
+    return Segment(segment.id, segment.label, segment.start_frame, min(segment.end_frame, n_frames))
+
+
+def _fit_seconds(segment: TimedSegment, timeline: Timeline) -> Segment:
+    if timeline.frame_seconds is None:
+        raise ValueError(f"{segment.id}: a segment in seconds needs the times of the frames")
+    shown_from = timeline.frame_seconds - timeline.frame_seconds[0]
+    duration = timeline.end_seconds - float(timeline.frame_seconds[0])
+    shown_until = np.append(shown_from[1:], duration)
+    if segment.start_seconds >= duration - _SAME_INSTANT_SECONDS or segment.end_seconds > duration + _TOLERANCE_SECONDS:
+        span = f"{segment.start_seconds} s to {segment.end_seconds} s"
+        raise DatasetError(_outside(segment, span, f"{duration:.3f} s"))
+    if segment.end_seconds > duration + _SAME_INSTANT_SECONDS:
+        logger.info("%s: a segment ends at %s s, cut to %.3f s", segment.id, segment.end_seconds, duration)
+    start_frame = int(np.searchsorted(shown_until, segment.start_seconds + _SAME_INSTANT_SECONDS, side="right"))
+    end_frame = int(np.searchsorted(shown_from, segment.end_seconds - _SAME_INSTANT_SECONDS, side="left"))
+    return Segment(segment.id, segment.label, start_frame, max(end_frame, start_frame + 1))
+
+
+def _outside(segment: Segment | TimedSegment, span: str, length: str) -> str:
+    return (
+        f"annotated {segment.label} from {span}, but the video has only {length}: "
+        "it is cut short, or the annotation belongs to another version of it"
+    )

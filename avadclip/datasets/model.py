@@ -1,0 +1,69 @@
+"""The one in-memory form of a data set."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Split = Literal["train", "test"]
+SPLITS: tuple[str, ...] = get_args(Split)
+
+NORMAL = "normal"
+# Label of a ground-truth segment that is anomalous without saying which class it is; see `ground_truth`.
+ANY_CLASS = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class ListedVideo:
+    """A video as its data set lists it, before anybody has opened the file."""
+
+    id: str
+    path: str | None  # as params.yaml gives the folder, with forward slashes; None: listed, but there is no such file
+    split: Split
+    labels: tuple[str, ...]  # names out of `classes`; a normal video has ("normal",)
+
+
+@dataclass(frozen=True, slots=True)
+class TimedSegment:
+    """An annotated event in seconds of presentation time, [start_seconds, end_seconds)."""
+
+    id: str
+    label: str
+    start_seconds: float
+    end_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """An annotated event in source frames of its video, [start_frame, end_frame), counted from 0."""
+
+    id: str
+    label: str
+    start_frame: int
+    end_frame: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What an adapter hands over."""
+
+    videos: tuple[ListedVideo, ...]
+    segments: tuple[Segment | TimedSegment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """One row of ``manifest.csv``."""
+
+    id: str
+    path: str  # relative to the project, or empty for an excluded video without a file
+    split: Split
+    labels: tuple[str, ...]
+    n_frames: int  # 0 for an excluded video, which is not opened
+    frame_rate: float  # mean frames per second; 0.0 for an excluded video
+    has_audio: bool
+    content_hash: str  # sha256 of the file, hex; empty for an excluded video
+    excluded: str = ""  # the reason, or empty
+
+    @property
+    def is_normal(self) -> bool:
+        """Whether the video holds no anomaly."""
+        return self.labels == (NORMAL,)

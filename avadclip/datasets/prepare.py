@@ -1,0 +1,120 @@
+"""A section ``datasets.<name>`` -> the rows of its manifest and ground truth."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from avadclip.config.datasets import Dataset
+from avadclip.config.features import Extraction
+from avadclip.datasets.frame_spans import fit
+from avadclip.datasets.load import load
+from avadclip.datasets.model import ListedVideo, Listing, Segment, TimedSegment, Video
+from avadclip.datasets.probe_cache import ProbeCache, VideoFacts
+from avadclip.datasets.probing import Probe, probe_all
+from avadclip.errors import DatasetError
+from avadclip.exclusion import exclude_lines
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A data set whose every usable file has been opened."""
+
+    videos: tuple[Video, ...]
+    segments: tuple[Segment, ...]
+
+
+def prepare(name: str, dataset: Dataset, settings: Extraction, probe: Probe) -> Prepared:
+    """List the videos of a data set, probe each, and put its segments into frames.
+
+    Excluded videos are not opened; they keep their row, with the reason, and lose their segments.
+
+    Parameters
+    ----------
+    name : key of the data set in params.yaml, for messages.
+    settings : number of processes, their time limit, and where caches lie: ``probes.sqlite`` beside the work cache.
+    probe : opens one file, as :func:`avadclip.media.probe.probe` does; runs in worker processes.
+
+    Raises
+    ------
+    DatasetError : see :func:`avadclip.datasets.load.load`; or files that cannot be probed or do not hold what is
+        annotated, all of them in one error, with the lines to exclude them.
+    """
+    listing = load(dataset)
+    usable = [video for video in listing.videos if video.id not in dataset.exclude]
+    timed = {segment.id for segment in listing.segments if isinstance(segment, TimedSegment)}
+    with ProbeCache.open(Path(settings.work_cache).parent / "probes.sqlite") as cache:
+        probed = probe_all(usable, timed, probe, cache, settings)
+    segments, misfits = _fit_segments(listing, probed.facts)
+    failures = {**probed.failures, **misfits}
+    if failures:
+        raise DatasetError(_failure_message(name, failures))
+    videos = tuple(
+        _excluded(video, dataset.exclude[video.id])
+        if video.id in dataset.exclude
+        else _row(video, probed.facts[video.id])
+        for video in listing.videos
+    )
+    _log_summary(name, videos, n_cached=probed.n_cached)
+    return Prepared(videos, segments)
+
+
+def _fit_segments(listing: Listing, facts: Mapping[str, VideoFacts]) -> tuple[tuple[Segment, ...], dict[str, str]]:
+    fitted: list[Segment] = []
+    misfits: dict[str, list[str]] = defaultdict(list)
+    for segment in listing.segments:
+        if segment.id not in facts:
+            continue  # its video has failed already
+        try:
+            fitted.append(fit(segment, facts[segment.id]))
+        except DatasetError as error:
+            misfits[segment.id].append(str(error))
+    return tuple(fitted), {id_: "; ".join(reasons) for id_, reasons in misfits.items()}
+
+
+def _row(video: ListedVideo, facts: VideoFacts) -> Video:
+    return Video(
+        id=video.id,
+        path=video.path or "",
+        split=video.split,
+        labels=video.labels,
+        n_frames=facts.n_frames,
+        frame_rate=facts.frame_rate,
+        has_audio=facts.has_audio,
+        content_hash=facts.content_hash,
+    )
+
+
+def _excluded(video: ListedVideo, reason: str) -> Video:
+    return Video(video.id, video.path or "", video.split, video.labels, 0, 0.0, False, "", reason)
+
+
+def _failure_message(name: str, failures: Mapping[str, str]) -> str:
+    return "\n".join(
+        [
+            f"{len(failures)} videos of {name!r} cannot be used:",
+            *(f"  {id_}: {failures[id_]}" for id_ in sorted(failures)),
+            f"Mend the files, or leave them out: in params.yaml, under datasets.{name}.exclude:",
+            exclude_lines(failures),
+        ]
+    )
+
+
+def _log_summary(name: str, videos: tuple[Video, ...], n_cached: int) -> None:
+    used = [video for video in videos if not video.excluded]
+    n_test = sum(video.split == "test" for video in used)
+    logger.info(
+        "%s: %d videos (%d train, %d test), %.2f h, %d without audio, %d excluded, %d probed, %d unchanged",
+        name,
+        len(used),
+        len(used) - n_test,
+        n_test,
+        sum(video.n_frames / video.frame_rate for video in used) / 3600,
+        sum(not video.has_audio for video in used),
+        len(videos) - len(used),
+        len(used) - n_cached,
+        n_cached,
+    )

@@ -1,0 +1,106 @@
+"""What probing found, by path, size and modification time: ten new videos among thousands are ten files to read."""
+
+import logging
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from os import stat_result
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avadclip.errors import DatasetError
+
+logger = logging.getLogger(__name__)
+
+# Raise it when probing itself changes; entries of another version count as absent.
+_VERSION = 1
+_CREATE = """
+CREATE TABLE IF NOT EXISTS probes (
+    path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER,
+    n_frames INTEGER, frame_rate REAL, end_seconds REAL, has_audio INTEGER, content_hash TEXT, frame_seconds BLOB
+)
+"""
+_SELECT = """
+SELECT n_frames, frame_rate, end_seconds, has_audio, content_hash, frame_seconds
+FROM probes WHERE path = ? AND size = ? AND mtime_ns = ?
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class VideoFacts:
+    """What only the file itself can tell."""
+
+    n_frames: int
+    frame_rate: float  # mean frames per second
+    end_seconds: float  # when the last frame ends
+    has_audio: bool
+    content_hash: str  # sha256 of the file, hex
+    frame_seconds: NDArray[np.float64] | None  # [n_frames]; kept where segments in seconds need it
+
+
+class ProbeCache:
+    """A small SQLite file; an entry outlives this process, however that ends, as soon as :meth:`put` returns."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path) -> Iterator["ProbeCache"]:
+        """Open the cache at `path`; a damaged one, or one of another version, is thrown away with a warning.
+
+        Raises
+        ------
+        DatasetError : the file cannot be opened, or another process does not let go of it.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            connection = _connect(path)
+        except sqlite3.OperationalError as error:
+            raise DatasetError(f"{path}: {error}; is another process preparing, or may you not write there?") from None
+        except sqlite3.DatabaseError as error:
+            logger.warning("%s: %s; it is only a cache, so it starts anew and every video is read again", path, error)
+            path.unlink()
+            connection = _connect(path)
+        with closing(connection):
+            yield cls(connection)
+
+    def get(self, path: str, status: stat_result, with_times: bool) -> VideoFacts | None:
+        """The facts about a file that has not changed since, or None; `with_times` asks for `frame_seconds` too."""
+        row = self._connection.execute(_SELECT, (path, status.st_size, status.st_mtime_ns)).fetchone()
+        if row is None or (with_times and row[5] is None):
+            return None
+        n_frames, frame_rate, end_seconds, has_audio, content_hash, times = row
+        frame_seconds = None if times is None else np.frombuffer(times, dtype=np.float64)
+        return VideoFacts(n_frames, frame_rate, end_seconds, bool(has_audio), content_hash, frame_seconds)
+
+    def put(self, path: str, status: stat_result, facts: VideoFacts) -> None:
+        """Keep what was found in a file that was in the state `status` before it was read."""
+        times = None if facts.frame_seconds is None else facts.frame_seconds.tobytes()
+        key = (path, status.st_size, status.st_mtime_ns)
+        found = (facts.n_frames, facts.frame_rate, facts.end_seconds, facts.has_audio, facts.content_hash, times)
+        with self._connection:
+            self._connection.execute("INSERT OR REPLACE INTO probes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", key + found)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path)
+    try:
+        # Only a power cut can damage it now, and then it starts anew; waiting for the disk would cost 10 ms a video.
+        connection.execute("PRAGMA synchronous = OFF")
+        with connection:
+            found = connection.execute("PRAGMA user_version").fetchone()[0]
+            if found not in (0, _VERSION):  # 0: a new file
+                raise sqlite3.DatabaseError(f"version {found}, expected {_VERSION}")
+            connection.execute(_CREATE)
+            connection.execute(f"PRAGMA user_version = {_VERSION}")
+            damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if damage != "ok":
+                raise sqlite3.DatabaseError(damage)
+    except sqlite3.DatabaseError:
+        connection.close()
+        raise
+    return connection

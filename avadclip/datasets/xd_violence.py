@@ -1,0 +1,44 @@
+"""XD-Violence: a folder of videos, split by ``test_ids.txt``, with labels in the file names.
+
+``annotations`` is a folder with the three official files: ``test_ids.txt`` (800 names), ``annotations.txt`` (which
+frames are anomalous) and ``annotations_multiclasses.txt`` (which class, when). Every other file below ``videos`` is for
+training.
+
+The published frame-level ground truth comes from ``annotations.txt`` and the published localisation ground truth from
+``annotations_multiclasses.txt``. We keep both: class segments come from the latter, in its order; where their union is
+not what the former says (5 videos, 143 frames), the former's segments are added with the label ``*`` (see
+`ground_truth`).
+"""
+
+from pathlib import Path
+
+from avadclip.config.datasets import Dataset
+from avadclip.datasets import annotation_text, official
+from avadclip.datasets.files import VideoFiles
+from avadclip.datasets.ground_truth import anomalous_spans
+from avadclip.datasets.label_codes import labels_of
+from avadclip.datasets.model import Listing, Segment
+
+
+def load(dataset: Dataset, files: VideoFiles) -> Listing:
+    """Read the official annotations and the labels in the names of `files`.
+
+    Raises
+    ------
+    DatasetError : the three files contradict each other, or a name has no label.
+    """
+    folder = Path(dataset.annotations)
+    test_ids = annotation_text.read_ids(folder / "test_ids.txt")
+    spans = annotation_text.read_spans(folder / "annotations.txt")
+    labelled = annotation_text.read_labelled_spans(folder / "annotations_multiclasses.txt")
+
+    labels = {id_: labels_of(id_) for id_ in {*files.by_id(), *test_ids}}
+    official.check_annotated(folder / "annotations.txt", spans, test_ids, labels)
+    official.check_annotated(folder / "annotations_multiclasses.txt", labelled, test_ids, labels)
+    segments = [segment for id_ in labelled for segment in _both(labelled[id_], spans[id_])]
+    official.warn_of_other_labels(segments, labels)
+    return Listing(official.listed_videos(files, labels, test_ids), tuple(segments))
+
+
+def _both(labelled: tuple[Segment, ...], spans: tuple[Segment, ...]) -> tuple[Segment, ...]:
+    return labelled if anomalous_spans(labelled) == anomalous_spans(spans) else labelled + spans

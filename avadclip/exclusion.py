@@ -1,0 +1,26 @@
+"""The lines that put failed videos under ``datasets.<name>.exclude`` in ``params.yaml``."""
+
+import json
+import re
+from collections.abc import Mapping
+
+# JSON strings are YAML double-quoted scalars, but JSON leaves these characters as they are and YAML does not allow
+# them (or takes them for line ends).
+_NOT_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+
+
+def exclude_lines(reasons: Mapping[str, str], indent: int = 6) -> str:
+    """One line of YAML, ``"id": "reason"``, for each video, sorted by id.
+
+    Parameters
+    ----------
+    reasons : video id -> why it cannot be used. Any text: ids with `#`, `=`, quotes or line ends come back unchanged.
+    indent : spaces before each line; entries of ``datasets.<name>.exclude`` stand at 6.
+    """
+    return "\n".join(f"{' ' * indent}{_quoted(id_)}: {_quoted(reasons[id_])}" for id_ in sorted(reasons))
+
+
+def _quoted(text: str) -> str:
+    # File names that are not UTF-8 reach us with lone surrogates, which no file could hold.
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return _NOT_YAML.sub(lambda match: f"\\u{ord(match.group()):04x}", json.dumps(text, ensure_ascii=False))

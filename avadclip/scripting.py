@@ -1,0 +1,46 @@
+"""What every stage script shares: arguments from the command line, logging, errors as one message."""
+
+import inspect
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from avadclip.errors import AvadclipError
+
+
+def run(main: Callable[..., None], argv: Sequence[str] | None = None) -> None:
+    """Call `main` with the command line's words and leave the process with a shell's exit status.
+
+    Parameters
+    ----------
+    main : takes positional words (`str`); parameters with a default may be left out on the command line.
+    argv : the words after the program's name; default: those of this process.
+
+    Raises
+    ------
+    SystemExit : 1 after an :class:`AvadclipError`, whose message goes to stderr without a traceback; 2 after a wrong
+        number of words, with a usage line.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    signature = inspect.signature(main)
+    try:
+        signature.bind(*words)
+    except TypeError:
+        sys.stderr.write(f"usage: {_usage(main, signature)}\n")
+        raise SystemExit(2) from None
+    level = os.environ.get("AVADCLIP_LOG_LEVEL", "INFO")
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        main(*words)
+    except AvadclipError as error:
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(1) from None
+
+
+def _usage(main: Callable[..., None], signature: inspect.Signature) -> str:
+    words = [f"<{name}>" if p.default is p.empty else f"[{name}]" for name, p in signature.parameters.items()]
+    # A stage runs as `python -m pipeline.<stage>`, where its module is called __main__ and its file is the stage.
+    stage = inspect.getmodule(main)
+    spec = getattr(stage, "__spec__", None)
+    return " ".join(["python -m", spec.name if spec else main.__module__, *words])

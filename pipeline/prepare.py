@@ -1,0 +1,19 @@
+"""Stage ``prepare``: a folder of videos and its annotations -> ``manifest.csv`` and ``ground_truth.csv``."""
+
+from avadclip import config, paths, scripting
+from avadclip.datasets.ground_truth import write_ground_truth
+from avadclip.datasets.manifest import write_manifest
+from avadclip.datasets.prepare import prepare
+from avadclip.media.probe import probe
+
+
+def main(dataset: str) -> None:
+    """Open every video once and write down what there is."""
+    params = config.load()
+    prepared = prepare(dataset, params.dataset(dataset), params.extraction, probe)
+    write_ground_truth(paths.ground_truth(dataset), prepared.segments)
+    write_manifest(paths.manifest(dataset), prepared.videos)
+
+
+if __name__ == "__main__":
+    scripting.run(main)
