@@ -70,7 +70,7 @@ def test_every_item_arrives_once_and_in_order(workers: int) -> None:
 def test_a_task_that_misbehaves_costs_only_itself(how: str, error: str, reason: str) -> None:
     seen = run({"before": Count(3), "bad": Misbehave(how), "after": Count(3), "last": Count(3)}, workers=1)
     assert seen.pop("bad") == ["something", Failed("bad", reason, error)]
-    assert seen == dict.fromkeys(["before", "after", "last"], [0, 1, 2, None])
+    assert seen == {key: [0, 1, 2, None] for key in ("before", "after", "last")}
 
 
 def test_a_consumer_that_is_slow_is_no_reason_to_end_a_worker() -> None:

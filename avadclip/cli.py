@@ -1,0 +1,123 @@
+"""``avadclip ...``: commands for people. The stages of the pipeline do not go through it."""
+
+import json
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from avadclip import config, paths
+from avadclip.config import Params
+from avadclip.errors import AvadclipError
+from avadclip.extraction.work_cache import WorkCache
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Audio-visual video anomaly detection.")
+features = typer.Typer(no_args_is_help=True, help="Look at feature stores, check them, clean the work cache.")
+app.add_typer(features, name="features")
+console = Console()
+
+ParamsFile = Annotated[Path, typer.Option("--params", help="Parameter file.")]
+DatasetName = Annotated[str | None, typer.Argument(help="A data set of the parameter file; default: all of them.")]
+
+
+def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """Print an :class:`AvadclipError` as a message, without a traceback, and exit with 1."""
+
+    @wraps(command)
+    def guarded(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except AvadclipError as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(1) from None
+
+    return guarded
+
+
+@features.command()
+@one_line_errors
+def show(dataset: DatasetName = None, params: ParamsFile = Path("params.yaml")) -> None:
+    """Show what the feature stores hold and how they were made."""
+    from avadclip import audit
+
+    loaded = config.load(params)
+    for name, modality in _stores(loaded, dataset):
+        folder = paths.features(name, modality)
+        if not folder.is_dir():
+            console.print(f"[bold]{folder}[/bold]: nothing extracted yet")
+            continue
+        holdings = audit.describe(folder)
+        table = Table("", "", title=str(folder), show_header=False, title_justify="left")
+        table.add_row("videos", f"{holdings.n_videos}, {holdings.n_bytes / 1e6:.1f} MB")
+        table.add_row("snippets", f"{holdings.n_snippets}, {holdings.n_valid_snippets} valid")
+        table.add_row("read by", ", ".join(f"{decoder}: {n}" for decoder, n in sorted(holdings.decoders.items())))
+        for key, value in holdings.recipe.items():
+            table.add_row(key, json.dumps(value))
+        console.print(table)
+    usage = WorkCache(Path(loaded.extraction.work_cache)).usage()
+    console.print(f"work cache {loaded.extraction.work_cache}: {usage.n_files} files, {usage.n_bytes / 1e6:.1f} MB")
+
+
+@features.command()
+@one_line_errors
+def verify(dataset: DatasetName = None, params: ParamsFile = Path("params.yaml")) -> None:
+    """Check every feature file: checksum, recipe, source, and that none is missing or too many. Exit 1 on a problem."""
+    from avadclip import audit
+
+    loaded = config.load(params)
+    found = 0
+    for name, modality in _stores(loaded, dataset):
+        n_problems = 0
+        for problem in audit.problems(name, modality, loaded):
+            n_problems += 1
+            typer.echo(problem, err=True)
+        typer.echo(f"{paths.features(name, modality)}: {n_problems or 'no'} problems")
+        found += n_problems
+    raise typer.Exit(1 if found else 0)
+
+
+@features.command()
+@one_line_errors
+def prune(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False, params: ParamsFile = Path("params.yaml")
+) -> None:
+    """Remove from the work cache what today's parameters and manifests do not need."""
+    from avadclip import audit
+
+    loaded = config.load(params)
+    cache = WorkCache(Path(loaded.extraction.work_cache))
+    keep = audit.current_fingerprints(loaded)
+    unneeded = cache.usage(without=keep)
+    size = f"{unneeded.n_files} files, {unneeded.n_bytes / 1e6:.1f} MB"
+    if unneeded.n_files and (yes or typer.confirm(f"Remove {size}? Going back to earlier parameters will cost time.")):
+        cache.prune(keep)
+        typer.echo(f"removed {size}")
+    else:
+        typer.echo(f"nothing removed ({size} not needed today)")
+
+
+@app.command()
+@one_line_errors
+def doctor(params: ParamsFile = Path("params.yaml")) -> None:
+    """Look for what would stop a run on this machine, and say what to do. Exit 1 on a problem."""
+    from avadclip.doctor import examine
+
+    colours = {"ok": "green", "warning": "yellow", "problem": "red"}
+    findings = list(examine(config.load(params)))
+    table = Table("", "subject", "found", "what to do")
+    for finding in findings:
+        status = f"[{colours[finding.status]}]{finding.status}[/]"
+        table.add_row(status, finding.subject, finding.found, finding.advice)
+    console.print(table)
+    raise typer.Exit(1 if any(finding.status == "problem" for finding in findings) else 0)
+
+
+def _stores(params: Params, dataset: str | None) -> list[tuple[str, str]]:
+    if dataset is not None:
+        params.dataset(dataset)  # refuses an unknown name
+    names = [dataset] if dataset is not None else list(params.datasets)
+    return [(name, modality) for name in names for modality in ("visual", "audio")]

@@ -1,0 +1,127 @@
+"""Extraction of one modality of one data set: what is missing is encoded, then the output folder is filled."""
+
+import fcntl
+import logging
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+from avadclip import paths, store
+from avadclip.config import Params
+from avadclip.datasets.manifest import read_manifest
+from avadclip.datasets.model import Video
+from avadclip.errors import ExtractionError
+from avadclip.exclusion import exclude_lines
+from avadclip.extraction.local import Pending, encode_videos
+from avadclip.extraction.modality import MODALITIES
+from avadclip.extraction.work_cache import WorkCache
+from avadclip.store import Source
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What one extraction did."""
+
+    name: str
+    n_videos: int
+    hours: float
+    n_cached: int
+    n_encoded: int
+    n_failed: int
+    n_encoded_snippets: int
+    seconds: float
+
+    def __str__(self) -> str:
+        rate = self.n_encoded_snippets / self.seconds if self.seconds else 0.0
+        return (
+            f"{self.name}: {self.n_videos} videos ({self.hours:.2f} h), {self.n_cached} cached,"
+            f" {self.n_encoded} encoded, {self.n_failed} failed, {rate:.1f} frames/s"
+        )
+
+
+def extract(dataset: str, modality: str, params: Params) -> Summary:
+    """Make the features of every video of the manifest that is not excluded, in ``features/<dataset>/<modality>``.
+
+    Everything that can be done is done and kept. The folder is a function of manifest and recipe alone: files of videos
+    that left the manifest go away.
+
+    Parameters
+    ----------
+    dataset : a key of `datasets` in the parameters.
+    modality : ``visual`` or ``audio``.
+
+    Raises
+    ------
+    ExtractionError : some videos failed, with reasons and the lines to exclude them; or the folder is being filled by
+        another process.
+    """
+    settings = params.extraction
+    output = paths.features(dataset, modality)
+    cache = WorkCache(Path(settings.work_cache))
+    job = MODALITIES[modality](params.dataset(dataset))
+    videos = [video for video in read_manifest(paths.manifest(dataset)) if not video.excluded]
+    with _exclusive(cache.folder / f"{dataset}.{modality}.lock", output):
+        started = monotonic()
+        fingerprints = {v.id: store.fingerprint(job.recipe, v.id, v.content_hash) for v in videos}
+        missing = [video for video in videos if not cache.holds(fingerprints[video.id])]
+        outcome = encode_videos([_pending(video) for video in missing], job, cache, settings)
+        _fill(output, {i: fingerprint for i, fingerprint in fingerprints.items() if i not in outcome.failures}, cache)
+    summary = Summary(
+        name=f"{dataset}/{modality}",
+        n_videos=len(videos),
+        hours=sum(video.n_frames / video.frame_rate for video in videos) / 3600,
+        n_cached=len(videos) - len(missing),
+        n_encoded=len(missing) - len(outcome.failures),
+        n_failed=len(outcome.failures),
+        n_encoded_snippets=outcome.n_encoded_snippets,
+        seconds=monotonic() - started,
+    )
+    log.info("%s", summary)
+    if outcome.failures:
+        raise ExtractionError(_failure_message(dataset, modality, outcome.failures))
+    return summary
+
+
+def _pending(video: Video) -> Pending:
+    return Pending(Path(video.path), Source(video.id, video.content_hash, video.n_frames, video.frame_rate))
+
+
+def _fill(output: Path, fingerprints: Mapping[str, str], cache: WorkCache) -> None:
+    """Make `output` hold exactly the files of these videos."""
+    output.mkdir(parents=True, exist_ok=True)
+    names = {f"{video_id}{store.SUFFIX}" for video_id in fingerprints}
+    for stray in [path for path in output.iterdir() if path.name not in names]:
+        shutil.rmtree(stray) if stray.is_dir() else stray.unlink()
+    for video_id, fingerprint in fingerprints.items():
+        cache.copy_to(fingerprint, output / f"{video_id}{store.SUFFIX}")
+
+
+@contextmanager
+def _exclusive(lock: Path, output: Path) -> Iterator[None]:
+    """Hold `lock`, which the system releases however this process ends."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ExtractionError(
+                f"{output}: another process is filling this folder; wait until it has ended"
+            ) from None
+        yield
+
+
+def _failure_message(dataset: str, modality: str, failures: Mapping[str, str]) -> str:
+    reasons = "\n".join(f"  {video_id}: {reason}" for video_id, reason in sorted(failures.items()))
+    return "\n".join(
+        [
+            f"{len(failures)} videos of {dataset!r} have no {modality} features; everything else is done and kept:",
+            reasons,
+            f"Mend the files, or leave them out: in params.yaml, under datasets.{dataset}.exclude:",
+            exclude_lines(failures),
+        ]
+    )

@@ -1,0 +1,118 @@
+"""What decode workers run: one video -> chunks that an encoder can take, then its timeline.
+
+Chunks hold `batch_size` rows and start anew with each video, so the features of a video never depend on its neighbours.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avadclip.config.features import Views
+from avadclip.encoders.preprocess import canvas
+from avadclip.encoders.spectrogram import spectrogram
+from avadclip.errors import DatasetError
+from avadclip.hashing import sha256_of
+from avadclip.media.audio import AudioWindow, decode_windows
+from avadclip.media.frames import Decoder, decode_frames
+from avadclip.media.probe import VideoInfo, probe
+from avadclip.media.timeline import boundary_seconds, sample_indices
+from avadclip.store import Source
+
+T = TypeVar("T")
+
+DISTRIBUTIONS = {"decord": "decord", "pyav": "av"}
+
+# Features of a window that is mostly outside of the track would describe the padding.
+MIN_COVERAGE = 0.5
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """At most one batch of encoder inputs [n, ...], and which of its rows are worth encoding: bool [n]."""
+
+    inputs: NDArray[Any]
+    valid: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The last thing that a task yields: when each snippet is shown, and what read the file."""
+
+    boundary_seconds: NDArray[np.float64]
+    decoder: str
+
+
+@dataclass(frozen=True)
+class VisualTask:
+    """Sampled frames of one video -> uint8 canvases [n, height, width, 3]."""
+
+    path: Path
+    source: Source
+    decoder: Decoder
+    stride: int
+    frame: Literal["first", "middle"]
+    views: Views
+    image_size: int
+    batch_size: int
+
+    def __call__(self) -> Iterator[Chunk | Timeline]:
+        info = _probe_unchanged(self.path, self.source)
+        indices = sample_indices(info.n_frames, self.stride, self.frame)
+        batches = decode_frames(self.path, info, indices, self.decoder)
+        canvases = (canvas(rgb, self.views, self.image_size) for batch in batches for rgb in batch.rgb)
+        for rows in _grouped(canvases, self.batch_size):
+            yield Chunk(np.stack(rows), np.ones(len(rows), bool))
+        yield Timeline(boundary_seconds(info, self.stride), _decoder_name(self.decoder))
+
+
+@dataclass(frozen=True)
+class AudioTask:
+    """Sound around each snippet of one video -> float32 spectrograms [n, frequencies, frames]."""
+
+    path: Path
+    source: Source
+    stride: int
+    window_seconds: float
+    batch_size: int
+
+    def __call__(self) -> Iterator[Chunk | Timeline]:
+        info = _probe_unchanged(self.path, self.source)
+        boundaries = boundary_seconds(info, self.stride)
+        if info.has_audio:
+            centres = (boundaries[:-1] + boundaries[1:]) / 2
+            for rows in _grouped(decode_windows(self.path, centres, self.window_seconds), self.batch_size):
+                yield _spectrograms(rows)
+        yield Timeline(boundaries, _decoder_name("pyav") if info.has_audio else "none: no sound track")
+
+
+def _spectrograms(windows: list[AudioWindow]) -> Chunk:
+    return Chunk(
+        inputs=np.stack([spectrogram(window.samples) for window in windows]),
+        valid=np.array([window.coverage >= MIN_COVERAGE for window in windows]),
+    )
+
+
+def _probe_unchanged(path: Path, source: Source) -> VideoInfo:
+    found = sha256_of(path)
+    if found != source.content_hash:
+        raise DatasetError(
+            f"{path}: changed since the manifest was written (sha256 {found[:12]}..., expected"
+            f" {source.content_hash[:12]}...); run `dvc repro` so that `prepare` reads it again"
+        )
+    return probe(path)
+
+
+def _decoder_name(decoder: Decoder) -> str:
+    return f"{decoder} {version(DISTRIBUTIONS[decoder])}"
+
+
+def _grouped(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while group := list(islice(iterator, size)):
+        yield group

@@ -1,0 +1,269 @@
+"""Extraction: the output folder is a function of manifest and recipe, whatever happened on the way."""
+
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from media_factory import tone, write_video
+from project_factory import NAME, contents, load_params, prepare_here, save_params, write_project, write_table
+
+from avadclip import config, paths
+from avadclip.encoders.clip import ImageEncoder
+from avadclip.encoders.preprocess import canvas
+from avadclip.encoders.spectrogram import spectrogram
+from avadclip.encoders.wav2clip import AudioEncoder
+from avadclip.errors import ExtractionError
+from avadclip.extraction.run import extract
+from avadclip.extraction.work_cache import WorkCache
+from avadclip.media.audio import decode_windows
+from avadclip.media.frames import decode_frames
+from avadclip.media.probe import probe
+from avadclip.media.timeline import boundary_seconds
+from avadclip.store import FeatureFolder
+from avadclip.workers import GuardedPool
+
+VISUAL, AUDIO = paths.features(NAME, "visual"), paths.features(NAME, "audio")
+LABELS = {"long.mp4": "fighting", "silent.mp4": "normal", "turned.mp4": "normal", "late sound.mkv": "normal"}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four videos, prepared but not extracted. Tests work on copies."""
+    root = tmp_path_factory.mktemp("project")
+    videos = root / "videos"
+    videos.mkdir()
+    texture = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)  # no two crops of it look alike
+    write_video(
+        videos / "long.mp4", n_frames=75, audio=tone(3.0), frame_fn=lambda index: np.roll(texture, index, axis=1)
+    )
+    write_video(videos / "silent.mp4", n_frames=30)
+    write_video(videos / "turned.mp4", n_frames=30, rotation=90, audio=tone(1.2))
+    write_video(videos / "late sound.mkv", n_frames=100, audio=tone(2.0), audio_offset_seconds=2.0)
+    write_project(root, LABELS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        prepare_here()
+    return root
+
+
+@pytest.fixture
+def here(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = tmp_path / "project"
+    shutil.copytree(project, root)
+    monkeypatch.chdir(root)
+    return root
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Ids of the videos that were handed to a decoder, once for each time."""
+    submitted: list[str] = []
+    submit = GuardedPool.submit
+
+    def recording_submit(pool: GuardedPool, key: str, task: object) -> None:
+        submitted.append(key)
+        submit(pool, key, task)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(GuardedPool, "submit", recording_submit)
+    return submitted
+
+
+def extract_both() -> tuple[dict[str, bytes], dict[str, bytes]]:
+    params = config.load()
+    for modality in ("visual", "audio"):
+        extract(NAME, modality, params)
+    return contents(VISUAL), contents(AUDIO)
+
+
+def test_features_are_those_of_the_sampled_frames(here: Path) -> None:
+    params = config.load()
+    extract(NAME, "visual", params)
+    visual = params.dataset(NAME).visual
+    path, encoder = here / "videos" / "long.mp4", ImageEncoder(visual, "cpu")
+    info = probe(path)
+    frames = np.concatenate([b.rgb for b in decode_frames(path, info, np.arange(75), "pyav")])
+    one_by_one = [encoder.encode(canvas(rgb, "center", 64)[None]) for rgb in frames[::4]]
+    found = FeatureFolder(VISUAL).read("long")
+    # Batches of eight round differently than single frames, and the two decoders convert colours slightly differently.
+    np.testing.assert_allclose(found.values.astype(float), np.concatenate(one_by_one, axis=1), atol=0.02)
+    assert (found.n_snippets, found.source.n_frames, found.decoder.split()[0]) == (19, 75, "decord")
+    np.testing.assert_array_equal(found.boundary_seconds, boundary_seconds(info, 4))
+    assert found.valid.all()
+
+
+def test_sound_is_encoded_on_the_same_timeline(here: Path) -> None:
+    params = config.load()
+    for modality in ("visual", "audio"):
+        extract(NAME, modality, params)
+    found = FeatureFolder(AUDIO).read("late sound")
+    boundaries = FeatureFolder(VISUAL).read("late sound").boundary_seconds
+    np.testing.assert_array_equal(found.boundary_seconds, boundaries)
+    # Sound from 2 s to 4 s: at least half of a 1 s window is covered if its centre lies in there. The codec's frames of
+    # 64 ms blur the edges.
+    centres = (boundaries[:-1] + boundaries[1:]) / 2
+    certain = np.abs(centres - 2.0) > 0.07
+    np.testing.assert_array_equal(found.valid[certain], (centres >= 2.0)[certain])
+    assert not found.values[~found.valid].any()
+    encoder = AudioEncoder(params.dataset(NAME).audio, "cpu")
+    windows = decode_windows(here / "videos" / "late sound.mkv", centres, 1.0)
+    expected = [encoder.encode(spectrogram(window.samples)[None])[0] for window in windows]
+    np.testing.assert_allclose(  # batches round differently than single windows
+        found.values[found.valid].astype(float), np.array(expected)[found.valid].astype(float), atol=2e-3
+    )
+
+
+def test_no_sound_is_a_state_and_no_error(here: Path) -> None:
+    extract(NAME, "audio", config.load())
+    silent = FeatureFolder(AUDIO).read("silent")
+    assert (silent.n_snippets, silent.valid.any(), silent.values.any()) == (8, False, False)
+
+
+def test_what_decord_cannot_be_trusted_with_goes_through_pyav(here: Path) -> None:
+    extract(NAME, "visual", config.load())
+    folder = FeatureFolder(VISUAL)
+    assert {i: folder.read(i).decoder.split()[0] for i in ("silent", "turned")} == {
+        "silent": "decord",
+        "turned": "pyav",
+    }
+
+
+def test_ten_crop_gives_ten_views_and_the_first_is_the_centre(here: Path) -> None:
+    params = load_params(here)
+    params["datasets"][NAME]["visual"]["views"] = "ten_crop"
+    save_params(here, params)
+    extract(NAME, "visual", config.load())
+    values = FeatureFolder(VISUAL).read("long").values
+    assert values.shape == (10, 19, 512)
+    assert len({values[view].tobytes() for view in range(10)}) == 10
+
+
+def test_a_second_run_decodes_nothing_and_leaves_every_byte(here: Path, decoded: list[str]) -> None:
+    first = extract_both()
+    n_decoded = len(decoded)
+    assert extract_both() == first
+    assert len(decoded) == n_decoded
+
+
+def test_an_emptied_output_comes_back_from_the_work_cache(here: Path, decoded: list[str]) -> None:
+    first = extract_both()
+    decoded.clear()
+    shutil.rmtree("features")
+    assert extract_both() == first
+    assert decoded == []
+    # DVC may link outputs into its own cache, so a file of the output must never be the file of the work cache.
+    assert (VISUAL / "long.h5").stat().st_nlink == 1
+
+
+def test_outputs_do_not_depend_on_how_one_got_there(here: Path, decoded: list[str]) -> None:
+    from_scratch = extract_both()
+    shutil.rmtree("features")
+    shutil.rmtree(".cache")
+    few = {name: label for name, label in LABELS.items() if name != "long.mp4"}
+    write_table(here, few)
+    prepare_here()
+    grown = extract_both()
+    assert set(grown[0]) == {"silent.h5", "turned.h5", "late sound.h5"}
+    write_table(here, LABELS)
+    prepare_here()
+    decoded.clear()
+    assert extract_both() == from_scratch
+    assert decoded == ["long", "long"]  # once for each modality: the others were there
+    write_table(here, few)
+    prepare_here()
+    assert extract_both() == grown
+
+
+def test_going_back_to_earlier_parameters_costs_nothing(here: Path, decoded: list[str]) -> None:
+    first = extract_both()
+    params = load_params(here)
+    params["datasets"][NAME]["visual"]["stride"] = 16
+    save_params(here, params)
+    assert extract_both() != first
+    params["datasets"][NAME]["visual"]["stride"] = 4
+    save_params(here, params)
+    decoded.clear()
+    assert extract_both() == first
+    assert decoded == []
+
+
+def test_number_of_workers_is_not_part_of_the_result(here: Path) -> None:
+    first = extract_both()
+    shutil.rmtree(".cache")
+    params = load_params(here)
+    params["extraction"]["workers"] = 1
+    save_params(here, params)
+    assert extract_both() == first
+
+
+def test_a_damaged_file_of_the_work_cache_is_made_again(here: Path, decoded: list[str]) -> None:
+    first = extract_both()
+    for path in sorted(Path(".cache/features").glob("??/*.h5"))[:2]:
+        path.write_bytes(path.read_bytes()[:-600])
+    decoded.clear()
+    assert extract_both() == first
+    assert len(decoded) == 2
+
+
+def test_strays_in_the_output_go_away(here: Path) -> None:
+    first = extract_both()
+    (VISUAL / "left.h5").write_text("the video left the manifest")
+    (VISUAL / ".long.h5.123.tmp").write_text("a killed process left this")
+    assert extract_both() == first
+
+
+def test_a_changed_file_is_refused_until_it_is_prepared_again(here: Path) -> None:
+    write_video(here / "videos" / "silent.mp4", n_frames=40)
+    with pytest.raises(ExtractionError, match=r"silent: .*changed since the manifest was written"):
+        extract(NAME, "visual", config.load())
+    assert set(contents(VISUAL)) == {"long.h5", "turned.h5", "late sound.h5"}
+    prepare_here()
+    extract(NAME, "visual", config.load())
+    assert FeatureFolder(VISUAL).n_snippets("silent") == 10
+
+
+def test_two_extractions_into_one_folder_do_not_meet(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from avadclip.extraction import run
+
+    params = config.load()
+    encode_videos = run.encode_videos
+
+    def second_run_meanwhile(*args: object) -> object:
+        with pytest.raises(ExtractionError, match="another process is filling this folder"):
+            extract(NAME, "audio", params)
+        return encode_videos(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(run, "encode_videos", second_run_meanwhile)
+    assert extract(NAME, "audio", params).n_encoded == 4
+
+
+def test_summary_counts_what_happened(here: Path, caplog: pytest.LogCaptureFixture) -> None:
+    params = config.load()
+    with caplog.at_level(logging.INFO):
+        summary = extract(NAME, "visual", params)
+    assert (summary.n_videos, summary.n_cached, summary.n_encoded, summary.n_failed) == (4, 0, 4, 0)
+    assert summary.n_encoded_snippets == 19 + 8 + 8 + 25
+    assert "toy/visual: 4 videos (0.00 h), 0 cached, 4 encoded, 0 failed" in caplog.text
+    again = extract(NAME, "visual", params)
+    assert (again.n_cached, again.n_encoded, again.n_encoded_snippets) == (4, 0, 0)
+
+
+def test_pruning_keeps_what_is_needed(here: Path, decoded: list[str]) -> None:
+    from avadclip.audit import current_fingerprints
+
+    first = extract_both()
+    cache, params = WorkCache(Path(".cache/features")), load_params(here)
+    params["datasets"][NAME]["visual"]["stride"] = 16
+    save_params(here, params)
+    extract_both()
+    assert cache.usage().n_files == 16
+    params["datasets"][NAME]["visual"]["stride"] = 4
+    save_params(here, params)
+    (cache.path("ab" * 32).parent).mkdir(exist_ok=True)
+    cache.path("ab" * 32).with_suffix(".tmp").write_text("a killed process left this")
+    cache.prune(current_fingerprints(config.load()))
+    assert cache.usage().n_files == 8
+    decoded.clear()
+    assert extract_both() == first
+    assert decoded == []
