@@ -2,6 +2,9 @@
 PYTHON ?= python3
 PIP := .venv/bin/python -m pip --disable-pip-version-check
 # The lock files are complete, so nothing is resolved at installation.
+# What has wheels for x86-64 Linux only is left out elsewhere.
+FREEZE := .cache/lock/bin/pip freeze --exclude avadclip | LC_ALL=C sort \
+	| sed -E 's/^((nvidia|cuda|triton|decord)[^ ]*)$$/\1 ; sys_platform == "linux" and platform_machine == "x86_64"/'
 INSTALL := $(PIP) install --quiet --no-deps
 
 .PHONY: install test lint lock
@@ -26,6 +29,13 @@ lint: .venv/installed-test
 	$(INSTALL) --requirement requirements-test.lock
 	touch $@
 
-# The newest versions that pyproject.toml admits -> requirements.lock (to use) and requirements-test.lock (to develop).
+# The newest versions that pyproject.toml admits. The package wav2clip is the oracle of a test; its own requirements would
+# bring a second torch.
 lock:
-	benchmarks/../tools/lock.sh
+	rm -rf .cache/lock && $(PYTHON) -m venv .cache/lock
+	.cache/lock/bin/pip install --quiet .
+	$(FREEZE) > requirements.lock
+	.cache/lock/bin/pip install --quiet '.[test]'
+	.cache/lock/bin/pip install --quiet --no-deps wav2clip==0.1.0
+	$(FREEZE) | comm -13 requirements.lock - > requirements-test.lock
+	rm -rf .cache/lock build avadclip.egg-info

@@ -16,6 +16,7 @@ from avadclip.config.features import Precision, Weights
 from avadclip.datasets.manifest import read_manifest
 from avadclip.encoders.clip import PUBLISHED
 from avadclip.encoders.device import resolve_device
+from avadclip.encoders.tower import computes_natively
 from avadclip.encoders.weights import WAV2CLIP, Published, cache_folder, locate
 from avadclip.errors import AvadclipError
 from avadclip.media.decord_reader import decord_available
@@ -70,21 +71,16 @@ def _device(params: Params) -> Iterator[Finding]:
 
 def _precision(precision: Precision, device: torch.device) -> Finding:
     subject = f"precision {precision}"
-    if device.type == "cuda":
-        if precision == "bfloat16" and not torch.cuda.is_bf16_supported(including_emulation=False):
-            return Finding(
-                "warning", subject, "emulated on this GPU", "slow here; float16 is this GPU's fast precision"
-            )
-    elif precision == "float16":
-        return Finding("warning", subject, "has no fast kernels on CPUs", "slow here; bfloat16 or float32 are faster")
-    elif precision == "bfloat16" and not _cpu_has_bfloat16():
-        return Finding("warning", subject, "emulated on this CPU", "slow here; float32 is faster")
+    if (
+        device.type == "cuda"
+        and precision == "bfloat16"
+        and not torch.cuda.is_bf16_supported(including_emulation=False)
+    ):
+        return Finding("warning", subject, "emulated on this GPU", "slow here; float16 is this GPU's fast precision")
+    if not computes_natively(precision, device):
+        advice = "as slow as float32 here; faster on processors with AVX512-BF16 or AMX, and on GPUs"
+        return Finding("warning", subject, "values are rounded, products are computed in float32", advice)
     return Finding("ok", subject, "native")
-
-
-def _cpu_has_bfloat16() -> bool:
-    capabilities = torch.cpu.get_capabilities()
-    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def _inputs(name: str, dataset: Dataset) -> Iterator[Finding]:

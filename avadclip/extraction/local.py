@@ -1,6 +1,7 @@
 """The local engine: decode workers around one encoder, so that decoding and encoding overlap."""
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,7 +80,7 @@ class _Run:
         self._modality, self._encoder, self._cache, self._pool = modality, encoder, cache, pool
         self._videos: dict[str, Pending] = {}
         self._parts: dict[str, _Parts] = {}
-        self._reasons: dict[str, list[str]] = {}  # one for each decoder that has failed
+        self._n_tried: Counter[str] = Counter()  # decoders that have failed on a video
         self.failures: dict[str, str] = {}
         self.n_encoded_snippets = 0
 
@@ -88,7 +89,7 @@ class _Run:
         video_id = video.source.id
         self._videos[video_id] = video
         self._parts[video_id] = _Parts()
-        decoder = self._modality.decoders[len(self._reasons.setdefault(video_id, []))]
+        decoder = self._modality.decoders[self._n_tried[video_id]]
         self._pool.submit(video_id, self._modality.task(video.path, video.source, decoder))
 
     def handle(self, event: Event) -> int:
@@ -121,14 +122,12 @@ class _Run:
 
     def _try_next_decoder(self, video: Pending, failed: Failed) -> None:
         video_id = video.source.id
-        reasons = self._reasons[video_id]
-        decoders = self._modality.decoders
-        reasons.append(f"{decoders[len(reasons)]}: {failed.reason}")
+        self._n_tried[video_id] += 1
         # Another decoder does not help against a file that is gone or was changed.
-        if len(reasons) == len(decoders) or failed.error in HOPELESS:
-            self._fail(video_id, "; ".join(reasons))
+        if self._n_tried[video_id] == len(self._modality.decoders) or failed.error in HOPELESS:
+            self._fail(video_id, failed.reason)
         else:
-            log.info("%s: %s; trying %s", video_id, reasons[-1], decoders[len(reasons)])
+            log.info("%s: %s; trying %s", video_id, failed.reason, self._modality.decoders[self._n_tried[video_id]])
             self.start(video)
 
 
