@@ -25,9 +25,29 @@ def run(dataset: str, variant: str) -> Path:
 
 def scores(dataset: str, variant: str, trained_on: str | None = None) -> Path:
     """Scores of the detector `variant`, trained on `trained_on` (default: the same data set), over the test videos."""
-    return Path("results") / dataset / "scores" / f"{trained_on or dataset}.{variant}.h5"
+    return scores_folder(dataset) / f"{trained_on or dataset}.{variant}.h5"
+
+
+def scores_folder(dataset: str) -> Path:
+    """Score files of every detector that was run over one data set (stage ``score``)."""
+    return results(dataset) / "scores"
+
+
+def results(dataset: str) -> Path:
+    """Everything that is known of the detectors that were run over one data set."""
+    return Path("results") / dataset
 
 
 def metrics(dataset: str) -> Path:
-    """Metrics of every scored detector on one data set (stage ``evaluate``)."""
-    return Path("results") / dataset / "metrics.json"
+    """Headline metrics of every scored detector on one data set (stage ``evaluate``)."""
+    return results(dataset) / "metrics.json"
+
+
+def details(dataset: str) -> Path:
+    """Intervals, classes, audio and notes behind the metrics (stage ``evaluate``)."""
+    return results(dataset) / "details.json"
+
+
+def figures(dataset: str) -> Path:
+    """Folder of timelines (stage ``figures``)."""
+    return results(dataset) / "figures"

@@ -1,11 +1,12 @@
 """Section ``datasets.<name>``: where videos and annotations lie, which classes there are, and the feature recipes."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator
 
 from avadclip.config.base import Section
 from avadclip.config.features import Audio, Visual
+from avadclip.config.training import Training
 
 
 class Dataset(Section):
@@ -18,11 +19,17 @@ class Dataset(Section):
     exclude: dict[str, str] = {}  # video id -> reason; reported with the metrics
     visual: Visual
     audio: Audio
+    training: Training = Training()
 
-    @model_validator(mode="after")
-    def _classes_are_distinct_and_start_with_normal(self) -> Self:
-        if self.classes[0] != "normal":
+    @field_validator("classes")
+    @classmethod
+    def _classes_can_be_told_apart(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        if classes[0] != "normal":
             raise ValueError("the first of `classes` must be `normal`")
-        if len(set(self.classes)) != len(self.classes):
+        if len(set(classes)) != len(classes):
             raise ValueError("`classes` names a class twice")
-        return self
+        # `|` joins labels in tables, and `*` stands for any class there.
+        unusable = [name for name in classes if name != name.strip() or name in ("", "*") or "|" in name]
+        if unusable:
+            raise ValueError(f"`classes` has names that are empty, `*`, or hold `|` or outer spaces: {unusable}")
+        return classes

@@ -2,16 +2,19 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from avadclip.config.base import Section
 from avadclip.config.datasets import Dataset
+from avadclip.config.detector import AudioVisual, Student
+from avadclip.config.evaluation import Evaluate, Figures, Score
 from avadclip.config.features import Extraction
+from avadclip.config.training import Compute
 from avadclip.errors import ConfigError
 
 
@@ -20,6 +23,12 @@ class Params(Section):
 
     datasets: dict[str, Dataset]
     extraction: Extraction = Extraction()
+    train: dict[str, AudioVisual] = {}  # variants of detectors that learn from labels
+    distill: dict[str, Student] = {}  # variants that learn from a teacher too
+    compute: Compute = Compute()
+    score: Score = Score()
+    evaluate: Evaluate = Evaluate()
+    figures: Figures = Figures()
 
     def dataset(self, name: str) -> Dataset:
         """The section of one data set; :class:`ConfigError` names the known ones if there is no such section."""
@@ -27,6 +36,23 @@ class Params(Section):
             known = ", ".join(self.datasets)
             raise ConfigError(f"params.yaml: no data set {name!r} under `datasets`; there are: {known}")
         return self.datasets[name]
+
+    def detector(self, section: Literal["train", "distill"], variant: str) -> AudioVisual | Student:
+        """The architecture of one variant; :class:`ConfigError` names the known ones if there is no such variant."""
+        variants: dict[str, AudioVisual] | dict[str, Student] = getattr(self, section)
+        if variant not in variants:
+            known = ", ".join(variants) or "none"
+            raise ConfigError(f"params.yaml: no variant {variant!r} under `{section}`; there are: {known}")
+        return variants[variant]
+
+    @model_validator(mode="after")
+    def _variants_and_teachers_are_known(self) -> Self:
+        if both := sorted(self.train.keys() & self.distill.keys()):
+            raise ValueError(f"`train` and `distill` both have a variant {both[0]!r}; their checkpoints would collide")
+        for variant, student in self.distill.items():
+            if student.teacher not in self.train:
+                raise ValueError(f"distill.{variant}.teacher: {student.teacher!r} is no variant under `train`")
+        return self
 
 
 def load(path: str | Path = "params.yaml") -> Params:
@@ -63,4 +89,7 @@ def _describe(detail: ErrorDetails) -> str:
         return f"{key}: unknown key; remove it or correct its spelling"
     if detail["type"] == "missing":
         return f"{key}: missing; add it"
-    return f"{key}: {detail['msg'][0].lower()}{detail['msg'][1:]}, found {detail['input']!r}"
+    message = detail["msg"].removeprefix("Value error, ")
+    # A contradiction between keys is told by its message; the whole section would drown it.
+    found = "" if isinstance(detail["input"], dict) else f", found {detail['input']!r}"
+    return f"{key}: {message[0].lower()}{message[1:]}{found}"

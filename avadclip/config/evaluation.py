@@ -1,0 +1,57 @@
+"""Sections ``score``, ``evaluate`` and ``figures``: from a trained detector to numbers and pictures."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from avadclip.config.base import Section
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Branch = Literal["classification", "alignment"]
+
+
+class Score(Section):
+    """How detectors are run over the test videos."""
+
+    # What happens to videos without sound when a detector wants it: the student trained for that (it must have been
+    # trained), the detector's own fallback to the visual feature, or an error that lists them.
+    missing_audio: Literal["visual_student", "visual_fallback", "refuse"] = "visual_fallback"
+
+
+class Localisation(Section):
+    """How the class probabilities of a video become proposals; the defaults are the authors'."""
+
+    depth: Share = 0.6  # frames above max - depth * (max - min) of the video belong to a proposal
+    min_frames: Annotated[int, Field(ge=1)] = 2  # shorter runs are no proposal
+    top_share: Annotated[int, Field(ge=1)] = 16  # class score: mean of the largest 1/top_share of the frames ...
+    class_score_weight: Annotated[float, Field(ge=0)] = 0.7  # ... which this adds to a proposal's own maximum
+
+
+class Evaluate(Section):
+    """Thresholds and resampling of the stage ``evaluate``; nothing else depends on them."""
+
+    alarm_threshold: Share = 0.5  # operating point: an alarm is on where the score reaches this
+    alarm_branch: Branch = "alignment"  # the branch that raises alarms; the published AP is of this one
+    iou_thresholds: Annotated[tuple[Share, ...], Field(min_length=1)] = (0.1, 0.2, 0.3, 0.4, 0.5)
+    released: Localisation = Localisation()  # other values than the defaults are no longer the authors' protocol
+    strict: Localisation = Localisation()
+    bootstrap_resamples: Annotated[int, Field(ge=0)] = 1000  # 0: no intervals
+    bootstrap_seed: int = 0
+    confidence: Share = 0.95  # of the intervals
+    random_seed: int = 0  # of the Random row
+    reliability_bins: Annotated[int, Field(ge=2)] = 10
+
+    @model_validator(mode="after")
+    def _iou_thresholds_ascend(self) -> Self:
+        if list(self.iou_thresholds) != sorted(set(self.iou_thresholds)):
+            raise ValueError("`iou_thresholds` must ascend")
+        return self
+
+
+class Figures(Section):
+    """Which videos and detectors the stage ``figures`` draws."""
+
+    videos: tuple[str, ...] = ()  # ids; empty: the most instructive ones, see avadclip.evaluation.selection
+    n_videos: Annotated[int, Field(ge=1)] = 12  # how many that are, if `videos` is empty
+    detectors: tuple[str, ...] = ()  # names as in the metrics, in the order of their colours; empty: all, at most four
+    formats: tuple[Literal["png", "svg"], ...] = ("png",)

@@ -1,0 +1,89 @@
+"""AP and ROC area for a thousand weightings of the videos at once: two matrix products instead of a thousand passes.
+
+A ranking is cut at some ranks, and each video's share of everything above each cut is counted once. Any weighting of
+the videos then weighs these rows. Numbers are whole, so that the products are exact in any order.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avadclip.evaluation.ranking import Positives, Ranking
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CutRanking:
+    """What each video has above each cut; both arrays are float64 [videos, cuts], growing along a row.
+
+    Attributes
+    ----------
+    admitted : size of all items above the cut.
+    positive : size of the positive ones.
+    """
+
+    admitted: Values
+    positive: Values
+
+    def under(self, weights: Values) -> "WeightedCuts":
+        """The same for each row of `weights` [resamples, videos]."""
+        return WeightedCuts(weights @ self.admitted, weights @ self.positive)
+
+
+@dataclass(frozen=True)
+class WeightedCuts:
+    """What lies above each cut in each resample; both arrays are float64 [resamples, cuts]."""
+
+    admitted: Values
+    positive: Values
+
+    def average_precision(self, total: Values | None = None) -> Values:
+        """As :meth:`Weighted.average_precision`, of each resample [resamples]; NaN where it is undefined."""
+        total = self.positive[:, -1] if total is None else total
+        precision = self.positive / np.maximum(self.admitted, 1.0)
+        return _divide(np.einsum("rc,rc->r", np.diff(self.positive, axis=1, prepend=0.0), precision), total)
+
+    def area_under_roc(self) -> Values:
+        """As :meth:`Weighted.area_under_roc`, of each resample; items between two cuts count as ties."""
+        negative = self.admitted - self.positive
+        gained = np.diff(self.positive, axis=1, prepend=0.0)
+        # Of all negatives, those that lie above a positive; half of those that lie in its own level.
+        above = negative - np.diff(negative, axis=1, prepend=0.0) / 2
+        n_pairs = self.positive[:, -1] * negative[:, -1]
+        return _divide(n_pairs - np.einsum("rc,rc->r", gained, above), n_pairs)
+
+
+def cut_at_positives(ranking: Ranking, positives: Positives, n_videos: int) -> CutRanking:
+    """Cut below every group that holds a positive item: average precision is then exact."""
+    return _cut(ranking, positives, np.unique(positives.group_end), n_videos)
+
+
+def cut_evenly(ranking: Ranking, positives: Positives, n_videos: int, n_cuts: int) -> CutRanking:
+    """Cut into `n_cuts` levels of about as many items each, never inside a group, and at the end."""
+    wanted = np.linspace(0, len(ranking.order) - 1, n_cuts).astype(np.intp)
+    return _cut(ranking, positives, np.unique(ranking.group_end[wanted]), n_videos)
+
+
+def _cut(ranking: Ranking, positives: Positives, cuts: NDArray[np.intp], n_videos: int) -> CutRanking:
+    def accumulate(video: NDArray[np.intp], rank: NDArray[np.intp], size: Values) -> Values:
+        level = np.searchsorted(cuts, rank, side="right")
+        kept = level < len(cuts)  # below the last cut nothing is asked for
+        cells = video[kept] * len(cuts) + level[kept]
+        counted = np.bincount(cells, size[kept], n_videos * len(cuts)).reshape(n_videos, len(cuts))
+        return np.asarray(counted.cumsum(axis=1))
+
+    if len(cuts) == 0:
+        return CutRanking(np.zeros((n_videos, 1)), np.zeros((n_videos, 1)))
+    # A positive item lies in its group, so the group's first rank finds the same level.
+    return CutRanking(
+        admitted=accumulate(ranking.video, np.arange(len(ranking.order)), ranking.size),
+        positive=accumulate(positives.video, positives.group_start, positives.size),
+    )
+
+
+def _divide(numerator: Values, denominator: Values) -> Values:
+    ratio = np.full(len(numerator), np.nan)
+    np.divide(numerator, denominator, out=ratio, where=denominator > 0)
+    return ratio

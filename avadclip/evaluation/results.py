@@ -1,0 +1,158 @@
+"""Assessments -> the JSON that ``dvc metrics`` compares, the JSON with all details, and the tables behind the plots."""
+
+import csv
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avadclip.config.evaluation import Evaluate
+from avadclip.evaluation.assessment import Assessment
+from avadclip.evaluation.metrics import Metrics
+from avadclip.evaluation.seeds import Spread
+from avadclip.evaluation.testset import TestSet
+
+Row = tuple[str | float, ...]
+
+CURVE_POINTS = 200
+
+
+def headline(assessments: Sequence[Assessment], test_set: TestSet) -> dict[str, Any]:
+    """What ``dvc metrics show`` and ``dvc metrics diff`` are to print, by detector and protocol."""
+    n_videos = len(assessments[0].protocol.timeline.videos)
+    by_detector = {
+        entry.name: {"released": _nest(entry.released), "strict": _nest(entry.strict)} for entry in assessments
+    }
+    return {"videos": {"evaluated": n_videos, "excluded": len(test_set.excluded)}, **by_detector}
+
+
+def details(
+    assessments: Sequence[Assessment], spreads: Sequence[Spread], test_set: TestSet, settings: Evaluate
+) -> dict[str, Any]:
+    """Everything else that is known: intervals, classes, with and without audio, seeds, notes, excluded videos."""
+    return {
+        "dataset": test_set.dataset,
+        "settings": settings.model_dump(mode="json"),
+        "excluded": test_set.excluded,
+        "detectors": {entry.name: _detail(entry) for entry in assessments},
+        "seeds": {
+            spread.name: {
+                "n_seeds": spread.n_seeds,
+                "released": {"mean": _nest(spread.released_mean), "std": _nest(spread.released_std)},
+                "strict": {"mean": _nest(spread.strict_mean), "std": _nest(spread.strict_std)},
+            }
+            for spread in spreads
+        },
+    }
+
+
+def plot_tables(assessments: Sequence[Assessment], settings: Evaluate) -> dict[str, tuple[Row, list[Row]]]:
+    """Header and rows of each table for ``dvc plots``, by file name."""
+    branch = settings.alarm_branch
+    return {
+        "precision_recall.csv": (
+            ("detector", "recall", "precision"),
+            [(name, *point[:2]) for name, *point in _curves(assessments, branch)],
+        ),
+        "roc.csv": (
+            ("detector", "false_positive_rate", "true_positive_rate"),
+            [(name, wrong, right) for name, right, _, wrong in _curves(assessments, branch)],
+        ),
+        "map_over_iou.csv": (("detector", "protocol", "iou", "mAP"), list(_map_over_iou(assessments))),
+        "per_class.csv": (
+            ("detector", "class", "AP", "AVG"),
+            [
+                (entry.name, name, found["AP"], found["AVG"])
+                for entry in assessments
+                for name, found in entry.per_class.items()
+                if not math.isnan(found["AP"])
+            ],
+        ),
+        "reliability.csv": (
+            ("detector", "score", "anomalous_share", "frames"),
+            list(_reliability(assessments, branch, settings.reliability_bins)),
+        ),
+    }
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON atomically; what is not defined (NaN) becomes null."""
+    write_text(path, json.dumps(_without_nan(content), indent=2, allow_nan=False) + "\n")
+
+
+def write_table(path: Path, header: Row, rows: Iterable[Row]) -> None:
+    """Write a CSV table; shares keep six digits, which is finer than any plot."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows([f"{cell:.6g}" if isinstance(cell, float) else cell for cell in row] for row in rows)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Put a whole file in place, or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def _nest(flat: Metrics) -> dict[str, dict[str, float]]:
+    """``{"mAP.0.1": x}`` -> ``{"mAP": {"0.1": x}}``."""
+    nested: dict[str, dict[str, float]] = {}
+    for key, value in flat.items():
+        group, name = key.split(".", maxsplit=1)
+        nested.setdefault(group, {})[name] = value
+    return nested
+
+
+def _detail(entry: Assessment) -> dict[str, Any]:
+    return {
+        **{key: getattr(entry.provenance, key) for key in ("variant", "trained_on", "selection")},
+        "notes": entry.notes,
+        "videos_scored_with": entry.n_videos_by_modality,
+        "intervals": {name: list(ends) for name, ends in entry.intervals.items()},
+        "per_class": entry.per_class,
+        "by_audio": {
+            part: {"videos": entry.n_videos_by_audio[part], **_nest(found)} for part, found in entry.by_audio.items()
+        },
+    }
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_nan(entry) for key, entry in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _curves(assessments: Sequence[Assessment], branch: str) -> Iterable[tuple[str, float, float, float]]:
+    for entry in assessments:
+        ranking, positives = entry.protocol.frames.get(branch) or entry.protocol.frames["classification"]
+        curve = positives.curve(ranking.cumulate(entry.protocol.ones), CURVE_POINTS)
+        for point in np.stack([curve.recall, curve.precision, curve.false_positive_rate], axis=1).tolist():
+            yield entry.name, *point
+
+
+def _map_over_iou(assessments: Sequence[Assessment]) -> Iterable[Row]:
+    for entry in assessments:
+        for protocol, found in (("released", entry.released), ("strict", entry.strict)):
+            for name, value in found.items():
+                group, _, iou = name.partition(".")
+                if group == "mAP" and iou != "AVG":
+                    yield entry.name, protocol, iou, value
+
+
+def _reliability(assessments: Sequence[Assessment], branch: str, n_bins: int) -> Iterable[Row]:
+    """Mean score and share of anomalous frames by bin of the score: a calibrated score lies on the diagonal."""
+    for entry in assessments:
+        view = entry.protocol.timeline
+        scores = view.branches.get(branch, view.branches["classification"]).astype(np.float64)
+        frames, anomalous = view.frames, view.frames_inside(view.anomalous)
+        bins = np.minimum((scores * n_bins).astype(np.intp), n_bins - 1)
+        counts, hits, sums = (np.bincount(bins, w, n_bins) for w in (frames, anomalous, scores * frames))
+        for index in np.flatnonzero(counts).tolist():
+            yield entry.name, sums[index] / counts[index], hits[index] / counts[index], int(counts[index])

@@ -1,0 +1,168 @@
+"""``summary.md``: tables like the paper's I to V, every scored detector next to the published numbers."""
+
+import math
+from collections.abc import Sequence
+
+from avadclip.config.evaluation import Evaluate
+from avadclip.evaluation.assessment import Assessment
+from avadclip.evaluation.bootstrap import Interval
+from avadclip.evaluation.metrics import Metrics
+from avadclip.evaluation.published import ROWS
+from avadclip.evaluation.seeds import Spread
+from avadclip.evaluation.testset import TestSet
+
+ABSENT = "–"  # noqa: RUF001 - a dash is what a table shows for "none"
+
+
+def summarize(
+    assessments: Sequence[Assessment], spreads: Sequence[Spread], test_set: TestSet, settings: Evaluate
+) -> str:
+    """The whole page, in Markdown."""
+    sections = [
+        f"# Results on {test_set.dataset}\n",
+        _videos(assessments, test_set),
+        _frame_level(assessments, test_set, settings),
+        _localisation(assessments, test_set, settings),
+        _alarms(assessments, settings),
+        _per_class(assessments),
+        _by_audio(assessments),
+        _seeds(spreads),
+        _notes(assessments),
+    ]
+    return "\n".join(section for section in sections if section)
+
+
+def _videos(assessments: Sequence[Assessment], test_set: TestSet) -> str:
+    videos = assessments[0].protocol.timeline.videos
+    hours = sum(video.n_frames / video.frame_rate for video in videos) / 3600
+    normal = sum(video.is_normal for video in videos)
+    text = (
+        f"{len(videos)} test videos ({normal} normal), {hours:.1f} hours. Metrics in percent unless said otherwise.\n"
+    )
+    if test_set.excluded:
+        listed = "".join(f"- `{video_id}`: {reason}\n" for video_id, reason in test_set.excluded.items())
+        text += f"\n{len(test_set.excluded)} test videos are excluded:\n\n{listed}"
+    return text
+
+
+def _frame_level(assessments: Sequence[Assessment], test_set: TestSet, settings: Evaluate) -> str:
+    header = ("Detector", "AP, released", "AUC, released", "AP, strict", "AUC, strict", "AP of classification branch")
+    rows = []
+    for entry in assessments:
+        branch = "alignment" if "alignment.AP" in entry.strict else "classification"
+        rows.append(
+            (
+                f"`{entry.name}`",
+                *(_number(entry.released.get(f"{branch}.{metric}")) for metric in ("AP", "AUC")),
+                *(_with_interval(entry, f"{branch}.{metric}") for metric in ("AP", "AUC")),
+                _with_interval(entry, "classification.AP"),
+            )
+        )
+    rows += [
+        (f"*{row.method} ({row.modality}), published*", _number(row.ap), *[ABSENT] * 4)
+        for row in ROWS.get(test_set.kind, ())
+        if row.ap is not None
+    ]
+    explained = (
+        f"Frame level, of the alignment branch (1 - p(normal)), which the paper reports{_interval_note(settings)}."
+    )
+    return _table("Coarse-grained (paper, tables I, II, V)", explained, header, rows)
+
+
+def _localisation(assessments: Sequence[Assessment], test_set: TestSet, settings: Evaluate) -> str:
+    columns = [*(f"{threshold:g}" for threshold in settings.iou_thresholds), "AVG"]
+    rows = []
+    for entry in assessments:
+        for protocol, found in (("released", entry.released), ("strict", entry.strict)):
+            if "mAP.AVG" in found:
+                values = [_number(found.get(f"mAP.{column}")) for column in columns[:-1]]
+                average = _with_interval(entry, "mAP.AVG") if protocol == "strict" else _number(found["mAP.AVG"])
+                rows.append((f"`{entry.name}`", protocol, *values, average))
+    for row in ROWS.get(test_set.kind, ()):
+        if row.average is not None:
+            published = dict(zip(("0.1", "0.2", "0.3", "0.4", "0.5"), row.map_by_iou, strict=False))
+            values = [_number(published.get(column)) for column in columns[:-1]]
+            rows.append((f"*{row.method} ({row.modality})*", "published", *values, _number(row.average)))
+    explained = "mAP@IoU. `released` counts normal as a class and classes without segments as 0; `strict` does neither."
+    return _table("Fine-grained (paper, tables III, IV)", explained, ("Detector", "Protocol", *columns), rows)
+
+
+def _alarms(assessments: Sequence[Assessment], settings: Evaluate) -> str:
+    names = ("precision", "recall", "f1", "caught_events", "false_alarms_per_hour", "delay_seconds")
+    header = ("Detector", "Precision", "Recall", "F1", "Events caught", "False alarms / h of normal video", "Delay, s")
+    rows = [(f"`{entry.name}`", *(_with_interval(entry, f"alarm.{name}") for name in names)) for entry in assessments]
+    explained = (
+        f"An alarm is on where the score of the {settings.alarm_branch} branch reaches {settings.alarm_threshold:g}."
+    )
+    return _table("Operating point", explained, header, rows)
+
+
+def _per_class(assessments: Sequence[Assessment]) -> str:
+    classes = next((list(entry.per_class) for entry in assessments if entry.per_class), [])
+    if not classes:
+        return ""
+    rows = [
+        (
+            f"`{entry.name}`",
+            *(f"{_number(found['AP'])} / {_number(found['AVG'])}" for found in entry.per_class.values()),
+        )
+        for entry in assessments
+        if entry.per_class
+    ]
+    return _table("Per class", "Frame-level AP / localisation AVG, strict protocol.", ("Detector", *classes), rows)
+
+
+def _by_audio(assessments: Sequence[Assessment]) -> str:
+    rows = []
+    for entry in assessments:
+        used = ", ".join(f"{modality} {count}" for modality, count in entry.n_videos_by_modality.items())
+        for part, found in entry.by_audio.items():
+            values = [_number(found.get(name)) for name in ("alignment.AP", "classification.AP", "mAP.AVG")]
+            count = str(entry.n_videos_by_audio[part])
+            rows.append((f"`{entry.name}`", used, part.replace("_", " "), count, *values))
+    header = ("Detector", "Videos by modality used", "Part", "Videos", "AP", "AP, classification", "mAP AVG")
+    return _table("With and without audio", "Strict protocol.", header, rows)
+
+
+def _seeds(spreads: Sequence[Spread]) -> str:
+    rows = []
+    for spread in spreads:
+        sources: tuple[tuple[str, Metrics, Metrics], ...] = (
+            ("released", spread.released_mean, spread.released_std),
+            ("strict", spread.strict_mean, spread.strict_std),
+        )
+        for protocol, mean, std in sources:
+            values = [
+                f"{mean[name]:.2f} ± {std[name]:.2f}" if name in mean else ABSENT
+                for name in ("alignment.AP", "classification.AP", "mAP.AVG")
+            ]
+            rows.append((f"`{spread.name}`", str(spread.n_seeds), protocol, *values))
+    header = ("Detector", "Seeds", "Protocol", "AP", "AP, classification", "mAP AVG")
+    return _table("Over training seeds", "Mean ± standard deviation.", header, rows) if rows else ""
+
+
+def _notes(assessments: Sequence[Assessment]) -> str:
+    lines = [f"- `{entry.name}`: {note}\n" for entry in assessments for note in entry.notes]
+    return "## Notes\n\n" + "".join(lines) if lines else ""
+
+
+def _table(title: str, explained: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    body = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return f"## {title}\n\n{explained}\n\n{body}"
+
+
+def _interval_note(settings: Evaluate) -> str:
+    if settings.bootstrap_resamples == 0:
+        return ""
+    return f"; [{settings.confidence:.0%} interval] from {settings.bootstrap_resamples} resamples of the videos"
+
+
+def _with_interval(entry: Assessment, name: str) -> str:
+    ends: Interval | None = entry.intervals.get(name)
+    value = _number(entry.strict.get(name))
+    return value if ends is None or value == ABSENT else f"{value} [{ends[0]:.1f}, {ends[1]:.1f}]"
+
+
+def _number(value: float | None) -> str:
+    return ABSENT if value is None or math.isnan(value) else f"{value:.2f}"

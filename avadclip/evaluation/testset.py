@@ -1,0 +1,43 @@
+"""What detectors are tested on, and a detector that knows nothing of it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from avadclip.datasets.model import Segment, Video
+from avadclip.evaluation.joining import videos_under_test
+from avadclip.scores import Provenance, Scores, VideoScores, collect
+
+RANDOM = "random"
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """Manifest and ground truth of one data set."""
+
+    __test__ = False  # not a test case, whatever pytest thinks of the name
+
+    dataset: str
+    kind: str  # of the data set, see avadclip.config.datasets
+    classes: tuple[str, ...]
+    stride: int  # source frames a snippet
+    videos: tuple[Video, ...]  # of the whole manifest
+    segments: tuple[Segment, ...]
+
+    @property
+    def excluded(self) -> dict[str, str]:
+        """Reason by id, of the test videos that are left out."""
+        return {video.id: video.excluded for video in self.videos if video.split == "test" and video.excluded}
+
+
+def random_scores(test_set: TestSet, seed: int) -> Scores:
+    """The Random row of the paper's tables: uniform confidences, and class probabilities from uniform numbers."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for video in videos_under_test(test_set.videos):
+        n_snippets = -(-video.n_frames // test_set.stride)
+        confidence = rng.random(n_snippets, dtype=np.float32)
+        weights = rng.random((n_snippets, len(test_set.classes)), dtype=np.float32) + np.float32(1e-6)  # never all zero
+        rows.append(VideoScores(video.id, "none", confidence, weights / weights.sum(axis=1, keepdims=True)))
+    made_by = Provenance(test_set.dataset, RANDOM, test_set.dataset, "none", test_set.classes, test_set.stride)
+    return collect(made_by, rows)

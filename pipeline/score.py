@@ -1,0 +1,18 @@
+"""Stage ``score``: a trained detector over the test videos of a data set -> one score file."""
+
+from avadclip import config, paths, scores, scripting
+from avadclip.datasets.manifest import read_manifest
+from avadclip.encoders.device import resolve_device
+from avadclip.scoring import Job, score
+
+
+def main(dataset: str, variant: str, trained_on: str = "") -> None:
+    """Score with the detector that was trained on `trained_on`; by default on the same data set."""
+    params = config.load()
+    job = Job(dataset, variant, trained_on or dataset, params.score.missing_audio)
+    scored = score(job, read_manifest(paths.manifest(dataset)), resolve_device(params.compute.device))
+    scores.write(paths.scores(dataset, variant, job.trained_on), scored)
+
+
+if __name__ == "__main__":
+    scripting.run(main)

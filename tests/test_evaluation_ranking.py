@@ -1,0 +1,117 @@
+"""AP and AUC from one sort against scikit-learn, under any weighting of the videos."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
+
+from avadclip.evaluation.bootstrap import intervals
+from avadclip.evaluation.cuts import cut_at_positives, cut_evenly
+from avadclip.evaluation.metrics import FRAME_CUTS
+from avadclip.evaluation.ranking import rank
+
+RTOL = 1e-12  # float64 sums of some hundred terms in another order
+
+
+def make_items(seed: int, levels: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(20, 200))
+    scores = rng.random(n) if levels is None else rng.integers(0, levels, n) / levels
+    size = rng.integers(1, 17, n)
+    return scores.astype(np.float32), rng.integers(0, 7, n), size, rng.integers(0, size + 1)
+
+
+@pytest.mark.parametrize("levels", [None, 3, 30])
+@pytest.mark.parametrize("seed", range(20))
+def test_equals_scikit_learn_on_single_frames(seed: int, levels: int | None) -> None:
+    scores, video, size, positive = make_items(seed, levels)
+    weights = np.random.default_rng(seed).integers(0, 4, 7).astype(float)
+    truth = np.concatenate([np.arange(n) < n_positive for n, n_positive in zip(size, positive, strict=True)])
+    frame_scores, frame_weights = np.repeat(scores, size), np.repeat(weights[video], size)
+    ranking = rank(scores, video, size)
+    found = ranking.positives(positive).under(weights, ranking.cumulate(weights))
+    expected = (
+        average_precision_score(truth, frame_scores, sample_weight=frame_weights),
+        roc_auc_score(truth, frame_scores, sample_weight=frame_weights),
+    )
+    assert_allclose((found.average_precision(), found.area_under_roc()), expected, rtol=RTOL)
+
+
+def test_curve_lies_on_that_of_scikit_learn() -> None:
+    scores, video, size, positive = make_items(1, levels=30)
+    ranking = rank(scores, video, size)
+    curve = ranking.positives(positive).curve(ranking.cumulate(np.ones(7)), n_points=50)
+    truth = np.concatenate([np.arange(n) < n_positive for n, n_positive in zip(size, positive, strict=True)])
+    precision, recall, _ = precision_recall_curve(truth, np.repeat(scores, size))
+    points = set(zip(precision.round(9).tolist(), recall.round(9).tolist(), strict=True))
+    found = set(zip(curve.precision.round(9).tolist(), curve.recall.round(9).tolist(), strict=True))
+    assert len(found) > 10
+    assert found <= points
+    assert curve.recall[-1] == 1
+
+
+@pytest.mark.parametrize("positive", [0, 1], ids=["all negative", "all positive"])
+def test_undefined_is_nan(positive: int) -> None:
+    ranking = rank(np.array([0.3, 0.1]), np.array([0, 1]), np.array([1, 1]))
+    found = ranking.positives(np.full(2, positive)).under(np.ones(2), ranking.cumulate(np.ones(2)))
+    assert np.isnan(found.area_under_roc())
+    assert np.isnan(found.average_precision()) == (positive == 0)
+
+
+def test_no_items_at_all() -> None:
+    none = np.zeros(0, dtype=np.int64)
+    ranking = rank(np.zeros(0), none, none)
+    found = ranking.positives(none).under(np.ones(2), ranking.cumulate(np.ones(2)))
+    assert found.average_precision(total=3) == 0
+
+
+@pytest.mark.parametrize("levels", [None, 3, 30])
+@pytest.mark.parametrize("seed", range(10))
+def test_cut_at_positives_is_exact_for_many_weightings_at_once(seed: int, levels: int | None) -> None:
+    scores, video, size, positive = make_items(seed, levels)
+    weights = np.random.default_rng(seed).integers(0, 3, (5, 7)).astype(float)
+    ranking = rank(scores, video, size)
+    positives = ranking.positives(positive)
+    one_by_one = [positives.under(row, ranking.cumulate(row)) for row in weights]
+    cut = cut_at_positives(ranking, positives, n_videos=7).under(weights)
+    assert_allclose(cut.average_precision(), [one.average_precision() for one in one_by_one], rtol=RTOL)
+    fine = cut_evenly(ranking, positives, n_videos=7, n_cuts=len(scores)).under(weights)
+    assert_allclose(fine.average_precision(), [one.average_precision() for one in one_by_one], rtol=RTOL)
+    assert_allclose(fine.area_under_roc(), [one.area_under_roc() for one in one_by_one], rtol=RTOL)
+
+
+def test_rounding_scores_for_the_intervals_moves_ap_and_auc_by_hundredths_of_a_point() -> None:
+    rng = np.random.default_rng(0)
+    video, size = np.repeat(np.arange(7), 10_000), np.full(70_000, 16)
+    positive = 16 * (rng.random(70_000) < 0.25)
+    scores = rng.normal(positive / 8, 1)
+    weights = rng.integers(0, 3, (3, 7)).astype(float)
+    ranking = rank(scores, video, size)
+    positives = ranking.positives(positive)
+    exact = [positives.under(row, ranking.cumulate(row)) for row in weights]
+    rounded = cut_evenly(ranking, positives, 7, FRAME_CUTS).under(weights)
+    assert_allclose(rounded.average_precision(), [one.average_precision() for one in exact], atol=3e-4)
+    assert_allclose(rounded.area_under_roc(), [one.area_under_roc() for one in exact], atol=1e-4)
+
+
+def test_interval_of_a_mean_is_that_of_normal_theory() -> None:
+    values = np.random.default_rng(0).normal(10, 2, 400)
+    found = intervals(lambda w: {"mean": w @ values / w.sum(axis=1)}, 400, resamples=4000, seed=1, confidence=0.95)
+    half_width = 1.96 * values.std() / 20
+    # 4,000 resamples locate a 2.5% quantile to a few percent of the width.
+    assert_allclose(found["mean"], (values.mean() - half_width, values.mean() + half_width), atol=0.1 * half_width)
+
+
+def test_intervals_depend_on_the_seed_alone_and_skip_undefined_resamples() -> None:
+    def evaluate(weights: np.ndarray) -> dict[str, np.ndarray]:
+        first, second = weights[:, 0], weights[:, 1]
+        return {"first": first, "sometimes": np.where(first > 0, second, np.nan), "never": np.full(50, np.nan)}
+
+    once = intervals(evaluate, 3, resamples=50, seed=4, confidence=0.9)
+    assert once == intervals(evaluate, 3, resamples=50, seed=4, confidence=0.9)
+    assert once != intervals(evaluate, 3, resamples=50, seed=5, confidence=0.5)
+    assert set(once) == {"first", "sometimes"}
+
+
+def test_no_resamples_no_intervals() -> None:
+    assert intervals(lambda weights: {"mean": weights[:, 0]}, 3, resamples=0, seed=0, confidence=0.95) == {}
