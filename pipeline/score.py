@@ -9,7 +9,7 @@ from avadclip.scoring import Job, score
 def main(dataset: str, variant: str, trained_on: str = "") -> None:
     """Score with the detector that was trained on `trained_on`; by default on the same data set."""
     params = config.load()
-    job = Job(dataset, variant, trained_on or dataset, params.score.missing_audio)
+    job = Job(dataset, variant, trained_on or dataset, params.score.missing_audio, params.score.student)
     scored = score(job, read_manifest(paths.manifest(dataset)), resolve_device(params.compute.device))
     scores.write(paths.scores(dataset, variant, job.trained_on), scored)
 

@@ -10,12 +10,23 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 Branch = Literal["classification", "alignment"]
 
 
-class Score(Section):
-    """How detectors are run over the test videos."""
+class Across(Section):
+    """A detector that is trained on one data set and tested on another (paper, table V)."""
 
-    # What happens to videos without sound when a detector wants it: the student trained for that (it must have been
-    # trained), the detector's own fallback to the visual feature, or an error that lists them.
+    dataset: str  # the tested one
+    trained_on: str
+    variant: str
+
+
+class Score(Section):
+    """Which detectors are run over the test videos, and how."""
+
+    variants: tuple[str, ...] = ()  # of `train` and `distill`, each over the test videos of every data set
+    across: dict[str, Across] = {}
+    # What happens to videos without sound when a detector wants it: the student scores them, the detector falls back to
+    # the visual feature, or an error lists them.
     missing_audio: Literal["visual_student", "visual_fallback", "refuse"] = "visual_fallback"
+    student: str = "visual_student"  # the variant that scores videos without sound
 
 
 class Localisation(Section):

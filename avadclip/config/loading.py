@@ -24,7 +24,8 @@ class Params(Section):
     datasets: dict[str, Dataset]
     extraction: Extraction = Extraction()
     train: dict[str, AudioVisual] = {}  # variants of detectors that learn from labels
-    distill: dict[str, Student] = {}  # variants that learn from a teacher too
+    distill: dict[str, Student] = {}  # variants that learn from a teacher, too
+    teacher: str = "audio_visual"  # the variant of `train` that they learn from
     compute: Compute = Compute()
     score: Score = Score()
     evaluate: Evaluate = Evaluate()
@@ -46,12 +47,18 @@ class Params(Section):
         return variants[variant]
 
     @model_validator(mode="after")
-    def _variants_and_teachers_are_known(self) -> Self:
+    def _names_are_known(self) -> Self:
         if both := sorted(self.train.keys() & self.distill.keys()):
             raise ValueError(f"`train` and `distill` both have a variant {both[0]!r}; their checkpoints would collide")
-        for variant, student in self.distill.items():
-            if student.teacher not in self.train:
-                raise ValueError(f"distill.{variant}.teacher: {student.teacher!r} is no variant under `train`")
+        if self.distill and self.teacher not in self.train:
+            raise ValueError(f"teacher: {self.teacher!r} is no variant under `train`")
+        known = self.train.keys() | self.distill.keys()
+        scored = {*self.score.variants, *(across.variant for across in self.score.across.values())}
+        if unknown := sorted(scored - known):
+            raise ValueError(f"score: {unknown[0]!r} is no variant under `train` or `distill`")
+        crossed = {name for across in self.score.across.values() for name in (across.dataset, across.trained_on)}
+        if unknown := sorted(crossed - self.datasets.keys()):
+            raise ValueError(f"score.across: {unknown[0]!r} is no data set under `datasets`; remove the line")
         return self
 
 

@@ -1,0 +1,39 @@
+"""Training curves, written by dvclive: every loss term, learning rate, score of the epoch, throughput."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from dvclive.live import Live
+
+FOLDER = "curves"  # inside the run's folder; no DVC output, because throughput is never the same twice
+
+
+class Curves:
+    """One point an epoch for each curve, in ``<run>/curves``. Writes nothing else: no dvc.yaml, no experiment.
+
+    Parameters
+    ----------
+    finished_epochs : of an earlier, interrupted run; its points are kept.
+    """
+
+    def __init__(self, run: Path, finished_epochs: int) -> None:
+        resume = finished_epochs > 0
+        # dvclive is typed in part only.
+        self._live: Any = Live(str(run / FOLDER), resume=resume, report=None, save_dvc_exp=False, dvcyaml=None)
+
+    def log(self, epoch: int, values: Mapping[str, float]) -> None:
+        """Add one point to each curve; `epoch` counts from 1."""
+        self._live.step = epoch
+        for name, value in values.items():
+            self._live.log_metric(name, value)
+        self._live.make_summary()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.end()

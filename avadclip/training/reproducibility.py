@@ -1,0 +1,32 @@
+"""Same parameters, same features, same machine type -> same bytes, however often a run was interrupted."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+
+@contextmanager
+def deterministic_algorithms() -> Iterator[None]:
+    """Within the block torch computes with deterministic algorithms alone, or raises where there is none."""
+    # cuBLAS is deterministic only with a fixed workspace, which it reads from here when it starts.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+def seed_epoch(seed: int, epoch: int) -> np.random.Generator:
+    """Start torch's random numbers (dropout) and those of the returned generator (order of samples) for one epoch.
+
+    Epoch 0 is the initialisation. Because every epoch starts afresh from (seed, epoch), there is no random state that
+    would have to be saved to resume.
+    """
+    for_torch, for_order = np.random.SeedSequence([seed, epoch]).spawn(2)
+    torch.manual_seed(int(for_torch.generate_state(1)[0]))
+    return np.random.default_rng(for_order)

@@ -1,0 +1,100 @@
+"""The state of a run after an epoch, on disk, so that a killed run goes on as if nothing had happened. No pickle."""
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from avadclip.detector.checkpoint import write_atomically
+from avadclip.detector.interface import Detector
+
+FILE = "resume.safetensors"
+Tensors = dict[str, Tensor]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best epoch so far."""
+
+    epoch: int  # counted from 1
+    score: float
+    weights: Tensors
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come."""
+
+    epoch: int  # the last finished one; 0 at the start
+    best: Best | None
+
+
+def copy_weights(detector: Detector) -> Tensors:
+    """The detector's state, detached from it, on the CPU."""
+    return {name: tensor.detach().cpu().clone() for name, tensor in detector.state_dict().items()}
+
+
+def save_state(
+    folder: Path, identity: str, progress: Progress, detector: Detector, optimizer: torch.optim.Optimizer
+) -> None:
+    """Write everything that the next epoch depends on, atomically.
+
+    Learning rate and random numbers are functions of the epoch, so they are not among it.
+    """
+    moments = optimizer.state_dict()["state"]
+    tensors = {f"detector/{name}": tensor for name, tensor in copy_weights(detector).items()}
+    tensors |= {f"optimizer/{i}/{key}": value.cpu() for i, state in moments.items() for key, value in state.items()}
+    notes = {"identity": identity, "epoch": progress.epoch}
+    if progress.best is not None:
+        tensors |= {f"best/{name}": tensor for name, tensor in progress.best.weights.items()}
+        notes |= {"best_epoch": progress.best.epoch, "best_score": progress.best.score}
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / FILE, save(tensors, metadata={"notes": json.dumps(notes)}))
+
+
+def load_state(folder: Path, identity: str, detector: Detector, optimizer: torch.optim.Optimizer) -> Progress:
+    """Put a run back to where it was, if there is a state of this very run; otherwise change nothing.
+
+    Parameters
+    ----------
+    identity : hash of everything that the run depends on; the state of a run with another identity is not used.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return Progress(0, None)
+    try:
+        with safe_open(path, "pt") as file:
+            notes = json.loads(file.metadata()["notes"])
+            names = file.keys()
+            tensors = {name: file.get_tensor(name) for name in names}
+    except (SafetensorError, TypeError, KeyError, ValueError):
+        _log.warning("%s is damaged; training starts anew", path)
+        return Progress(0, None)
+    if notes["identity"] != identity:
+        _log.info("%s belongs to a run with other parameters or features; training starts anew", path)
+        return Progress(0, None)
+    detector.load_state_dict(_under("detector", tensors))
+    moments: dict[int, Tensors] = {}
+    for name, tensor in _under("optimizer", tensors).items():
+        index, key = name.split("/")
+        moments.setdefault(int(index), {})[key] = tensor
+    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+    best = Best(notes["best_epoch"], notes["best_score"], _under("best", tensors)) if "best_epoch" in notes else None
+    _log.info("resuming after epoch %d", notes["epoch"])
+    return Progress(notes["epoch"], best)
+
+
+def forget_state(folder: Path) -> None:
+    """Remove the state of a run that is finished."""
+    (folder / FILE).unlink(missing_ok=True)
+
+
+def _under(prefix: str, tensors: Tensors) -> Tensors:
+    return {name.removeprefix(f"{prefix}/"): t for name, t in tensors.items() if name.startswith(f"{prefix}/")}

@@ -1,0 +1,79 @@
+"""How good a detector is after an epoch, for the choice among epochs."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score
+
+from avadclip.datasets.ground_truth import anomalous_spans
+from avadclip.datasets.model import Segment, Video
+from avadclip.detector.interface import Detector
+from avadclip.training.splitting import check_rankable
+from avadclip.training.video import Folders, read_video
+from avadclip.training.windows import detect
+
+Judge = Callable[[Detector], float]
+
+
+def validation_judge(videos: Sequence[Video], folders: Folders, device: torch.device) -> Judge:
+    """Average precision over videos: mean of the k = floor(n / 16) + 1 highest snippets against "has any anomaly".
+
+    Held-out videos have video-level labels only, so frame-level AP cannot be computed on them.
+
+    Raises
+    ------
+    TrainingError : the videos are not of both kinds.
+    """
+    check_rankable(videos, "validation part of the training videos")
+    shown = [read_video(folders, video.id) for video in videos]
+    anomalous = [not video.is_normal for video in videos]
+
+    def judge(detector: Detector) -> float:
+        scores = [_top_mean(detect(detector, video, device).anomaly_probability) for video in shown]
+        return float(average_precision_score(anomalous, scores))
+
+    return judge
+
+
+def released_test_judge(
+    videos: Sequence[Video], segments: Sequence[Segment], stride: int, folders: Folders, device: torch.device
+) -> Judge:
+    """Frame-level AP of 1 - p(normal) on the *test* videos, as the authors select; whole snippets alone are counted.
+
+    Raises
+    ------
+    TrainingError : the videos are not of both kinds.
+    """
+    check_rankable(videos, "test videos")
+    shown = [read_video(folders, video.id) for video in videos]
+    positive_frames = [
+        _positive_frames(video, [segment for segment in segments if segment.id == video.id], stride) for video in videos
+    ]
+    n_positive = np.concatenate(positive_frames)
+    weights = np.concatenate([n_positive, stride - n_positive])
+    truth = np.repeat([True, False], len(n_positive))
+
+    def judge(detector: Detector) -> float:
+        scored = [detect(detector, video, device).anomaly_probability for video in shown]
+        scores = np.concatenate([s[: len(n)] for s, n in zip(scored, positive_frames, strict=True)])
+        # A snippet stands for its positive and its negative frames; weights spare the repeated array.
+        return float(average_precision_score(truth, np.tile(scores, 2), sample_weight=weights))
+
+    return judge
+
+
+def _top_mean(scores: NDArray[np.float32]) -> float:
+    k = len(scores) // 16 + 1
+    return float(np.sort(scores)[-k:].mean())
+
+
+def _positive_frames(video: Video, segments: Sequence[Segment], stride: int) -> NDArray[np.int64]:
+    """Anomalous frames of every whole snippet [max(1, n_frames // stride)]."""
+    n_snippets = max(1, video.n_frames // stride)
+    anomalous = np.zeros(n_snippets * stride, np.int64)
+    for start_frame, end_frame in anomalous_spans(segments):
+        anomalous[start_frame:end_frame] = 1
+    n_positive: NDArray[np.int64] = anomalous.reshape(n_snippets, stride).sum(axis=1)
+    return n_positive

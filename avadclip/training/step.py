@@ -1,0 +1,68 @@
+"""One training step: forward, named losses, backward, checks, update."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from avadclip.config.training import Training
+from avadclip.detector.interface import Detector, Targets
+from avadclip.errors import ConfigError, TrainingError
+from avadclip.training.data import LabelledBatch
+
+
+def train_step(
+    detector: Detector,
+    teacher: Detector | None,
+    data: LabelledBatch,
+    optimizer: torch.optim.Optimizer,
+    training: Training,
+) -> dict[str, Tensor]:
+    """Update the detector with one batch that is on its device; returns the unweighted loss terms, detached.
+
+    Raises
+    ------
+    ConfigError : a loss term has no weight.
+    TrainingError : a loss term or a gradient is not finite; the detector is not updated.
+    """
+    reduced = training.precision == "bfloat16"
+    with torch.autocast(data.labels.device.type, torch.bfloat16, enabled=reduced):
+        output = detector(data.batch)
+        with torch.no_grad():
+            teacher_features = None if teacher is None else teacher(data.batch).features
+    terms = detector.losses(output, data.batch, Targets(data.labels, teacher_features))
+    check_losses(terms)
+    optimizer.zero_grad()
+    torch.autograd.backward(weighted_sum(terms, training.loss_weights))
+    check_gradients(detector)
+    optimizer.step()
+    return {name: value.detach() for name, value in terms.items()}
+
+
+def weighted_sum(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+    """The loss. Weights of terms that this detector does not have are not used.
+
+    Raises
+    ------
+    ConfigError : a loss term has no weight.
+    """
+    missing = terms.keys() - weights.keys()
+    if missing:
+        raise ConfigError(f"training.loss_weights: no weight for {', '.join(sorted(missing))}; add it to params.yaml")
+    return torch.stack([weights[name] * value for name, value in terms.items()]).sum()
+
+
+def check_losses(terms: Mapping[str, Tensor]) -> None:
+    """Raise :class:`TrainingError` that names the loss terms that are not finite."""
+    finite = torch.stack(list(terms.values())).isfinite().tolist()  # one transfer from the device
+    if not all(finite):
+        lost = ", ".join(name for name, ok in zip(terms, finite, strict=True) if not ok)
+        raise TrainingError(f"loss {lost} is not finite; check the features, lower `learning_rate`, or use float32")
+
+
+def check_gradients(detector: Detector) -> None:
+    """Raise :class:`TrainingError` that names a parameter whose gradient is not finite."""
+    gradients = {name: p.grad for name, p in detector.named_parameters() if p.grad is not None}
+    if not torch.nn.utils.get_total_norm(gradients.values()).isfinite():
+        lost = next((name for name, g in gradients.items() if not g.isfinite().all()), "the sum of all parameters")
+        raise TrainingError(f"gradient of {lost} is not finite; lower `learning_rate`, or use float32")

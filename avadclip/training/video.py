@@ -1,0 +1,61 @@
+"""The features of one video in the modalities that a detector wants, read from the store."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avadclip import paths
+from avadclip.config.detector import Modality
+from avadclip.errors import FeatureError
+from avadclip.store import FeatureFolder
+
+Folders = Mapping[Modality, FeatureFolder]
+
+
+@dataclass(frozen=True)
+class VideoFeatures:
+    """One video, as long as it is."""
+
+    id: str
+    visual: NDArray[np.float16] | None  # [views, n, width]; view 0 is the centre
+    audio: NDArray[np.float16] | None  # [n, width]
+    audio_valid: NDArray[np.bool_] | None  # [n]
+
+    @property
+    def n_snippets(self) -> int:
+        """Number of snippets, the same in all modalities."""
+        features = self.visual if self.visual is not None else self.audio
+        assert features is not None
+        return int(features.shape[-2])
+
+
+def open_folders(dataset: str, modalities: Iterable[Modality]) -> dict[Modality, FeatureFolder]:
+    """The feature folders of a data set.
+
+    Raises
+    ------
+    FeatureError : one does not exist.
+    """
+    return {modality: FeatureFolder(paths.features(dataset, modality)) for modality in modalities}
+
+
+def read_video(folders: Folders, video_id: str) -> VideoFeatures:
+    """Features of one video.
+
+    Raises
+    ------
+    FeatureError : a file is missing or damaged, or the modalities have different numbers of snippets.
+    """
+    read = {modality: folder.read(video_id) for modality, folder in folders.items()}
+    lengths = {modality: features.n_snippets for modality, features in read.items()}
+    if len(set(lengths.values())) > 1:
+        raise FeatureError(f"{video_id}: modalities are not on one timeline, snippets: {lengths}; extract both again")
+    visual, audio = read.get("visual"), read.get("audio")
+    return VideoFeatures(
+        video_id,
+        visual=visual.values if visual else None,
+        audio=audio.values if audio else None,
+        audio_valid=audio.valid if audio else None,
+    )
