@@ -16,8 +16,6 @@ from avadclip.training.windows import detect
 
 MissingAudio = Literal["visual_student", "visual_fallback", "refuse"]
 
-STUDENT = "visual_student"  # the variant that stands in where there is no sound
-
 # A detector meets features of its own encoder only, but each data set samples its videos in its own way.
 OWN_TO_A_DATASET = ("stride", "frame", "views", "resize", "window_seconds", "precision", "batch_size", "decoder")
 
@@ -31,12 +29,14 @@ class Job:
     dataset : the tested one; its features are read.
     variant, trained_on : the detector is ``runs/<trained_on>/<variant>``.
     missing_audio : what happens to videos without any sound if the detector wants both modalities.
+    student : the variant that scores them if `missing_audio` says so.
     """
 
     dataset: str
     variant: str
     trained_on: str
     missing_audio: MissingAudio
+    student: str = "visual_student"
 
 
 def score(job: Job, videos: Sequence[Video], device: torch.device | str) -> Scores:
@@ -78,10 +78,10 @@ def score(job: Job, videos: Sequence[Video], device: torch.device | str) -> Scor
 def _score_silent(
     job: Job, checkpoint: Checkpoint, silent: Sequence[Video], device: torch.device | str
 ) -> list[VideoScores]:
-    student = _load(job, STUDENT, device)
+    student = _load(job, job.student, device)
     if student.description.classes != checkpoint.description.classes:
         raise CheckpointError(
-            f"{paths.run(job.trained_on, STUDENT)}: knows the classes {student.description.classes}, but"
+            f"{paths.run(job.trained_on, job.student)}: knows the classes {student.description.classes}, but"
             f" {job.variant} knows {checkpoint.description.classes}; train both on the same classes"
         )
     folders = open_folders(job.dataset, student.detector.modalities)

@@ -57,5 +57,5 @@ def write_results(folder: Path, assessments: Sequence[Assessment], test_set: Tes
     results.write_json(folder / "metrics.json", results.headline(assessments, test_set))
     results.write_json(folder / "details.json", results.details(assessments, spreads, test_set, settings))
     results.write_text(folder / "summary.md", summarize(assessments, spreads, test_set, settings))
-    for name, (header, rows) in results.plot_tables(assessments, settings).items():
-        results.write_table(folder / "plots" / name, header, rows)
+    for name, table in results.plot_tables(assessments, settings).items():
+        results.write_table(folder / "plots" / name, table)

@@ -1,6 +1,5 @@
 """Assessments -> the JSON that ``dvc metrics`` compares, the JSON with all details, and the tables behind the plots."""
 
-import csv
 import json
 import math
 import os
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from avadclip.config.evaluation import Evaluate
 from avadclip.evaluation.assessment import Assessment
@@ -50,31 +50,30 @@ def details(
     }
 
 
-def plot_tables(assessments: Sequence[Assessment], settings: Evaluate) -> dict[str, tuple[Row, list[Row]]]:
-    """Header and rows of each table for ``dvc plots``, by file name."""
+def plot_tables(assessments: Sequence[Assessment], settings: Evaluate) -> dict[str, pd.DataFrame]:
+    """The table behind each plot of ``dvc plots``, by file name."""
     branch = settings.alarm_branch
+    curves = pd.DataFrame(
+        _curves(assessments, branch), columns=["detector", "recall", "precision", "false_positive_rate"]
+    )
+    per_class = pd.DataFrame(
+        (
+            (entry.name, name, found["AP"], found["AVG"])
+            for entry in assessments
+            for name, found in entry.per_class.items()
+        ),
+        columns=["detector", "class", "AP", "AVG"],
+    )
     return {
-        "precision_recall.csv": (
-            ("detector", "recall", "precision"),
-            [(name, *point[:2]) for name, *point in _curves(assessments, branch)],
+        "precision_recall.csv": curves[["detector", "recall", "precision"]],
+        "roc.csv": curves[["detector", "false_positive_rate", "recall"]].rename(
+            columns={"recall": "true_positive_rate"}
         ),
-        "roc.csv": (
-            ("detector", "false_positive_rate", "true_positive_rate"),
-            [(name, wrong, right) for name, right, _, wrong in _curves(assessments, branch)],
-        ),
-        "map_over_iou.csv": (("detector", "protocol", "iou", "mAP"), list(_map_over_iou(assessments))),
-        "per_class.csv": (
-            ("detector", "class", "AP", "AVG"),
-            [
-                (entry.name, name, found["AP"], found["AVG"])
-                for entry in assessments
-                for name, found in entry.per_class.items()
-                if not math.isnan(found["AP"])
-            ],
-        ),
-        "reliability.csv": (
-            ("detector", "score", "anomalous_share", "frames"),
-            list(_reliability(assessments, branch, settings.reliability_bins)),
+        "map_over_iou.csv": pd.DataFrame(_map_over_iou(assessments), columns=["detector", "protocol", "iou", "mAP"]),
+        "per_class.csv": per_class.dropna(subset=["AP"]),
+        "reliability.csv": pd.DataFrame(
+            _reliability(assessments, branch, settings.reliability_bins),
+            columns=["detector", "score", "anomalous_share", "frames"],
         ),
     }
 
@@ -84,13 +83,10 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(_without_nan(content), indent=2, allow_nan=False) + "\n")
 
 
-def write_table(path: Path, header: Row, rows: Iterable[Row]) -> None:
+def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a CSV table; shares keep six digits, which is finer than any plot."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows([f"{cell:.6g}" if isinstance(cell, float) else cell for cell in row] for row in rows)
+    table.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
 
 
 def write_text(path: Path, text: str) -> None:
