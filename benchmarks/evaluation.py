@@ -29,11 +29,9 @@ from avadclip.datasets.manifest import write_manifest
 from avadclip.datasets.model import Segment, Video
 from avadclip.evaluation import metrics, protocols, timeline
 from avadclip.evaluation.testset import TestSet, random_scores
+from tests.evaluation_oracle import OracleVideo, released_frame_metrics, released_map
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
-from evaluation_oracle import OracleVideo, released_frame_metrics, released_map  # noqa: E402 - needs the path above
-
 CLASSES = ("normal", "fighting", "shooting", "riot", "abuse", "car accident", "explosion")
 STRIDE, N_VIDEOS, N_FRAMES, N_FEATURE_FILES, FEATURE_BYTES = 16, 800, 2_260_000, 4754, 200_000
 SETTINGS = Evaluate()

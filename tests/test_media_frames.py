@@ -11,6 +11,7 @@ import pytest
 from media_factory import gray_ramp, write_video
 
 from avadclip.errors import MediaError
+from avadclip.media import decord_reader
 from avadclip.media.decord_reader import decord_available
 from avadclip.media.frames import FrameBatch, decode_frames
 from avadclip.media.probe import VideoInfo, probe
@@ -231,3 +232,13 @@ def test_memory_does_not_grow_with_the_length_of_the_video(tmp_path, decoder):
     short, long = resident_mib(60), resident_mib(1_200)
     # The long clip is 264 MiB of RGB; what may grow is decord's queue of decoded frames and the allocators' slack.
     assert long - short < 110
+
+
+def test_decord_leaves_large_files_to_pyav(tmp_path, monkeypatch):
+    path = write_video(tmp_path / "a.mp4", n_frames=4)
+    info, indices = probe(path), np.arange(4)
+    monkeypatch.setattr(decord_reader, "_MAX_FILE_BYTES", path.stat().st_size)
+    decode(path, info, indices, "decord")
+    monkeypatch.setattr(decord_reader, "_MAX_FILE_BYTES", path.stat().st_size - 1)
+    with pytest.raises(MediaError, match="which decord would hold in memory; use PyAV"):
+        decode(path, info, indices, "decord")

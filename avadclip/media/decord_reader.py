@@ -13,6 +13,9 @@ from avadclip.media.probe import VideoInfo
 # decord replaces a frame that it cannot decode by a neighbour and counts it. Its threshold is a share of the frames if
 # it lies between 0 and 1, so this means: not a single one.
 _NO_REPLACED_FRAMES = 1e-9
+# While decord waits for its first frame it reads on, up to the end of the file if decoding is slower than reading, and
+# holds all of that in memory. Clips are smaller than this; longer recordings are PyAV's.
+_MAX_FILE_BYTES = 128 * 2**20
 
 
 def decord_available() -> bool:
@@ -66,13 +69,15 @@ def open_decord(path: Path, info: VideoInfo, indices: NDArray[np.int64], n_threa
 
     Raises
     ------
-    MediaError : decord is not installed or cannot open the file, the video is rotated, or decord's frame count or its
+    MediaError : decord is not installed or cannot open the file, the file is large, the video is rotated, or decord's frame count or its
         times of the frames `indices` (by more than half a frame) are not those of the container.
     """
     if not decord_available():
         raise MediaError(f"{path}: decord is not installed; use the PyAV decoder")
     if info.rotation:
         raise MediaError(f"{path}: rotated by {info.rotation} degrees, which decord leaves out; use the PyAV decoder")
+    if path.stat().st_size > _MAX_FILE_BYTES:
+        raise MediaError(f"{path}: more than {_MAX_FILE_BYTES >> 20} MiB, which decord would hold in memory; use PyAV")
     import torch  # noqa: F401, I001  (decord crashes if torch is imported after it)
     import decord
 
