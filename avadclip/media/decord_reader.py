@@ -69,8 +69,8 @@ def open_decord(path: Path, info: VideoInfo, indices: NDArray[np.int64], n_threa
 
     Raises
     ------
-    MediaError : decord is not installed or cannot open the file, the file is large, the video is rotated, or decord's frame count or its
-        times of the frames `indices` (by more than half a frame) are not those of the container.
+    MediaError : decord is not installed or cannot open the file, the file is large, the video is rotated, or decord's
+        frame count or its times of the frames `indices` (by more than half a frame) are not those of the container.
     """
     if not decord_available():
         raise MediaError(f"{path}: decord is not installed; use the PyAV decoder")
