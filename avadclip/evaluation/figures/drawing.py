@@ -111,7 +111,7 @@ def draw(picture: Picture) -> Figure:
         total = figure.get_figheight()
         left = _left_margin([curve.detector for curve in banded] + [_annotated(name) for name in annotated])
         grid = figure.add_gridspec(
-            2, 1, height_ratios=heights, hspace=0.1, left=left, right=0.985, top=1 - 0.78 / total, bottom=0.72 / total
+            2, 1, height_ratios=heights, hspace=0.1, left=left, right=0.965, top=1 - 0.78 / total, bottom=0.72 / total
         )
         above = figure.add_subplot(grid[0])
         below = figure.add_subplot(grid[1], sharex=above)
@@ -194,7 +194,7 @@ def _draw_bands(axes: Axes, picture: Picture, banded: Sequence[Curve], annotated
     axes.figure.legend(
         handles=handles,
         loc="lower right",
-        bbox_to_anchor=(0.985, 0.0),
+        bbox_to_anchor=(0.965, 0.0),
         ncols=8,
         frameon=False,
         fontsize=8,
