@@ -1,24 +1,14 @@
 """Stage ``evaluate``: every score file of a data set + ground truth + thresholds -> metrics, plots, summary."""
 
 from avadclip import config, paths, scripting
-from avadclip.datasets.ground_truth import read_ground_truth
-from avadclip.datasets.manifest import read_manifest
 from avadclip.evaluation.evaluate import assess_all, score_files, write_results
-from avadclip.evaluation.testset import TestSet
+from avadclip.evaluation.testset import read_test_set
 
 
 def main(dataset: str) -> None:
     """Evaluate every detector that was run over one data set."""
     params = config.load()
-    section = params.dataset(dataset)
-    test_set = TestSet(
-        dataset,
-        section.kind,
-        section.classes,
-        section.visual.stride,
-        videos=read_manifest(paths.manifest(dataset)),
-        segments=read_ground_truth(paths.ground_truth(dataset)),
-    )
+    test_set = read_test_set(dataset, params.dataset(dataset))
     assessments = assess_all(score_files(paths.scores_folder(dataset)), test_set, params.evaluate)
     write_results(paths.results(dataset), assessments, test_set, params.evaluate)
 

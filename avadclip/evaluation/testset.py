@@ -4,6 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from avadclip import paths
+from avadclip.config.datasets import Dataset
+from avadclip.datasets.ground_truth import read_ground_truth
+from avadclip.datasets.manifest import read_manifest
 from avadclip.datasets.model import Segment, Video
 from avadclip.evaluation.joining import videos_under_test
 from avadclip.scores import Provenance, Scores, VideoScores, collect
@@ -28,6 +32,17 @@ class TestSet:
     def excluded(self) -> dict[str, str]:
         """Reason by id, of the test videos that are left out."""
         return {video.id: video.excluded for video in self.videos if video.split == "test" and video.excluded}
+
+
+def read_test_set(name: str, dataset: Dataset) -> TestSet:
+    """What stage ``prepare`` wrote of the data set `name`.
+
+    Raises
+    ------
+    DatasetError : manifest or ground truth is missing or damaged.
+    """
+    videos, segments = read_manifest(paths.manifest(name)), read_ground_truth(paths.ground_truth(name))
+    return TestSet(name, dataset.kind, dataset.classes, dataset.visual.stride, videos, segments)
 
 
 def random_scores(test_set: TestSet, seed: int) -> Scores:
