@@ -3,7 +3,7 @@
 The plain one attends over all 256 positions under a mask, runs all 77 text positions, and loops over the videos for
 graphs and losses. Both use the same weights, so that losses and gradients can be compared.
 
-    python benchmarks/training.py --cases plain float32            # bfloat16 needs a processor that has it, or a GPU
+    python -m benchmarks.training --cases plain float32            # bfloat16 needs a processor that has it, or a GPU
 """
 
 import argparse
