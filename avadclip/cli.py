@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from avadclip import config, paths
@@ -108,11 +109,12 @@ def doctor(params: ParamsFile = Path("params.yaml")) -> None:
 
     colours = {"ok": "green", "warning": "yellow", "problem": "red"}
     findings = list(examine(config.load(params)))
-    table = Table("", "subject", "found", "what to do")
     for finding in findings:
-        status = f"[{colours[finding.status]}]{finding.status}[/]"
-        table.add_row(status, finding.subject, finding.found, finding.advice)
-    console.print(table)
+        # Lines, not a table: addresses and paths have to come whole.
+        status = f"[{colours[finding.status]}]{finding.status:8}[/]"
+        console.print(status, escape(f"{finding.subject}: {finding.found}"), soft_wrap=True, highlight=False)
+        if finding.advice:
+            console.print(" " * 8, escape(finding.advice), soft_wrap=True, highlight=False)
     raise typer.Exit(1 if any(finding.status == "problem" for finding in findings) else 0)
 
 

@@ -124,7 +124,7 @@ def test_doctor_finds_what_would_stop_a_run(here: Path, keys: tuple[str, ...], v
     result = avadclip("doctor")
     assert result.exit_code == 1
     assert "problem" in result.output
-    assert words in " ".join(result.output.replace("│", " ").split())
+    assert words in result.output
 
 
 def test_doctor_says_where_published_weights_have_to_lie(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,5 +134,5 @@ def test_doctor_says_where_published_weights_have_to_lie(here: Path, monkeypatch
     save_params(here, params)
     result = avadclip("doctor")
     assert result.exit_code == 0  # nothing is fetched, and a missing download does not stop a run with network
-    assert "Wav2CLIP.pt is not on this machine yet" in " ".join(result.output.replace("│", " ").split())
+    assert "Wav2CLIP.pt is not on this machine yet" in result.output
     assert not (here / "weights").exists()
