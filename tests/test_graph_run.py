@@ -132,3 +132,20 @@ def test_from_videos_to_figures_and_what_a_change_costs(project: Path) -> None:
     scores.unlink()
     dvc(project, "repro")
     assert scores.read_bytes() == before
+
+
+def test_trained_on_one_data_set_and_tested_on_another(project: Path) -> None:
+    """Paper, table V. Follows the test above, whose detectors it tests on a second data set with the same videos."""
+    params = load_params(project)
+    params["datasets"]["other"] = params["datasets"][NAME]
+    params["score"]["across"] = {"it": {"dataset": "other", "trained_on": NAME, "variant": "audio_visual"}}
+    save_params(project, params)
+    output = dvc(project, "repro", "score_across@it")
+    ran = set(re.findall(r"Running stage '([^']+)'", output))
+    assert ran == {"prepare@other", "extract_visual@other", "extract_audio@other", "score_across@it"}
+    assert output.count("12 cached, 0 encoded") == 2  # the same videos and recipes: nothing is decoded again
+    dvc(project, "repro", "--single-item", "evaluate@other")
+    metrics = json.loads((project / "results" / "other" / "metrics.json").read_text())
+    assert f"audio_visual_from_{NAME}" in metrics
+    own = json.loads((project / "results" / NAME / "metrics.json").read_text())
+    assert metrics[f"audio_visual_from_{NAME}"]["strict"]["alignment"] == own["audio_visual"]["strict"]["alignment"]
