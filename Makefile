@@ -7,9 +7,14 @@ FREEZE := .cache/lock/bin/pip freeze --exclude avadclip | LC_ALL=C sort \
 	| sed -E 's/^((nvidia|cuda|triton|decord)[^ ]*)$$/\1 ; sys_platform == "linux" and platform_machine == "x86_64"/'
 INSTALL := $(PIP) install --quiet --no-deps
 
-.PHONY: install test lint lock
+.PHONY: install demo test lint lock
 
 install: .venv/installed
+
+# Everything that params.yaml says, from nothing: as shipped, the demo world.
+demo: .venv/installed
+	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/dvc repro
+	.venv/bin/avadclip results
 
 test: .venv/installed-test lint
 	.venv/bin/python -m pytest

@@ -39,6 +39,44 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
     return guarded
 
 
+@app.command()
+@one_line_errors
+def recipe(
+    name: Annotated[str | None, typer.Argument(help="A published data set; default: list them.")] = None,
+    add: Annotated[bool, typer.Option("--add", help="Paste it into the parameter file.")] = False,
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Print the block of params.yaml for a published data set, pinned to the paper's numbers."""
+    from avadclip import recipes
+
+    if name is None:
+        typer.echo("\n".join(recipes.names()))
+    elif add:
+        recipes.add(name, params)
+        typer.echo(f"{params}: added datasets.{name}")
+    else:
+        typer.echo(recipes.read(name), nl=False)
+
+
+@app.command()
+@one_line_errors
+def results(dataset: DatasetName = None, params: ParamsFile = Path("params.yaml")) -> None:
+    """Print the headline metrics of every scored detector, and say where the rest lies."""
+    from avadclip.headline import COLUMNS, read_headline
+
+    loaded = config.load(params)
+    for name in _chosen(loaded, dataset):
+        table = Table("detector", title=f"{name}, test split, strict protocol, in percent", title_justify="left")
+        for column in COLUMNS:
+            table.add_column(column, justify="right")
+        for row in read_headline(name):
+            table.add_row(*row)
+        console.print(table)
+        # Lines, not cells: paths have to come whole.
+        for what, path in (("all numbers", paths.summary(name)), ("timelines", paths.figures(name))):
+            console.print(f"{what}: {path}", soft_wrap=True, highlight=False)
+
+
 @features.command()
 @one_line_errors
 def show(dataset: DatasetName = None, params: ParamsFile = Path("params.yaml")) -> None:
@@ -118,8 +156,11 @@ def doctor(params: ParamsFile = Path("params.yaml")) -> None:
     raise typer.Exit(1 if any(finding.status == "problem" for finding in findings) else 0)
 
 
-def _stores(params: Params, dataset: str | None) -> list[tuple[str, str]]:
+def _chosen(params: Params, dataset: str | None) -> list[str]:
     if dataset is not None:
         params.dataset(dataset)  # refuses an unknown name
-    names = [dataset] if dataset is not None else list(params.datasets)
-    return [(name, modality) for name in names for modality in ("visual", "audio")]
+    return [dataset] if dataset is not None else list(params.datasets)
+
+
+def _stores(params: Params, dataset: str | None) -> list[tuple[str, str]]:
+    return [(name, modality) for name in _chosen(params, dataset) for modality in ("visual", "audio")]

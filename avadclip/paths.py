@@ -3,14 +3,19 @@
 from pathlib import Path
 
 
+def data(dataset: str) -> Path:
+    """What a data set starts from: videos, annotations and what ``prepare`` makes of them."""
+    return Path("data") / dataset
+
+
 def manifest(dataset: str) -> Path:
     """One row a video (stage ``prepare``)."""
-    return Path("data") / dataset / "manifest.csv"
+    return data(dataset) / "manifest.csv"
 
 
 def ground_truth(dataset: str) -> Path:
     """One row an annotated segment (stage ``prepare``)."""
-    return Path("data") / dataset / "ground_truth.csv"
+    return data(dataset) / "ground_truth.csv"
 
 
 def features(dataset: str, modality: str) -> Path:
@@ -46,6 +51,11 @@ def metrics(dataset: str) -> Path:
 def details(dataset: str) -> Path:
     """Intervals, classes, audio and notes behind the metrics (stage ``evaluate``)."""
     return results(dataset) / "details.json"
+
+
+def summary(dataset: str) -> Path:
+    """Tables for people (stage ``evaluate``)."""
+    return results(dataset) / "summary.md"
 
 
 def figures(dataset: str) -> Path:

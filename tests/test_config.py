@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from avadclip import config
+from avadclip import config, recipes
 from avadclip.errors import ConfigError
 
 SHIPPED = Path(__file__).parents[1] / "params.yaml"
@@ -14,7 +14,10 @@ VISUAL = ("datasets", "xd_violence", "visual")
 
 
 def shipped() -> dict[str, Any]:
-    return YAML(typ="safe").load(SHIPPED)
+    """The shipped parameters with the recipe of XD-Violence."""
+    data = YAML(typ="safe").load(SHIPPED)
+    data["datasets"] |= YAML(typ="safe").load(recipes.read("xd_violence"))
+    return data
 
 
 def changed(keys: tuple[str, ...], value: Any) -> dict[str, Any]:
@@ -27,12 +30,41 @@ def changed(keys: tuple[str, ...], value: Any) -> dict[str, Any]:
     return data
 
 
-def test_shipped_parameters_are_those_of_the_paper() -> None:
-    params = config.load(SHIPPED)
+@pytest.fixture
+def with_recipes(tmp_path: Path) -> Path:
+    """The shipped parameter file with every recipe added."""
+    path = tmp_path / "params.yaml"
+    path.write_text(SHIPPED.read_text())
+    for name in recipes.names():
+        recipes.add(name, path)
+    return path
+
+
+def test_recipes_are_those_of_the_paper(with_recipes: Path) -> None:
+    params = config.load(with_recipes)
     xd, cctv = params.dataset("xd_violence"), params.dataset("cctv_fights_sub")
     assert (xd.visual.stride, cctv.visual.stride) == (16, 4)
     assert (xd.visual.encoder, cctv.visual.encoder) == ("ViT-B-16-quickgelu", "ViT-B-16-quickgelu")
     assert (len(xd.classes), cctv.classes) == (7, ("normal", "fighting"))
+    assert (xd.training.seed, cctv.training.seed) == (234, 214)
+    for training in (xd.training, cctv.training):
+        assert (training.epochs, training.batch_size, training.learning_rate) == (10, 96, 1e-5)
+        assert (training.max_snippets, training.milestones) == (256, (3, 6, 10))
+    assert (xd.training.loss_weights["ukd"], cctv.training.loss_weights["ukd"]) == (1e-8, 1e-7)
+
+
+def test_adding_a_recipe_changes_nothing_else(with_recipes: Path) -> None:
+    lines = with_recipes.read_text().splitlines()
+    added = [line for name in recipes.names() for line in recipes.read(name).splitlines()]
+    remaining = list(lines)
+    for line in [*added, *[""] * len(recipes.names())]:
+        remaining.remove(line)
+    assert sorted(remaining) == sorted(SHIPPED.read_text().splitlines())
+    assert config.load(with_recipes).dataset("demo") == config.load(SHIPPED).dataset("demo")
+    with pytest.raises(ConfigError, match=r"datasets\.xd_violence is there already"):
+        recipes.add("xd_violence", with_recipes)
+    with pytest.raises(ConfigError, match="no recipe 'ucf'; there are: cctv_fights_sub, xd_violence"):
+        recipes.read("ucf")
 
 
 @pytest.mark.parametrize(
@@ -94,7 +126,7 @@ def test_a_missing_value_is_named() -> None:
 
 def test_every_wrong_key_gets_a_line() -> None:
     data = changed((*VISUAL, "stride"), 0)
-    data["datasets"]["cctv_fights_sub"]["audio"]["window_seconds"] = -1
+    data["datasets"]["demo"]["audio"]["window_seconds"] = -1
     with pytest.raises(ConfigError) as error:
         config.validate(data, origin="p")
     assert len(str(error.value).splitlines()) == 2
@@ -112,17 +144,17 @@ def test_files_that_hold_no_parameters(tmp_path: Path, text: str, message: str) 
 def test_no_file_and_no_such_data_set(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
         config.load(tmp_path / "params.yaml")
-    with pytest.raises(
-        ConfigError, match="no data set 'ucf' under `datasets`; there are: xd_violence, cctv_fights_sub"
-    ):
+    with pytest.raises(ConfigError, match=r"no data set 'ucf' under `datasets`; there are: demo$"):
         config.load(SHIPPED).dataset("ucf")
+    with pytest.raises(ConfigError, match=r"no world 'ucf' under `worlds`; there are: demo$"):
+        config.load(SHIPPED).world("ucf")
 
 
 def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(SHIPPED.read_text().replace("window_seconds: 1.0", "window_seconds: 1e0"))
-    assert config.load(tmp_path / "params.yaml").dataset("xd_violence").audio.window_seconds == 1.0
+    assert config.load(tmp_path / "params.yaml").dataset("demo").audio.window_seconds == 1.0
 
 
 def test_nothing_can_be_changed_after_loading() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        config.load(SHIPPED).dataset("xd_violence").visual.stride = 4  # type: ignore[misc]
+        config.load(SHIPPED).dataset("demo").visual.stride = 4  # type: ignore[misc]

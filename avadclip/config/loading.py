@@ -15,12 +15,14 @@ from avadclip.config.detector import AudioVisual, Student
 from avadclip.config.evaluation import Evaluate, Figures, Score
 from avadclip.config.features import Extraction
 from avadclip.config.training import Compute
+from avadclip.config.worlds import World
 from avadclip.errors import ConfigError
 
 
 class Params(Section):
     """Every number that a result depends on."""
 
+    worlds: dict[str, World] = {}  # data sets that are rendered here
     datasets: dict[str, Dataset]
     extraction: Extraction = Extraction()
     train: dict[str, AudioVisual] = {}  # variants of detectors that learn from labels
@@ -37,6 +39,13 @@ class Params(Section):
             known = ", ".join(self.datasets)
             raise ConfigError(f"params.yaml: no data set {name!r} under `datasets`; there are: {known}")
         return self.datasets[name]
+
+    def world(self, name: str) -> World:
+        """What one rendered data set is made from; :class:`ConfigError` names the known ones if there is none."""
+        if name not in self.worlds:
+            known = ", ".join(self.worlds) or "none"
+            raise ConfigError(f"params.yaml: no world {name!r} under `worlds`; there are: {known}")
+        return self.worlds[name]
 
     def detector(self, section: Literal["train", "distill"], variant: str) -> AudioVisual | Student:
         """The architecture of one variant; :class:`ConfigError` names the known ones if there is no such variant."""

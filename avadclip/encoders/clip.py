@@ -8,7 +8,6 @@ import numpy as np
 import open_clip
 import torch
 from numpy.typing import NDArray
-from open_clip import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from open_clip.factory import load_state_dict
 from safetensors import SafetensorError
 from torch import Tensor
@@ -16,6 +15,7 @@ from torch import Tensor
 from avadclip.config.architectures import read_architecture
 from avadclip.config.features import Visual
 from avadclip.encoders.device import resolve_device
+from avadclip.encoders.normalise import normalise
 from avadclip.encoders.preprocess import crops
 from avadclip.encoders.tower import Tower
 from avadclip.encoders.weights import OPENAI_VIT_B_16, locate
@@ -52,13 +52,11 @@ class ImageEncoder:
         FeatureError : a feature is not finite.
         """
         views = crops(canvases, self._views, self._size)
-        return np.stack([self._tower(self._normalise(view)) for view in views])
+        return np.stack([self._tower(self._prepare(view)) for view in views])
 
-    def _normalise(self, images: NDArray[np.uint8]) -> Tensor:
-        """uint8 [n, size, size, 3] -> float32 [n, 3, size, size] on the device, standardised as in CLIP's training."""
-        rgb = torch.from_numpy(images).to(self._tower.device).permute(0, 3, 1, 2).float() / 255
-        mean, std = (rgb.new_tensor(values).view(3, 1, 1) for values in (OPENAI_DATASET_MEAN, OPENAI_DATASET_STD))
-        return ((rgb - mean) / std).contiguous()
+    def _prepare(self, images: NDArray[np.uint8]) -> Tensor:
+        """uint8 [n, size, size, 3] -> float32 [n, 3, size, size] on the device."""
+        return normalise(torch.from_numpy(images).to(self._tower.device).permute(0, 3, 1, 2).float() / 255)
 
 
 def load_clip(visual: Visual) -> open_clip.CLIP:

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, conv1x1
 
@@ -95,12 +97,14 @@ def load_wav2clip(audio: Audio) -> Wav2Clip:
     model = Wav2Clip(audio.width)
     try:
         model.load_state_dict(_read_checkpoint(path))
-    except (RuntimeError, pickle.UnpicklingError) as error:
+    except (RuntimeError, pickle.UnpicklingError, SafetensorError) as error:
         raise WeightsError(f"{path}: does not fit Wav2CLIP of width {audio.width}: {error}") from error
     return model.eval().requires_grad_(False)
 
 
 def _read_checkpoint(path: Path) -> dict[str, Tensor]:
+    if path.suffix == ".safetensors":
+        return load_file(path)
     tensors = torch.load(path, map_location="cpu", weights_only=True)
     return {name: tensor for name, tensor in tensors.items() if not name.startswith(NOT_OURS)}
 

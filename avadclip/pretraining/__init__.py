@@ -1,0 +1,1 @@
+"""Training of small CLIP-like encoders: for the demo world, and an audio encoder for anybody's unlabelled videos."""

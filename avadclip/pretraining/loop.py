@@ -1,0 +1,73 @@
+"""One loop for both encoders: seeded order, AdamW, warm-up and cosine decay."""
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from avadclip.errors import TrainingError
+from avadclip.progress import rate_progress
+from avadclip.training.reproducibility import seed_epoch
+
+_log = logging.getLogger(__name__)
+
+WARM_UP_SHARE = 0.1  # of the steps
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an encoder is trained."""
+
+    seed: int
+    epochs: int
+    batch_size: int
+    learning_rate: float  # highest
+    weight_decay: float = 0.05
+
+
+def fit(model: nn.Module, n_samples: int, loss_of: Callable[[Tensor], Tensor], settings: Settings) -> None:
+    """Train `model` in place; it ends in evaluation mode.
+
+    Parameters
+    ----------
+    n_samples : each epoch goes through all of them once in random order, but for a last incomplete batch.
+    loss_of : indices int64 [batch] -> scalar loss; draws random numbers from torch only, which are seeded here.
+
+    Raises
+    ------
+    TrainingError : fewer samples than a batch, or a loss is not finite; names epoch and step.
+    """
+    steps = n_samples // settings.batch_size
+    if steps == 0:
+        raise TrainingError(f"{n_samples} samples are less than one batch of {settings.batch_size}; lower `batch_size`")
+    optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps * settings.epochs))
+    with rate_progress() as bar:
+        task = bar.add_task("training", total=steps * settings.epochs, unit="steps")
+        for epoch in range(1, settings.epochs + 1):
+            order = torch.from_numpy(seed_epoch(settings.seed, epoch).permutation(n_samples))
+            model.train()
+            total = 0.0
+            for step in range(steps):
+                loss = loss_of(order[step * settings.batch_size : (step + 1) * settings.batch_size])
+                if not loss.isfinite():
+                    raise TrainingError(f"epoch {epoch}, step {step + 1}: loss is not finite; lower `learning_rate`")
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                schedule.step()
+                total += loss.item()
+                bar.advance(task)
+            _log.info("epoch %d: loss %.4f", epoch, total / steps)
+    model.eval()
+
+
+def _rate(step: int, n_steps: int) -> float:
+    """Share of the highest learning rate."""
+    warm_up = max(1, round(WARM_UP_SHARE * n_steps))
+    if step < warm_up:
+        return (step + 1) / warm_up
+    return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, n_steps - warm_up)))
