@@ -27,7 +27,7 @@ def test_from_an_empty_clone_to_figures_and_what_a_change_costs(project: Path) -
     assert repro(project) == EVERYTHING
     results = project / "results" / "demo"
     metrics = json.loads((results / "metrics.json").read_text())
-    assert {*VARIANTS, "Random", "videos"} == set(metrics)
+    assert {*VARIANTS, "random", "videos"} == set(metrics)
     assert metrics["videos"] == {"evaluated": 6, "excluded": 0}
     assert len(list((results / "figures").iterdir())) == 2
     assert repro(project) == set()
