@@ -1,0 +1,119 @@
+"""What is said about one video, and its form in ``predictions.json``. No torch: the page reads it, too."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FORMAT = "avadclip-predictions/1"
+
+
+@dataclass(frozen=True)
+class DetectedSegment:
+    """An uninterrupted alarm, frames half-open.
+
+    Attributes
+    ----------
+    label : the anomaly class with the highest mean probability in the segment; ``anomaly`` from a detector that names
+        no classes.
+    start_frame, end_frame, start_seconds, end_seconds : source frames, and when they are presented.
+    score : highest anomaly score of its snippets, 0..1.
+    uncertainty : mean over its snippets; None where the detector is no student.
+    """
+
+    label: str
+    start_frame: int
+    end_frame: int
+    start_seconds: float
+    end_seconds: float
+    score: float
+    uncertainty: float | None
+
+
+@dataclass(frozen=True)
+class AnnotatedSegment:
+    """An event of the ground truth, in seconds; label ``*`` is an anomaly of no stated class."""
+
+    label: str
+    start_seconds: float
+    end_seconds: float
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What one detector says about the n snippets of a video.
+
+    Attributes
+    ----------
+    detector : name of the variant, for example ``audio_visual``.
+    modality : what it looked at: ``audio_visual``, ``visual`` or ``audio``.
+    anomaly : float32 [n], 0..1, of the branch that raises alarms.
+    class_probabilities : float32 [n, C], or None.
+    uncertainty : float32 [n], mean log variance of a student's features, or None.
+    """
+
+    detector: str
+    modality: str
+    anomaly: NDArray[np.float32]
+    class_probabilities: NDArray[np.float32] | None
+    uncertainty: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One video.
+
+    Attributes
+    ----------
+    id, path : file stem (or id in the data set), and the file as it was named.
+    boundary_seconds : float64 [n + 1], where snippets begin and the last one ends, on the player's clock.
+    classes : columns of the class probabilities; class 0 is `normal`.
+    alarm_threshold : an alarm is on where the deciding curve reaches this.
+    decided_by : detector whose curve gives the segments.
+    curves : one a detector; the deciding one first.
+    segments : in order of time.
+    annotated : the ground truth, or None where there is none.
+    """
+
+    id: str
+    path: str
+    n_frames: int
+    frame_rate: float
+    duration_seconds: float
+    has_audio: bool
+    stride: int
+    boundary_seconds: NDArray[np.float64]
+    classes: tuple[str, ...]
+    alarm_threshold: float
+    decided_by: str
+    curves: tuple[Curve, ...]
+    segments: tuple[DetectedSegment, ...]
+    annotated: tuple[AnnotatedSegment, ...] | None = None
+
+    @property
+    def alarm(self) -> float:
+        """Highest score of the deciding curve: how alarming the video is, 0..1."""
+        return float(self.curves[0].anomaly.max())
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values only; scores keep the nine digits that tell float32 numbers apart."""
+        return {
+            **{key: value for key, value in vars(self).items() if key not in ("curves", "segments", "annotated")},
+            "boundary_seconds": [round(float(t), 6) for t in self.boundary_seconds],
+            "classes": list(self.classes),
+            "alarm": self.alarm,
+            "curves": [_curve(curve) for curve in self.curves],
+            "segments": [vars(segment) for segment in self.segments],
+            "annotated": None if self.annotated is None else [vars(segment) for segment in self.annotated],
+        }
+
+
+def _curve(curve: Curve) -> dict[str, Any]:
+    arrays = ("anomaly", "class_probabilities", "uncertainty")
+    values = {name: None if (array := getattr(curve, name)) is None else _digits(array) for name in arrays}
+    return {"detector": curve.detector, "modality": curve.modality, **values}
+
+
+def _digits(array: NDArray[np.float32]) -> Any:
+    return [float(f"{value:.9g}") for value in array] if array.ndim == 1 else [_digits(row) for row in array]
