@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from avadclip import config, paths
+from avadclip.commands.predict import predict
 from avadclip.config import Params
 from avadclip.errors import AvadclipError
 from avadclip.extraction.work_cache import WorkCache
@@ -37,6 +38,9 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(1) from None
 
     return guarded
+
+
+app.command()(one_line_errors(predict))
 
 
 @app.command()
@@ -73,7 +77,11 @@ def results(dataset: DatasetName = None, params: ParamsFile = Path("params.yaml"
             table.add_row(*row)
         console.print(table)
         # Lines, not cells: paths have to come whole.
-        for what, path in (("all numbers", paths.summary(name)), ("timelines", paths.figures(name))):
+        for what, path in (
+            ("all numbers", paths.summary(name)),
+            ("timelines", paths.figures(name)),
+            ("report", paths.report(name)),
+        ):
             console.print(f"{what}: {path}", soft_wrap=True, highlight=False)
 
 

@@ -14,10 +14,9 @@ from avadclip.config import Params
 from avadclip.config.datasets import Dataset
 from avadclip.config.features import Precision, Weights
 from avadclip.datasets.manifest import read_manifest
-from avadclip.encoders.clip import PUBLISHED
 from avadclip.encoders.device import resolve_device
 from avadclip.encoders.tower import computes_natively
-from avadclip.encoders.weights import WAV2CLIP, Published, cache_folder, locate
+from avadclip.encoders.weights import WAV2CLIP, Published, cache_folder, locate, published_clip
 from avadclip.errors import AvadclipError
 from avadclip.media.decord_reader import decord_available
 from avadclip.media.timeline import n_snippets
@@ -41,8 +40,7 @@ def examine(params: Params) -> Iterator[Finding]:
     yield from _device(params)
     for name, dataset in params.datasets.items():
         yield from _inputs(name, dataset)
-        published = None if dataset.visual.encoder_config else PUBLISHED.get(dataset.visual.encoder)
-        yield _weights(f"datasets.{name}.visual.weights", dataset.visual.weights, published)
+        yield _weights(f"datasets.{name}.visual.weights", dataset.visual.weights, published_clip(dataset.visual))
         yield _weights(f"datasets.{name}.audio.weights", dataset.audio.weights, WAV2CLIP)
     yield _disk(params)
 

@@ -37,5 +37,9 @@ class EvaluationError(AvadclipError):
     """Scores and ground truth do not describe the same videos."""
 
 
+class PredictionError(AvadclipError):
+    """What detectors would say about a video cannot be found out."""
+
+
 class ExtractionError(AvadclipError):
     """Some videos could not be turned into features; everything else was kept."""

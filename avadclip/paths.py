@@ -23,9 +23,14 @@ def features(dataset: str, modality: str) -> Path:
     return Path("features") / dataset / modality
 
 
+def model(dataset: str) -> Path:
+    """Folder of everything that a new video needs (stages ``package``, ``train``, ``distill`` and ``evaluate``)."""
+    return Path("runs") / dataset
+
+
 def run(dataset: str, variant: str) -> Path:
     """Folder of a trained detector (stages ``train`` and ``distill``)."""
-    return Path("runs") / dataset / variant
+    return model(dataset) / variant
 
 
 def scores(dataset: str, variant: str, trained_on: str | None = None) -> Path:
@@ -61,3 +66,8 @@ def summary(dataset: str) -> Path:
 def figures(dataset: str) -> Path:
     """Folder of timelines (stage ``figures``)."""
     return results(dataset) / "figures"
+
+
+def report(dataset: str) -> Path:
+    """Folder of the page (stage ``report``)."""
+    return results(dataset) / "report"

@@ -2,19 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 
 from avadclip import paths
+from avadclip.config.evaluation import MissingAudio
 from avadclip.datasets.model import Video
 from avadclip.detector.checkpoint import Checkpoint, load_checkpoint
 from avadclip.errors import CheckpointError, EvaluationError
 from avadclip.scores import Provenance, Scores, VideoScores, collect
 from avadclip.training.video import Folders, VideoFeatures, open_folders, read_video
 from avadclip.training.windows import detect
-
-MissingAudio = Literal["visual_student", "visual_fallback", "refuse"]
 
 # A detector meets features of its own encoder only, but each data set samples its videos in its own way.
 OWN_TO_A_DATASET = ("stride", "frame", "views", "resize", "window_seconds", "precision", "batch_size", "decoder")
@@ -56,10 +54,10 @@ def score(job: Job, videos: Sequence[Video], device: torch.device | str) -> Scor
         if video.split != "test" or video.excluded:
             continue
         features = read_video(folders, video.id)
-        if job.missing_audio != "visual_fallback" and _misses_sound(features):
+        if job.missing_audio != "visual_fallback" and misses_sound(features):
             silent.append(video)
         else:
-            rows.append(_score_video(checkpoint, features, device))
+            rows.append(score_video(checkpoint, features, device))
     if silent and job.missing_audio == "refuse":
         listed = ", ".join(video.id for video in silent)
         raise EvaluationError(
@@ -86,10 +84,16 @@ def _score_silent(
         )
     folders = open_folders(job.dataset, student.detector.modalities)
     _check_features(student, folders, job)
-    return [_score_video(student, read_video(folders, video.id), device) for video in silent]
+    return [score_video(student, read_video(folders, video.id), device) for video in silent]
 
 
-def _score_video(checkpoint: Checkpoint, features: VideoFeatures, device: torch.device | str) -> VideoScores:
+def score_video(checkpoint: Checkpoint, features: VideoFeatures, device: torch.device | str) -> VideoScores:
+    """What one detector says about one video.
+
+    Raises
+    ------
+    CheckpointError : the features do not have the widths that the detector was built for.
+    """
     found = detect(checkpoint.detector, features, device)
     return VideoScores(
         features.id,
@@ -106,8 +110,8 @@ def _modality_used(features: VideoFeatures) -> str:
     return "_".join(used) or "none"
 
 
-def _misses_sound(features: VideoFeatures) -> bool:
-    """Whether the detector looks and listens, and there is nothing to hear."""
+def misses_sound(features: VideoFeatures) -> bool:
+    """Whether a detector that gets these features looks and listens, and there is nothing to hear."""
     return features.visual is not None and features.audio_valid is not None and not features.audio_valid.any()
 
 

@@ -19,9 +19,10 @@ EXTRACT_VISUAL, EXTRACT_AUDIO = {"extract_visual@demo"}, {"extract_audio@demo"}
 TRAIN = {f"train@demo-{variant}" for variant in VARIANTS[:2]}
 DISTILL = {f"distill@demo-{variant}" for variant in VARIANTS[2:]}
 SCORE = {f"score@demo-{variant}" for variant in VARIANTS}
-EVALUATE, FIGURES = {"evaluate@demo"}, {"figures@demo"}
-SEE = EVALUATE | FIGURES
-LEARN = TRAIN | DISTILL | SCORE | SEE
+PACKAGE = {"package@demo"}
+EVALUATE, FIGURES, REPORT = {"evaluate@demo"}, {"figures@demo"}, {"report@demo"}
+SEE = EVALUATE | FIGURES | REPORT
+LEARN = TRAIN | DISTILL | PACKAGE | SCORE | SEE
 EVERYTHING = RENDER | PREPARE | EXTRACT_VISUAL | EXTRACT_AUDIO | LEARN
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dvc_project import FIGURES, ROOT, SEE, change, clone, dvc, repro, write_yaml
+from dvc_project import FIGURES, REPORT, ROOT, SEE, change, clone, dvc, repro, write_yaml
 from evaluation_factory import make_case, make_scores
 from ruamel.yaml import YAML
 
@@ -13,12 +13,12 @@ from avadclip.datasets.ground_truth import write_ground_truth
 from avadclip.datasets.manifest import write_manifest
 
 GRAPH = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
-STAGES = ("evaluate", "figures")
+STAGES = ("evaluate", "figures", "report")
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The two stages of the real graph with the real code, on ready-made scores of a small data set."""
+    """These stages of the real graph with the real code, on ready-made scores of a small data set."""
     clone(tmp_path)
     write_yaml(tmp_path / "dvc.yaml", {"stages": {name: GRAPH[name] for name in STAGES}})
     monkeypatch.chdir(tmp_path)
@@ -55,6 +55,8 @@ def test_what_a_change_reruns(project: Path) -> None:
         assert repro(project) == SEE, key
     change(project, "figures.n_videos", 2)
     assert repro(project) == FIGURES
+    change(project, "report.players", 2)
+    assert repro(project) == REPORT
     change(project, "score.missing_audio", "refuse")
     change(project, "extraction.workers", 7)
     assert repro(project) == set()

@@ -108,9 +108,11 @@ def test_from_recordings_to_metrics(project: Path) -> None:
         "extract_audio",
         "train",
         "distill",
+        "package",
         "score",
         "evaluate",
         "figures",
+        "report",
     }
     results = project / "results" / "real"
     metrics = json.loads((results / "metrics.json").read_text())

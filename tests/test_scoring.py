@@ -11,12 +11,13 @@ from training_factory import CLASSES, NAME, STRIDE, dimensions, make_videos, tex
 
 from avadclip import paths, scores, store
 from avadclip.config.detector import AnyArchitecture, AudioVisual, Student
+from avadclip.config.evaluation import MissingAudio
 from avadclip.datasets.manifest import read_manifest
 from avadclip.datasets.model import Video
 from avadclip.detector.build import build
 from avadclip.detector.checkpoint import Description, load_checkpoint, save_checkpoint
 from avadclip.errors import CheckpointError, EvaluationError, FeatureError
-from avadclip.scoring import Job, MissingAudio, score
+from avadclip.scoring import Job, score
 from avadclip.training.video import open_folders, read_video
 from avadclip.training.windows import detect
 from pipeline.score import main

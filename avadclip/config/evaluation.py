@@ -1,4 +1,4 @@
-"""Sections ``score``, ``evaluate`` and ``figures``: from a trained detector to numbers and pictures."""
+"""Sections ``score``, ``evaluate``, ``figures`` and ``report``: from a trained detector to numbers and pictures."""
 
 from typing import Annotated, Literal, Self
 
@@ -8,6 +8,7 @@ from avadclip.config.base import Section
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Branch = Literal["classification", "alignment"]
+MissingAudio = Literal["visual_student", "visual_fallback", "refuse"]
 
 
 class Across(Section):
@@ -25,7 +26,7 @@ class Score(Section):
     across: dict[str, Across] = {}
     # What happens to videos without sound when a detector wants it: the student scores them, the detector falls back to
     # the visual feature, or an error lists them.
-    missing_audio: Literal["visual_student", "visual_fallback", "refuse"] = "visual_fallback"
+    missing_audio: MissingAudio = "visual_fallback"
     student: str = "visual_student"  # the variant that scores videos without sound
 
 
@@ -66,3 +67,9 @@ class Figures(Section):
     n_videos: Annotated[int, Field(ge=1)] = 12  # how many that are, if `videos` is empty
     detectors: tuple[str, ...] = ()  # names as in the metrics, in the order of their colours; empty: all, at most four
     formats: tuple[Literal["png", "svg"], ...] = ("png",)
+
+
+class Report(Section):
+    """What the stage ``report`` copies into its page."""
+
+    players: Annotated[int, Field(ge=0)] = 60  # videos that can be played there, the most alarming first

@@ -12,7 +12,7 @@ from ruamel.yaml.error import YAMLError
 from avadclip.config.base import Section
 from avadclip.config.datasets import Dataset
 from avadclip.config.detector import AudioVisual, Student
-from avadclip.config.evaluation import Evaluate, Figures, Score
+from avadclip.config.evaluation import Evaluate, Figures, Report, Score
 from avadclip.config.features import Extraction
 from avadclip.config.training import Compute
 from avadclip.config.worlds import World
@@ -32,6 +32,7 @@ class Params(Section):
     score: Score = Score()
     evaluate: Evaluate = Evaluate()
     figures: Figures = Figures()
+    report: Report = Report()
 
     def dataset(self, name: str) -> Dataset:
         """The section of one data set; :class:`ConfigError` names the known ones if there is no such section."""

@@ -41,8 +41,8 @@ class Probed:
 
 
 @dataclass(frozen=True)
-class _Examination:
-    """The task of a worker for one file."""
+class Examination:
+    """The task of a worker for one file; `probe` opens it."""
 
     path: str
     probe: Probe
@@ -81,7 +81,7 @@ def probe_all(
     with GuardedPool(settings.workers, settings.stall_seconds) as pool, rate_progress() as progress:
         for video in videos:
             if run.must_open(video, video.id in with_times):
-                pool.submit(video.id, _Examination(video.path or "", probe, video.id in with_times))
+                pool.submit(video.id, Examination(video.path or "", probe, video.id in with_times))
         n_cached = len(run.facts)
         bar = progress.add_task(
             f"probing {len(run.states)} videos", total=len(run.states), unit="videos", visible=bool(run.states)

@@ -18,10 +18,8 @@ from avadclip.encoders.device import resolve_device
 from avadclip.encoders.normalise import normalise
 from avadclip.encoders.preprocess import crops
 from avadclip.encoders.tower import Tower
-from avadclip.encoders.weights import OPENAI_VIT_B_16, locate
+from avadclip.encoders.weights import locate, published_clip
 from avadclip.errors import ConfigError, WeightsError
-
-PUBLISHED = {"ViT-B-16-quickgelu": OPENAI_VIT_B_16}
 
 
 class ImageEncoder:
@@ -73,7 +71,7 @@ def load_clip(visual: Visual) -> open_clip.CLIP:
     WeightsError : no file, not the pinned file, or its tensors do not fit the architecture.
     """
     architecture = read_architecture(visual.encoder, visual.encoder_config)
-    path = locate(visual.weights, None if visual.encoder_config else PUBLISHED.get(visual.encoder), "visual.weights")
+    path = locate(visual.weights, published_clip(visual), "visual.weights")
     by_openai = _is_torchscript(path)
     if by_openai and not architecture.get("quick_gelu"):
         # The tensors would fit, but features would be silently wrong: OpenAI trained with QuickGELU.

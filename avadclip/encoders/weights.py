@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.progress import wrap_file
 
-from avadclip.config.features import Weights
+from avadclip.config.features import Visual, Weights
 from avadclip.errors import WeightsError
 from avadclip.hashing import sha256_of
 
@@ -34,6 +34,13 @@ WAV2CLIP = Published(
     name="Wav2CLIP.pt",
     url="https://github.com/descriptinc/lyrebird-wav2clip/releases/download/v0.1.0-alpha/Wav2CLIP.pt",
 )
+
+_PUBLISHED_CLIPS = {"ViT-B-16-quickgelu": OPENAI_VIT_B_16}
+
+
+def published_clip(visual: Visual) -> Published | None:
+    """The file that is offered for this image encoder, if there is one."""
+    return None if visual.encoder_config else _PUBLISHED_CLIPS.get(visual.encoder)
 
 
 def locate(weights: Weights, published: Published | None, key: str = "weights") -> Path:

@@ -11,6 +11,7 @@ from avadclip.evaluation.assessment import Assessment, assess
 from avadclip.evaluation.seeds import spread_over_seeds
 from avadclip.evaluation.summary import summarize
 from avadclip.evaluation.testset import TestSet, random_scores
+from avadclip.files import write_text
 
 
 def score_files(folder: Path) -> list[Path]:
@@ -56,6 +57,6 @@ def write_results(folder: Path, assessments: Sequence[Assessment], test_set: Tes
     spreads = spread_over_seeds(assessments)
     results.write_json(folder / "metrics.json", results.headline(assessments, test_set))
     results.write_json(folder / "details.json", results.details(assessments, spreads, test_set, settings))
-    results.write_text(folder / "summary.md", summarize(assessments, spreads, test_set, settings))
+    write_text(folder / "summary.md", summarize(assessments, spreads, test_set, settings))
     for name, table in results.plot_tables(assessments, settings).items():
         results.write_table(folder / "plots" / name, table)

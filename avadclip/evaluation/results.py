@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from avadclip.evaluation.assessment import Assessment
 from avadclip.evaluation.metrics import Metrics
 from avadclip.evaluation.seeds import Spread
 from avadclip.evaluation.testset import TestSet
+from avadclip.files import write_text
 
 Row = tuple[str | float, ...]
 
@@ -87,14 +87,6 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a CSV table; shares keep six digits, which is finer than any plot."""
     path.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Put a whole file in place, or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
 
 
 def _nest(flat: Metrics) -> dict[str, dict[str, float]]:

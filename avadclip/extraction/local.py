@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,11 +73,19 @@ class _Parts:
         )
 
 
-class _Run:
-    """The state of one :func:`encode_videos`: which video is tried with which decoder, and what has arrived of it."""
+class Encoding:
+    """Which video is tried with which decoder, and what has arrived of it.
 
-    def __init__(self, modality: Modality, encoder: Encoder, cache: WorkCache, pool: GuardedPool) -> None:
-        self._modality, self._encoder, self._cache, self._pool = modality, encoder, cache, pool
+    Parameters
+    ----------
+    pool : its tasks are named after the videos' ids; each of its events has to be handled.
+    keep : takes the features of each video that is finished.
+    """
+
+    def __init__(
+        self, modality: Modality, encoder: Encoder, pool: GuardedPool, keep: Callable[[Features], None]
+    ) -> None:
+        self._modality, self._encoder, self._pool, self._keep = modality, encoder, pool, keep
         self._videos: dict[str, Pending] = {}
         self._parts: dict[str, _Parts] = {}
         self._n_tried: Counter[str] = Counter()  # decoders that have failed on a video
@@ -101,7 +109,7 @@ class _Run:
                 features = self._parts.pop(video_id).join(
                     self._videos[video_id].source, self._modality.recipe, self._encoder.width
                 )
-                self._cache.put(features)
+                self._keep(features)
             case Failed(video_id) if video_id not in self.failures:
                 self._try_next_decoder(self._videos[video_id], event)
         return 0
@@ -145,7 +153,7 @@ def encode_videos(pending: Sequence[Pending], modality: Modality, cache: WorkCac
         return Outcome({}, 0)
     encoder = modality.load_encoder(settings.device)
     with GuardedPool(settings.workers, settings.stall_seconds) as pool, rate_progress() as progress:
-        run = _Run(modality, encoder, cache, pool)
+        run = Encoding(modality, encoder, pool, cache.put)
         for video in pending:
             run.start(video)
         total = sum(n_snippets(video.source.n_frames, modality.stride) for video in pending)

@@ -8,13 +8,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avadclip.config.architectures import image_size
-from avadclip.config.datasets import Dataset
+from avadclip.config.features import Audio as AudioSection
+from avadclip.config.features import Visual as VisualSection
 from avadclip.extraction.recipe import audio_recipe, visual_recipe
 from avadclip.extraction.tasks import AudioTask, VisualTask
 from avadclip.media.decord_reader import decord_available
 from avadclip.media.frames import Decoder
 from avadclip.store import Recipe, Source
 from avadclip.workers import Task
+
+
+class Sections(Protocol):
+    """What decides about features: a data set of params.yaml has it, and so has a model folder."""
+
+    @property
+    def visual(self) -> VisualSection:
+        """How frames become features."""
+
+    @property
+    def audio(self) -> AudioSection:
+        """How sound becomes features."""
 
 
 class Encoder(Protocol):
@@ -27,7 +40,7 @@ class Encoder(Protocol):
 
 
 class Modality(Protocol):
-    """How the videos of one data set become features."""
+    """How videos become features."""
 
     recipe: Recipe
     stride: int  # source frames from one snippet to the next
@@ -43,10 +56,10 @@ class Modality(Protocol):
 class Visual:
     """Sampled frames through CLIP's image tower."""
 
-    def __init__(self, dataset: Dataset) -> None:
-        self._visual = dataset.visual
-        self.stride = dataset.visual.stride
-        self.recipe: Recipe = visual_recipe(dataset.visual)
+    def __init__(self, sections: Sections) -> None:
+        self._visual = sections.visual
+        self.stride = sections.visual.stride
+        self.recipe: Recipe = visual_recipe(sections.visual)
         self.decoders: Sequence[Decoder] = ("decord", "pyav") if decord_available() else ("pyav",)
 
     def load_encoder(self, device: str) -> Encoder:
@@ -67,10 +80,10 @@ class Audio:
 
     decoders: Sequence[Decoder] = ("pyav",)
 
-    def __init__(self, dataset: Dataset) -> None:
-        self._audio = dataset.audio
-        self.stride = dataset.visual.stride
-        self.recipe: Recipe = audio_recipe(dataset.audio, dataset.visual)
+    def __init__(self, sections: Sections) -> None:
+        self._audio = sections.audio
+        self.stride = sections.visual.stride
+        self.recipe: Recipe = audio_recipe(sections.audio, sections.visual)
 
     def load_encoder(self, device: str) -> Encoder:
         """Load Wav2CLIP."""
@@ -83,4 +96,4 @@ class Audio:
         return AudioTask(path, source, self.stride, self._audio.window_seconds, self._audio.batch_size)
 
 
-MODALITIES: Mapping[str, Callable[[Dataset], Modality]] = {"visual": Visual, "audio": Audio}
+MODALITIES: Mapping[str, Callable[[Sections], Modality]] = {"visual": Visual, "audio": Audio}

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from avadclip import paths
 from avadclip.config.detector import Modality
 from avadclip.errors import FeatureError
-from avadclip.store import FeatureFolder
+from avadclip.store import FeatureFolder, Features
 
 Folders = Mapping[Modality, FeatureFolder]
 
@@ -48,7 +48,16 @@ def read_video(folders: Folders, video_id: str) -> VideoFeatures:
     ------
     FeatureError : a file is missing or damaged, or the modalities have different numbers of snippets.
     """
-    read = {modality: folder.read(video_id) for modality, folder in folders.items()}
+    return join_modalities(video_id, {modality: folder.read(video_id) for modality, folder in folders.items()})
+
+
+def join_modalities(video_id: str, read: Mapping[Modality, Features]) -> VideoFeatures:
+    """Features of one video that have been read or made.
+
+    Raises
+    ------
+    FeatureError : the modalities have different numbers of snippets.
+    """
     lengths = {modality: features.n_snippets for modality, features in read.items()}
     if len(set(lengths.values())) > 1:
         raise FeatureError(f"{video_id}: modalities are not on one timeline, snippets: {lengths}; extract both again")

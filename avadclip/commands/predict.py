@@ -1,0 +1,93 @@
+"""``avadclip predict``: videos -> predictions, subtitles and a page to look at."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from avadclip import config
+from avadclip.config.features import Extraction
+from avadclip.errors import AvadclipError
+from avadclip.extraction.work_cache import WorkCache
+from avadclip.prediction.document import Prediction
+from avadclip.prediction.naming import Inputs, find_videos, readable
+from avadclip.prediction.writing import MadeBy, write_predictions
+from avadclip.progress import rate_progress
+from avadclip.report.page import PageVideo, write_page
+
+if TYPE_CHECKING:
+    from avadclip.prediction.predictor import Predictor
+
+console = Console()
+
+
+def predict(
+    videos: Annotated[list[str], typer.Argument(help="Files, folders, or patterns in quotes.")],
+    model: Annotated[Path, typer.Option(help="Model folder, for example runs/demo.")],
+    out: Annotated[Path, typer.Option(help="Folder for the results.")],
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:<number>.")] = "auto",
+    from_cache: Annotated[
+        bool, typer.Option("--from-cache", help="Take features from the work cache, and keep new ones there.")
+    ] = False,
+    params: Annotated[Path, typer.Option(help="Parameter file, if any: its section `extraction` is used.")] = Path(
+        "params.yaml"
+    ),
+) -> None:
+    """What happens when in your own videos: predictions.json, segments.csv, subtitles, and a page. Exit 1 on a failure.
+
+    Where there is sound the audio-visual detector decides, where there is none the visual student.
+    """
+    inputs = find_videos(videos)
+    settings = config.load(params).extraction if params.exists() else Extraction()
+    from avadclip.prediction.predictor import Predictor  # torch takes seconds: not before the words are understood
+
+    cache = WorkCache(Path(settings.work_cache)) if from_cache else None
+    with Predictor(model, device, settings=settings, cache=cache) as predictor:
+        predictions, failures = _predict_all(predictor, inputs)
+        made_by = MadeBy(
+            model=readable(model),
+            dataset=predictor.description.dataset,
+            detector=predictor.description.detector,
+            student=predictor.description.student,
+            alarm_branch=predictor.alarm.branch,
+            alarm_threshold=predictor.alarm.threshold,
+        )
+    write_predictions(out, predictions, failures, made_by)
+    if predictions:
+        pages = [PageVideo(prediction, inputs.videos[prediction.id]) for prediction in predictions]
+        write_page(out, pages, title=f"Predictions of {made_by.dataset}")
+    _summarise(predictions, failures, out)
+    raise typer.Exit(1 if failures else 0)
+
+
+def _predict_all(predictor: "Predictor", inputs: Inputs) -> tuple[list[Prediction], dict[str, str]]:
+    predictions, failures = [], dict(inputs.failures)
+    with rate_progress() as progress:
+        for video_id, path in inputs.videos.items():
+            bar = progress.add_task(escape(video_id), total=None, unit="snippets")
+            try:
+                prediction = predictor.predict(
+                    path,
+                    video_id=video_id,
+                    on_progress=lambda done, total, bar=bar: progress.update(bar, completed=done, total=total),
+                )
+            except AvadclipError as error:
+                failures[readable(path)] = readable(str(error))
+                progress.update(bar, description=f"[red]{escape(video_id)}: failed[/]", total=1)
+            else:
+                predictions.append(prediction)
+    return predictions, failures
+
+
+def _summarise(predictions: list[Prediction], failures: dict[str, str], out: Path) -> None:
+    for prediction in sorted(predictions, key=lambda prediction: -prediction.alarm):
+        listed = ", ".join(f"{s.label} {s.start_seconds:.1f}-{s.end_seconds:.1f} s" for s in prediction.segments)
+        sense = "" if prediction.has_audio else ", no sound"
+        found = f"{prediction.path}: {prediction.alarm:.2f} ({prediction.decided_by}{sense}): {listed or 'no alarm'}"
+        console.print(escape(found), soft_wrap=True, highlight=False)
+    for path, reason in failures.items():
+        typer.echo(f"failed: {reason if path in reason else f'{path}: {reason}'}", err=True)
+    written = f"{len(predictions)} of {len(predictions) + len(failures)} videos: {out / 'predictions.json'}"
+    console.print(escape(written), soft_wrap=True, highlight=False)

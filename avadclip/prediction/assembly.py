@@ -1,0 +1,87 @@
+"""Scores of the detectors + what is known of the video -> a prediction. No torch: stage ``report`` does it, too."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avadclip.config.evaluation import Branch
+from avadclip.datasets.model import NORMAL
+from avadclip.evaluation.segments import find_alarms
+from avadclip.prediction.document import AnnotatedSegment, Curve, DetectedSegment, Prediction
+from avadclip.scores import VideoScores
+
+UNNAMED = "anomaly"
+
+
+@dataclass(frozen=True, eq=False)
+class Video:
+    """What is known of a video beside its scores; see :class:`Prediction` for the fields."""
+
+    id: str
+    path: str
+    n_frames: int
+    frame_rate: float
+    has_audio: bool
+    stride: int
+    boundary_seconds: NDArray[np.float64]  # [n + 1]
+
+
+def assemble(
+    video: Video,
+    scores: Mapping[str, VideoScores],
+    classes: tuple[str, ...],
+    threshold: float,
+    branch: Branch,
+    annotated: tuple[AnnotatedSegment, ...] | None = None,
+) -> Prediction:
+    """Find the alarms of the first detector, and put everything together.
+
+    Parameters
+    ----------
+    scores : by detector; the first one decides.
+    classes : columns of the class probabilities; class 0 is `normal`.
+    threshold, branch : of the evaluation. A detector that names no classes is judged by its confidence.
+    """
+    curves = tuple(_curve(name, found, classes, branch) for name, found in scores.items())
+    return Prediction(
+        id=video.id,
+        path=video.path,
+        n_frames=video.n_frames,
+        frame_rate=video.frame_rate,
+        duration_seconds=float(video.boundary_seconds[-1]),
+        has_audio=video.has_audio,
+        stride=video.stride,
+        boundary_seconds=video.boundary_seconds,
+        classes=classes,
+        alarm_threshold=threshold,
+        decided_by=curves[0].detector,
+        curves=curves,
+        segments=_segments(curves[0], video, classes, threshold),
+        annotated=annotated,
+    )
+
+
+def _curve(detector: str, found: VideoScores, classes: tuple[str, ...], branch: Branch) -> Curve:
+    anomaly = found.anomaly_confidence
+    if branch == "alignment" and found.class_probabilities is not None:
+        anomaly = 1 - found.class_probabilities[:, classes.index(NORMAL)]  # in single precision, as evaluation does
+    return Curve(detector, found.modality, anomaly, found.class_probabilities, found.uncertainty)
+
+
+def _segments(curve: Curve, video: Video, classes: tuple[str, ...], threshold: float) -> tuple[DetectedSegment, ...]:
+    return tuple(
+        DetectedSegment(
+            label=UNNAMED if alarm.class_index is None else classes[alarm.class_index],
+            start_frame=alarm.first * video.stride,
+            end_frame=min(alarm.end * video.stride, video.n_frames),
+            start_seconds=float(video.boundary_seconds[alarm.first]),
+            end_seconds=float(video.boundary_seconds[alarm.end]),
+            score=alarm.score,
+            uncertainty=None
+            if curve.uncertainty is None
+            else float(curve.uncertainty[alarm.first : alarm.end].mean(dtype=np.float64)),
+        )
+        for alarm in find_alarms(curve.anomaly, curve.class_probabilities, threshold)
+    )

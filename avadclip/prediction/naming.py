@@ -1,0 +1,86 @@
+"""Which videos are meant, and what each is called in everything that is written about it."""
+
+import glob
+import os
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from avadclip.datasets import ids
+from avadclip.datasets.files import VideoFiles
+
+_MAX_BYTES = 200  # of an id: names of files are made of it, with endings, and may have 255
+_UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Video files by id, in the order in which they were named, and what was named in vain (word -> reason)."""
+
+    videos: dict[str, Path] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+def find_videos(words: Iterable[str]) -> Inputs:
+    """Files, folders (with everything below them that has the ending of a video) and glob patterns -> videos.
+
+    A file that is named in several ways is one video; two files of the same name are two, with distinct ids.
+    """
+    files: dict[str, Path] = {}  # by absolute path, links not followed
+    failures: dict[str, str] = {}
+    for word in words:
+        found = _meant(word)
+        if not found:
+            failures[readable(word)] = _nothing(word)
+        for path in found:
+            files.setdefault(os.path.abspath(path), path)  # noqa: PTH100 - Path.resolve() would follow links
+    named = distinct_ids([path.name for path in files.values()])
+    return Inputs(dict(zip(named, files.values(), strict=True)), failures)
+
+
+def distinct_ids(names: Sequence[str]) -> list[str]:
+    """An id for each file name: its stem, which is made safe, and unlike all others (``gate``, ``gate-2``)."""
+    taken: set[str] = set()
+    found = []
+    for name in names:
+        id_, n = safe_id(name), 1
+        while ids.collision_key(unique := id_ if n == 1 else f"{id_}-{n}") in taken:
+            n += 1
+        taken.add(ids.collision_key(unique))
+        found.append(unique)
+    return found
+
+
+def safe_id(name: str) -> str:
+    """The stem of a file name, as a data set would call it; what cannot be part of a file name is replaced by ``_``."""
+    stem = ids.from_name(name)
+    safe = "".join("_" if _is_unsafe(character) else character for character in stem)
+    if safe.startswith(".") or not safe:
+        safe = f"_{safe}"
+    return safe.encode()[:_MAX_BYTES].decode(errors="ignore")
+
+
+def _is_unsafe(character: str) -> bool:
+    return character in "/\\" or unicodedata.category(character) in _UNPRINTABLE
+
+
+def readable(path: str | Path) -> str:
+    """A path as text, also where its bytes are no UTF-8."""
+    return os.fsencode(path).decode(errors="replace")
+
+
+def _meant(word: str) -> list[Path]:
+    path = Path(word)
+    if path.is_dir():
+        return [path / relative for relative in VideoFiles.find(word).relative]
+    if path.exists():  # before patterns: names may hold brackets
+        return [path]
+    matches = glob.glob(word, recursive=True) if glob.has_magic(word) else []  # noqa: PTH207 - may be absolute
+    return [Path(match) for match in sorted(matches) if Path(match).is_file()]
+
+
+def _nothing(word: str) -> str:
+    if Path(word).is_dir():
+        return f"no videos below this folder; expected files that end in {', '.join(ids.VIDEO_EXTENSIONS)}"
+    return "no file matches" if glob.has_magic(word) else "no such file or folder"

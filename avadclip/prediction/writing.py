@@ -1,0 +1,78 @@
+"""Predictions as files: ``predictions.json``, ``segments.csv`` and one ``<id>.vtt`` a video."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from avadclip.datasets import csv_file
+from avadclip.files import write_text
+from avadclip.prediction.document import FORMAT, Prediction
+from avadclip.prediction.subtitles import to_vtt
+
+# Describes ``predictions.json`` for other programs.
+SCHEMA = Path(__file__).with_name("predictions.schema.json")
+SEGMENTS_HEADER = (
+    "id",
+    "path",
+    "label",
+    "start_seconds",
+    "end_seconds",
+    "start_frame",
+    "end_frame",
+    "score",
+    "uncertainty",
+    "detector",
+)
+
+
+@dataclass(frozen=True)
+class MadeBy:
+    """Where predictions come from."""
+
+    model: str  # folder, as it was named
+    dataset: str  # that its detectors were trained on
+    detector: str  # where there is sound
+    student: str  # where there is none
+    alarm_branch: str
+    alarm_threshold: float
+
+
+def write_predictions(
+    folder: Path, predictions: Sequence[Prediction], failures: Mapping[str, str], made_by: MadeBy
+) -> None:
+    """Write all files; earlier ones of the same name are replaced, others are left alone.
+
+    Parameters
+    ----------
+    failures : path -> why there is no prediction.
+    """
+    content = {
+        "format": FORMAT,
+        "model": vars(made_by),
+        "videos": [prediction.to_json() for prediction in predictions],
+        "failures": [{"path": path, "reason": reason} for path, reason in failures.items()],
+    }
+    for prediction in predictions:
+        write_text(folder / f"{prediction.id}.vtt", to_vtt(prediction))
+    rows = [row for prediction in predictions for row in _rows(prediction)]
+    csv_file.write(folder / "segments.csv", SEGMENTS_HEADER, rows)
+    write_text(folder / "predictions.json", json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _rows(prediction: Prediction) -> list[tuple[str, ...]]:
+    return [
+        (
+            prediction.id,
+            prediction.path,
+            segment.label,
+            f"{segment.start_seconds:.3f}",
+            f"{segment.end_seconds:.3f}",
+            str(segment.start_frame),
+            str(segment.end_frame),
+            f"{segment.score:.4f}",
+            "" if segment.uncertainty is None else f"{segment.uncertainty:.4f}",
+            prediction.decided_by,
+        )
+        for segment in prediction.segments
+    ]

@@ -1,0 +1,17 @@
+"""Stage ``report``: scores, ground truth and metrics of the test videos -> a page to look at."""
+
+from avadclip.report.from_results import write_report
+
+from avadclip import config, paths, scripting
+from avadclip.evaluation.testset import read_test_set
+
+
+def main(dataset: str) -> None:
+    """The page of `avadclip predict`, with annotations and results."""
+    params = config.load()
+    test_set = read_test_set(dataset, params.dataset(dataset))
+    write_report(paths.report(dataset), test_set, params)
+
+
+if __name__ == "__main__":
+    scripting.run(main)
