@@ -3,7 +3,7 @@
 from avadclip import config, paths, scripting
 from avadclip.evaluation.evaluate import assess_all, score_files, write_results
 from avadclip.evaluation.testset import read_test_set
-from avadclip.prediction.model_folder import write_alarm
+from avadclip.prediction.alarm import write_alarm
 
 
 def main(dataset: str) -> None:

@@ -1,11 +1,13 @@
 """``avadclip predict``: videos -> predictions, subtitles and a page to look at."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import Progress, TaskID
 
 from avadclip import config
 from avadclip.config.features import Extraction
@@ -47,7 +49,7 @@ def predict(
     with Predictor(model, device, settings=settings, cache=cache) as predictor:
         predictions, failures = _predict_all(predictor, inputs)
         made_by = MadeBy(
-            model=readable(model),
+            folder=readable(model),
             dataset=predictor.description.dataset,
             detector=predictor.description.detector,
             student=predictor.description.student,
@@ -71,7 +73,7 @@ def _predict_all(predictor: "Predictor", inputs: Inputs) -> tuple[list[Predictio
                 prediction = predictor.predict(
                     path,
                     video_id=video_id,
-                    on_progress=lambda done, total, bar=bar: progress.update(bar, completed=done, total=total),
+                    on_progress=partial(_advance, progress, bar),
                 )
             except AvadclipError as error:
                 failures[readable(path)] = readable(str(error))
@@ -79,6 +81,10 @@ def _predict_all(predictor: "Predictor", inputs: Inputs) -> tuple[list[Predictio
             else:
                 predictions.append(prediction)
     return predictions, failures
+
+
+def _advance(progress: Progress, bar: TaskID, done: int, total: int) -> None:
+    progress.update(bar, completed=done, total=total)
 
 
 def _summarise(predictions: list[Prediction], failures: dict[str, str], out: Path) -> None:

@@ -16,7 +16,7 @@ UNNAMED = "anomaly"
 
 
 @dataclass(frozen=True, eq=False)
-class Video:
+class AboutVideo:
     """What is known of a video beside its scores; see :class:`Prediction` for the fields."""
 
     id: str
@@ -29,7 +29,7 @@ class Video:
 
 
 def assemble(
-    video: Video,
+    video: AboutVideo,
     scores: Mapping[str, VideoScores],
     classes: tuple[str, ...],
     threshold: float,
@@ -70,7 +70,9 @@ def _curve(detector: str, found: VideoScores, classes: tuple[str, ...], branch: 
     return Curve(detector, found.modality, anomaly, found.class_probabilities, found.uncertainty)
 
 
-def _segments(curve: Curve, video: Video, classes: tuple[str, ...], threshold: float) -> tuple[DetectedSegment, ...]:
+def _segments(
+    curve: Curve, video: AboutVideo, classes: tuple[str, ...], threshold: float
+) -> tuple[DetectedSegment, ...]:
     return tuple(
         DetectedSegment(
             label=UNNAMED if alarm.class_index is None else classes[alarm.class_index],

@@ -18,9 +18,10 @@ from avadclip.extraction.modality import MODALITIES, Encoder
 from avadclip.extraction.work_cache import WorkCache
 from avadclip.media.probe import probe
 from avadclip.media.timeline import n_snippets
-from avadclip.prediction.assembly import Video, assemble
+from avadclip.prediction.alarm import read_alarm
+from avadclip.prediction.assembly import AboutVideo, assemble
 from avadclip.prediction.document import Prediction
-from avadclip.prediction.model_folder import ModelFolder, read_alarm
+from avadclip.prediction.model_folder import ModelFolder
 from avadclip.prediction.naming import readable, safe_id
 from avadclip.scores import VideoScores
 from avadclip.scoring import misses_sound, score_video
@@ -114,7 +115,7 @@ class Predictor:
             source = Source(named, facts.content_hash, facts.n_frames, facts.frame_rate)
             features = self._features(Pending(path, source), on_progress or (lambda done, total: None))
         scores = self._score(path, named, features)
-        video = Video(
+        video = AboutVideo(
             id=named,
             path=readable(path),
             n_frames=facts.n_frames,

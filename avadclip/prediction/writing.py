@@ -30,7 +30,7 @@ SEGMENTS_HEADER = (
 class MadeBy:
     """Where predictions come from."""
 
-    model: str  # folder, as it was named
+    folder: str  # the model, as it was named
     dataset: str  # that its detectors were trained on
     detector: str  # where there is sound
     student: str  # where there is none

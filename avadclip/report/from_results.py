@@ -1,6 +1,6 @@
 """What the graph knows of the test videos -> the page. No torch."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,7 +16,7 @@ from avadclip.evaluation.evaluate import score_files
 from avadclip.evaluation.joining import check_ground_truth, check_scores, videos_under_test
 from avadclip.evaluation.testset import TestSet
 from avadclip.media.probe import probe
-from avadclip.prediction import assembly
+from avadclip.prediction.assembly import AboutVideo, assemble
 from avadclip.prediction.document import AnnotatedSegment, Prediction
 from avadclip.report.page import PageVideo, ResultsTables, write_page
 from avadclip.report.plots import draw_plots
@@ -39,20 +39,24 @@ def write_report(folder: Path, test_set: TestSet, params: Params) -> None:
     summary = paths.summary(test_set.dataset)
     if not summary.is_file():
         raise EvaluationError(f"{summary}: no such file; run `dvc repro evaluate`")
-    predictions = {video.id: (video, found) for video, found in _predict(test_set, params)}
-    by_alarm = sorted(predictions, key=lambda video_id: -predictions[video_id][1].alarm)
-    playable = [video_id for video_id in by_alarm if Path(predictions[video_id][0].path).is_file()]
+    predictions = list(predict_test_set(test_set, params))
+    by_alarm = sorted(predictions, key=lambda prediction: -prediction.alarm)
+    playable = [prediction.id for prediction in by_alarm if Path(prediction.path).is_file()]
     players = set(playable[: params.report.players])
-    pages = [
-        PageVideo(found, Path(video.path) if video.id in players else None) for video, found in predictions.values()
-    ]
+    pages = [PageVideo(found, Path(found.path) if found.id in players else None) for found in predictions]
     with TemporaryDirectory() as pictures:
         figures = draw_plots(paths.results(test_set.dataset) / "plots", Path(pictures))
         results = ResultsTables(summary.read_text(encoding="utf-8"), figures)
         write_page(folder, pages, title=f"Test videos of {test_set.dataset}", results=results)
 
 
-def _predict(test_set: TestSet, params: Params) -> Iterable[tuple[Video, Prediction]]:
+def predict_test_set(test_set: TestSet, params: Params) -> Iterator[Prediction]:
+    """What the scores say about each test video, sorted by id.
+
+    Raises
+    ------
+    EvaluationError, DatasetError, MediaError : as :func:`write_report`.
+    """
     videos = videos_under_test(test_set.videos)
     check_ground_truth(test_set.segments, test_set.videos, test_set.classes)
     shown = _choose({params.teacher, params.score.student}, test_set.dataset, params.teacher)
@@ -62,24 +66,21 @@ def _predict(test_set: TestSet, params: Params) -> Iterable[tuple[Video, Predict
     for video in videos:
         clock = _Clock(video, test_set.stride)
         own = {name: of_video[video.id] for name, of_video in rows.items()}
-        yield (
-            video,
-            assembly.assemble(
-                assembly.Video(
-                    id=video.id,
-                    path=video.path,
-                    n_frames=video.n_frames,
-                    frame_rate=video.frame_rate,
-                    has_audio=video.has_audio,
-                    stride=test_set.stride,
-                    boundary_seconds=clock.boundary_seconds,
-                ),
-                _without_stand_in(own),
-                next(iter(shown.values())).provenance.classes,
-                params.evaluate.alarm_threshold,
-                params.evaluate.alarm_branch,
-                annotated=tuple(clock.annotation(s) for s in test_set.segments if s.id == video.id),
+        yield assemble(
+            AboutVideo(
+                id=video.id,
+                path=video.path,
+                n_frames=video.n_frames,
+                frame_rate=video.frame_rate,
+                has_audio=video.has_audio,
+                stride=test_set.stride,
+                boundary_seconds=clock.boundary_seconds,
             ),
+            _without_stand_in(own),
+            next(iter(shown.values())).provenance.classes,
+            params.evaluate.alarm_threshold,
+            params.evaluate.alarm_branch,
+            annotated=tuple(clock.annotation(s) for s in test_set.segments if s.id == video.id),
         )
 
 
