@@ -113,7 +113,7 @@ class Predictor:
         with self._whole_pool():
             facts = self._examine(path, named)
             source = Source(named, facts.content_hash, facts.n_frames, facts.frame_rate)
-            features = self._features(Pending(path, source), on_progress or (lambda done, total: None))
+            features = self._features(path, source, on_progress or (lambda done, total: None))
         scores = self._score(path, named, features)
         video = AboutVideo(
             id=named,
@@ -159,7 +159,7 @@ class Predictor:
             raise
 
     def _examine(self, path: Path, video_id: str) -> VideoFacts:
-        self._pool.submit(video_id, Examination(str(path), probe, with_times=False))
+        self._pool.submit(video_id, Examination(str(path.absolute()), probe, with_times=False))
         found: VideoFacts | None = None
         reason = "nothing was found out"
         for event in self._pool.events():
@@ -169,24 +169,24 @@ class Predictor:
                 case Failed():
                     found, reason = None, event.reason
         if found is None:
-            raise PredictionError(_about(path, reason))
+            raise PredictionError(_told(reason, path))
         return found
 
-    def _features(self, video: Pending, on_progress: Progress) -> Mapping[Modality, Features]:
-        total = n_snippets(video.source.n_frames, self.description.visual.stride) * len(self._modalities)
+    def _features(self, path: Path, source: Source, on_progress: Progress) -> Mapping[Modality, Features]:
+        total = n_snippets(source.n_frames, self.description.visual.stride) * len(self._modalities)
         features: dict[Modality, Features] = {}
         n_done = 0
         for name in self._modalities:
-            for n_encoded in self._make(name, video, features):
+            for n_encoded in self._make(name, path, source, features):
                 n_done += n_encoded
                 on_progress(n_done, total)
         on_progress(total, total)
         return features
 
-    def _make(self, name: Modality, video: Pending, features: dict[Modality, Features]) -> Iterator[int]:
+    def _make(self, name: Modality, path: Path, source: Source, features: dict[Modality, Features]) -> Iterator[int]:
         """Put the features of one modality into `features`; yields how many snippets were encoded."""
         modality = self._modalities[name]
-        fingerprint = store.fingerprint(modality.recipe, video.source.id, video.source.content_hash)
+        fingerprint = store.fingerprint(modality.recipe, source.id, source.content_hash)
         if self._cache is not None and self._cache.holds(fingerprint):
             features[name] = store.read(self._cache.path(fingerprint), modality.recipe)
             return
@@ -197,11 +197,11 @@ class Predictor:
                 self._cache.put(made)
 
         encoding = Encoding(modality, self._encoder(name), self._pool, keep)
-        encoding.start(video)
+        encoding.start(Pending(path.absolute(), source))
         for event in self._pool.events():
             yield encoding.handle(event)
         if name not in features:
-            raise PredictionError(_about(video.path, encoding.failures[video.source.id]))
+            raise PredictionError(_told(encoding.failures[source.id], path))
 
     def _score(self, path: Path, video_id: str, features: Mapping[Modality, Features]) -> dict[str, VideoScores]:
         """By detector, the deciding one first."""
@@ -209,7 +209,7 @@ class Predictor:
         seen = _seen_by(self._detector, video_id, features)
         if self.description.missing_audio != "visual_fallback" and misses_sound(seen):
             if self.description.missing_audio == "refuse":
-                raise PredictionError(_about(path, "has no sound, and `score.missing_audio` of this model is `refuse`"))
+                raise PredictionError(_told("has no sound, and `score.missing_audio` of this model is `refuse`", path))
             del speaking[self.description.detector]
         return {
             name: score_video(checkpoint, _seen_by(checkpoint, video_id, features), self._device)
@@ -221,6 +221,8 @@ def _seen_by(checkpoint: Checkpoint, video_id: str, features: Mapping[Modality, 
     return join_modalities(video_id, {name: features[name] for name in checkpoint.detector.modalities})
 
 
-def _about(path: Path, reason: str) -> str:
-    """The reason, with the file's name unless it has that already."""
-    return reason if str(path) in reason else f"{readable(path)}: {reason}"
+def _told(reason: str, path: Path) -> str:
+    """A reason with the file as it was named. Workers know it by its absolute path: they may work in another folder."""
+    absolute, named = readable(path.absolute()), readable(path)
+    reason = readable(reason)
+    return reason.replace(absolute, named) if absolute in reason else f"{named}: {reason}"
