@@ -82,6 +82,10 @@ class GuardedPool:
         """Queue a task; may be called while :meth:`events` is being iterated."""
         self._queue.append((key, task))
 
+    def start(self) -> None:
+        """Hand out what is queued now, without waiting for an answer; :meth:`events` does it, too."""
+        self._hand_out()
+
     def events(self) -> Iterator[Event]:
         """What the workers send, as it comes, until no task is queued or running.
 

@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -15,12 +15,10 @@ from avadclip.errors import AvadclipError
 from avadclip.extraction.work_cache import WorkCache
 from avadclip.prediction.document import Prediction
 from avadclip.prediction.naming import Inputs, find_videos, readable
+from avadclip.prediction.predictor import Predictor
 from avadclip.prediction.writing import MadeBy, write_predictions
 from avadclip.progress import rate_progress
 from avadclip.report.page import PageVideo, write_page
-
-if TYPE_CHECKING:
-    from avadclip.prediction.predictor import Predictor
 
 console = Console()
 
@@ -43,8 +41,6 @@ def predict(
     """
     inputs = find_videos(videos)
     settings = config.load(params).extraction if params.exists() else Extraction()
-    from avadclip.prediction.predictor import Predictor  # torch takes seconds: not before the words are understood
-
     cache = WorkCache(Path(settings.work_cache)) if from_cache else None
     with Predictor(model, device, settings=settings, cache=cache) as predictor:
         predictions, failures = _predict_all(predictor, inputs)
@@ -64,7 +60,7 @@ def predict(
     raise typer.Exit(1 if failures else 0)
 
 
-def _predict_all(predictor: "Predictor", inputs: Inputs) -> tuple[list[Prediction], dict[str, str]]:
+def _predict_all(predictor: Predictor, inputs: Inputs) -> tuple[list[Prediction], dict[str, str]]:
     predictions, failures = [], dict(inputs.failures)
     with rate_progress() as progress:
         for video_id, path in inputs.videos.items():

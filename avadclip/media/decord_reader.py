@@ -78,9 +78,7 @@ def open_decord(path: Path, info: VideoInfo, indices: NDArray[np.int64], n_threa
         raise MediaError(f"{path}: rotated by {info.rotation} degrees, which decord leaves out; use the PyAV decoder")
     if path.stat().st_size > _MAX_FILE_BYTES:
         raise MediaError(f"{path}: more than {_MAX_FILE_BYTES >> 20} MiB, which decord would hold in memory; use PyAV")
-    import torch  # noqa: F401, I001  (decord crashes if torch is imported after it)
-    import decord
-
+    decord = import_decord()
     decord.logging.set_level(decord.logging.QUIET)
     try:
         reader = decord.VideoReader(str(path.absolute()), num_threads=n_threads, fault_tol=_NO_REPLACED_FRAMES)
@@ -96,6 +94,14 @@ def open_decord(path: Path, info: VideoInfo, indices: NDArray[np.int64], n_threa
     if not deviation <= 0.5 / info.frame_rate:
         raise MediaError(f"{path}: decord's times are off by {deviation:.3g} s; use the PyAV decoder")
     return DecordReader(path, info, reader)
+
+
+def import_decord() -> Any:
+    """The module. It takes seconds the first time, because torch comes with it."""
+    import torch  # noqa: F401, I001  (decord crashes if torch is imported after it)
+    import decord
+
+    return decord
 
 
 def _first_line(error: Exception) -> str:

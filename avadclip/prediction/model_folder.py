@@ -7,14 +7,18 @@ how features are made), ``encoders/`` (the pinned weights) and ``alarm.json`` (s
 import json
 import shutil
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import Field
 
 from avadclip.config import Params
 from avadclip.config.architectures import read_architecture
 from avadclip.config.base import Section
+from avadclip.config.detector import Modality
 from avadclip.config.evaluation import MissingAudio
 from avadclip.config.features import Audio, Visual, Weights
 from avadclip.encoders.weights import WAV2CLIP, locate, published_clip
+from avadclip.errors import CheckpointError
 from avadclip.files import write_text
 from avadclip.prediction.section_file import read_section, write_section
 
@@ -29,6 +33,7 @@ class ModelFolder(Section):
     detector: str  # folder of the one that decides where there is sound
     student: str  # of the one that is shown beside it, and decides where there is none
     missing_audio: MissingAudio  # whether it does
+    modalities: Annotated[tuple[Modality, ...], Field(min_length=1)]  # that they look at, both together
     visual: Visual
     audio: Audio
 
@@ -53,6 +58,7 @@ def package(folder: Path, dataset: str, params: Params) -> None:
 
     Raises
     ------
+    CheckpointError : a detector is missing.
     WeightsError, ConfigError : weights or architecture are missing or not what params.yaml pins.
     """
     section = params.dataset(dataset)
@@ -71,10 +77,22 @@ def package(folder: Path, dataset: str, params: Params) -> None:
         detector=params.teacher,
         student=params.score.student,
         missing_audio=params.score.missing_audio,
+        modalities=_modalities(folder, params.teacher, params.score.student),
         visual=section.visual.model_copy(update=visual),
         audio=section.audio.model_copy(update=audio),
     )
     write_section(folder / PREDICTOR, described)
+
+
+def _modalities(folder: Path, *variants: str) -> tuple[Modality, ...]:
+    """What detectors look at, as their descriptions say; read as JSON, because a detector would bring torch along."""
+    wanted: set[str] = set()
+    for variant in variants:
+        path = folder / variant / "model.json"
+        if not path.is_file():
+            raise CheckpointError(f"{path}: no such file; train it with `dvc repro`, or `dvc pull`")
+        wanted |= json.loads(path.read_bytes())["recipes"].keys()
+    return tuple(modality for modality in get_args(Modality) if modality in wanted)
 
 
 def _copy(source: Path, folder: Path, name: str, weights: Weights) -> Weights:

@@ -1,0 +1,72 @@
+"""The two detectors of a model folder: which one decides about a video, and what both say."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from avadclip.config.detector import Modality
+from avadclip.detector.checkpoint import Checkpoint, load_checkpoint
+from avadclip.encoders.device import resolve_device
+from avadclip.errors import CheckpointError, PredictionError
+from avadclip.prediction.model_folder import ModelFolder
+from avadclip.scores import VideoScores
+from avadclip.scoring import misses_sound, score_video
+from avadclip.store import Features, Recipe
+from avadclip.training.video import VideoFeatures, join_modalities
+
+
+class Detectors:
+    """Both of them, loaded for scoring.
+
+    Parameters
+    ----------
+    folder, description : the model folder.
+    recipes : of the features that they will get.
+
+    Raises
+    ------
+    CheckpointError : one is missing, they know different classes, or expect other features.
+    ConfigError : no such device.
+    """
+
+    def __init__(self, folder: Path, description: ModelFolder, recipes: Mapping[Modality, Recipe], device: str) -> None:
+        self._description, self._device = description, resolve_device(device)
+        self._detector = load_checkpoint(folder / description.detector, self._device)
+        self._student = load_checkpoint(folder / description.student, self._device)
+        if self._student.description.classes != self.classes:
+            raise CheckpointError(
+                f"{folder / description.student}: knows the classes {self._student.description.classes}, but"
+                f" {description.detector} knows {self.classes}; train both on the same classes"
+            )
+        for checkpoint in (self._detector, self._student):
+            for modality in checkpoint.detector.modalities:
+                if modality not in recipes:
+                    expected = f"expected detectors that need {' and '.join(recipes)} alone, found one for {modality}"
+                    raise CheckpointError(f"{folder}: {expected}; run `dvc repro package` again")
+                checkpoint.description.check_recipe(modality, recipes[modality])
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class 0 is `normal`."""
+        return self._detector.description.classes
+
+    def score(self, video_id: str, features: Mapping[Modality, Features]) -> dict[str, VideoScores]:
+        """What each detector says, by its name; the deciding one first.
+
+        Raises
+        ------
+        PredictionError : the video has no sound, and the model refuses that.
+        """
+        named = {self._description.detector: self._detector, self._description.student: self._student}
+        policy = self._description.missing_audio
+        if policy != "visual_fallback" and misses_sound(_seen_by(self._detector, video_id, features)):
+            if policy == "refuse":
+                raise PredictionError("has no sound, and `score.missing_audio` of this model is `refuse`")
+            del named[self._description.detector]
+        return {
+            name: score_video(checkpoint, _seen_by(checkpoint, video_id, features), self._device)
+            for name, checkpoint in named.items()
+        }
+
+
+def _seen_by(checkpoint: Checkpoint, video_id: str, features: Mapping[Modality, Features]) -> VideoFeatures:
+    return join_modalities(video_id, {name: features[name] for name in checkpoint.detector.modalities})

@@ -1,0 +1,166 @@
+"""Single videos -> features, with the recipe of a model folder, in workers that stay. No torch until it is needed."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from avadclip import store
+from avadclip.config.detector import Modality
+from avadclip.config.features import Extraction
+from avadclip.datasets.probe_cache import VideoFacts
+from avadclip.datasets.probing import Examination
+from avadclip.errors import PredictionError
+from avadclip.extraction import warm_up
+from avadclip.extraction.local import Encoding, Pending
+from avadclip.extraction.modality import MODALITIES, Encoder, Sections
+from avadclip.extraction.work_cache import WorkCache
+from avadclip.media.probe import probe
+from avadclip.media.timeline import n_snippets
+from avadclip.prediction.naming import readable
+from avadclip.store import Features, Recipe, Source
+from avadclip.workers import Failed, GuardedPool, Item, Task
+
+Progress = Callable[[int, int], None]  # snippets that are encoded, and how many there will be, all modalities together
+WARM_UP: Mapping[Modality, Task] = {"visual": warm_up.pictures, "audio": warm_up.sound}
+
+
+@dataclass(frozen=True, eq=False)
+class Extracted:
+    """One video in the modalities that were asked for, which are on one timeline."""
+
+    facts: VideoFacts
+    features: dict[Modality, Features]
+
+
+class Extractor:
+    """One worker a modality, so that each has to load its own libraries only, and the encoders.
+
+    The workers begin to load at once, beside whatever the caller does next.
+
+    Parameters
+    ----------
+    sections : the recipe.
+    modalities : what is wanted of each video.
+    settings : the device, and how long a worker may be silent.
+    cache : where features are taken from and kept; None: nowhere.
+    """
+
+    def __init__(
+        self, sections: Sections, modalities: tuple[Modality, ...], settings: Extraction, cache: WorkCache | None
+    ) -> None:
+        self._settings, self._cache = settings, cache
+        self._modalities = {name: MODALITIES[name](sections) for name in modalities}
+        self._encoders: dict[Modality, Encoder] = {}
+        self._pools = {name: self._start(name) for name in modalities}
+
+    @property
+    def recipes(self) -> dict[Modality, Recipe]:
+        """How the features of each modality are made."""
+        return {name: modality.recipe for name, modality in self._modalities.items()}
+
+    def load(self) -> None:
+        """Load the encoders, and wait until the workers are ready.
+
+        Raises
+        ------
+        WeightsError, ConfigError : an encoder cannot be loaded.
+        """
+        for name in self._modalities:
+            self._encoder(name)
+        for pool in self._pools.values():
+            for _ in pool.events():
+                pass
+
+    def close(self) -> None:
+        """End the workers; the next video would start new ones."""
+        for name, pool in self._pools.items():
+            pool.__exit__(None, None, None)
+            self._pools[name] = self._new_pool()
+
+    def extract(self, path: Path, video_id: str, on_progress: Progress) -> Extracted:
+        """The features of one video file.
+
+        Raises
+        ------
+        PredictionError : the file cannot be decoded as its container promises.
+        """
+        with self._no_leftovers():
+            facts = self._examine(path, video_id)
+            source = Source(video_id, facts.content_hash, facts.n_frames, facts.frame_rate)
+            stride = next(iter(self._modalities.values())).stride
+            total = n_snippets(source.n_frames, stride) * len(self._modalities)
+            features: dict[Modality, Features] = {}
+            n_done = 0
+            for name in self._modalities:
+                for n_encoded in self._make(name, Pending(path.absolute(), source), path, features):
+                    n_done += n_encoded
+                    on_progress(n_done, total)
+            on_progress(total, total)
+        return Extracted(facts, features)
+
+    def _examine(self, path: Path, video_id: str) -> VideoFacts:
+        pool = next(iter(self._pools.values()))
+        pool.submit(video_id, Examination(str(path.absolute()), probe, with_times=False))
+        found: VideoFacts | str = "nothing was found out"
+        for event in pool.events():
+            match event:
+                case Item(_, VideoFacts() as facts):
+                    found = facts
+                case Failed(key, reason) if key == video_id:
+                    found = reason
+        if isinstance(found, str):
+            raise PredictionError(told(found, path))
+        return found
+
+    def _make(self, name: Modality, video: Pending, named: Path, features: dict[Modality, Features]) -> Iterator[int]:
+        """Put the features of one modality into `features`; yields how many snippets were encoded."""
+        modality, pool, source = self._modalities[name], self._pools[name], video.source
+        fingerprint = store.fingerprint(modality.recipe, source.id, source.content_hash)
+        if self._cache is not None and self._cache.holds(fingerprint):
+            features[name] = store.read(self._cache.path(fingerprint), modality.recipe)
+            return
+
+        def keep(made: Features) -> None:
+            features[name] = made
+            if self._cache is not None:
+                self._cache.put(made)
+
+        encoding = Encoding(modality, self._encoder(name), pool, keep)
+        encoding.start(video)
+        for event in pool.events():
+            if event.key == source.id:
+                yield encoding.handle(event)
+        if name not in features:
+            raise PredictionError(told(encoding.failures[source.id], named))
+
+    def _encoder(self, name: Modality) -> Encoder:
+        if name not in self._encoders:
+            self._encoders[name] = self._modalities[name].load_encoder(self._settings.device)
+        return self._encoders[name]
+
+    def _new_pool(self) -> GuardedPool:
+        return GuardedPool(1, self._settings.stall_seconds)
+
+    def _start(self, name: Modality) -> GuardedPool:
+        pool = self._new_pool()
+        pool.submit("", WARM_UP[name])  # "" is no id
+        pool.start()
+        return pool
+
+    @contextmanager
+    def _no_leftovers(self) -> Iterator[None]:
+        """Whatever interrupts an extraction, its workers must not answer into the next one."""
+        try:
+            yield
+        except PredictionError:
+            raise  # nothing is running any more
+        except BaseException:
+            self.close()
+            raise
+
+
+def told(reason: str, path: Path) -> str:
+    """A reason with the file as it was named. Workers know it by its absolute path: they may work in another folder."""
+    absolute, named, reason = readable(path.absolute()), readable(path), readable(reason)
+    return reason.replace(absolute, named) if absolute in reason else f"{named}: {reason}"
