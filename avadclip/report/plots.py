@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from avadclip.evaluation.figures.drawing import DETECTOR_COLORS, FAINT, STYLE, save
+from avadclip.evaluation.figures.drawing import STYLE, save
+from avadclip.evaluation.figures.palette import DETECTOR_COLORS, FAINT, preferred_first
 from avadclip.evaluation.testset import RANDOM
 
 SIZE_INCHES = (4.6, 3.6)
@@ -40,7 +41,8 @@ def draw_plots(tables: Path, folder: Path) -> list[Path]:
 
 def _lines(x: str, y: str) -> Callable[[Axes, pd.DataFrame], None]:
     def draw(axes: Axes, table: pd.DataFrame) -> None:
-        for (detector, rows), color in zip(table.groupby("detector", sort=False), _colors(table), strict=True):
+        for detector, color in _colors(table).items():
+            rows = table[table["detector"] == detector]
             axes.plot(rows[x], rows[y], color=color, linewidth=1.5, label=detector)
         axes.set(xlabel=x.replace("_", " "), ylabel=y.replace("_", " "), xlim=(0, 1), ylim=(0, 1.02))
 
@@ -49,25 +51,27 @@ def _lines(x: str, y: str) -> Callable[[Axes, pd.DataFrame], None]:
 
 def _localisation(axes: Axes, table: pd.DataFrame) -> None:
     strict = table[table["protocol"] == "strict"]
-    for (detector, rows), color in zip(strict.groupby("detector", sort=False), _colors(strict), strict=True):
+    for detector, color in _colors(strict).items():
+        rows = strict[strict["detector"] == detector]
         axes.plot(rows["iou"], rows["mAP"], marker="o", color=color, linewidth=1.5, label=detector)
     axes.set(xlabel="IoU", ylabel="mAP, strict, %", ylim=(0, None))
 
 
 def _classes(axes: Axes, table: pd.DataFrame) -> None:
+    colors = _colors(table)
     wide = table.pivot_table(index="class", columns="detector", values="AP", sort=False)
-    width = 0.8 / len(wide.columns)
-    for k, (detector, color) in enumerate(zip(wide.columns, _colors(table), strict=True)):
+    width = 0.8 / len(colors)
+    for k, (detector, color) in enumerate(colors.items()):
         axes.bar(np.arange(len(wide)) + k * width, wide[detector], width, color=color, label=detector)
     axes.set_xticks(np.arange(len(wide)) + 0.4 - width / 2, list(wide.index), rotation=30, ha="right")
     axes.set(ylabel="AP of each class, %")
 
 
-def _colors(table: pd.DataFrame) -> list[str]:
-    """One a detector, in the order of the table; who guesses is grey."""
-    names = list(dict.fromkeys(table["detector"]))
-    palette = iter(DETECTOR_COLORS * (1 + len(names) // len(DETECTOR_COLORS)))
-    return [FAINT if name == RANDOM else next(palette) for name in names]
+def _colors(table: pd.DataFrame) -> dict[str, str]:
+    """A colour for each detector, the same as in its curves; who guesses is grey, and more than four repeat."""
+    detectors = [name for name in preferred_first(table["detector"]) if name != RANDOM]
+    colors = {name: DETECTOR_COLORS[k % len(DETECTOR_COLORS)] for k, name in enumerate(detectors)}
+    return colors | {name: FAINT for name in table["detector"].unique() if name == RANDOM}
 
 
 PLOTS: dict[str, tuple[str, Callable[[Axes, pd.DataFrame], None]]] = {
