@@ -1,7 +1,7 @@
 """Your own video: how long until the model is loaded, and how many times faster than it plays a clip is predicted.
 
-``python -m benchmarks.prediction [--model runs/demo] [--seconds 60] [--runs 3]``, after ``dvc repro``. The clip is rendered
-like the videos of the demo world. Start-up is a new process each time, from its start to the model loaded.
+``python -m benchmarks.prediction [--model runs/demo] [--seconds 60] [--runs 3]``, after ``dvc repro``. The clip is
+rendered like the videos of the demo world. Start-up is a new process each time, from its start to the model loaded.
 """
 
 import argparse

@@ -7,14 +7,14 @@ import jsonschema
 import pytest
 from media_factory import tone, write_video
 from prediction_factory import write_model_folder
-from project_factory import NAME, write_project
+from project_factory import NAME, load_params, save_params, write_project
 from typer.testing import CliRunner, Result
 
 from avadclip import config, paths
 from avadclip.cli import app
 from avadclip.prediction.writing import SCHEMA
 
-HOSTILE = "<img src=x onerror=alert(1)> \"[red]\" 'ü' " + "long" * 40
+HOSTILE = "<img src=x onerror=alert(1)> \"[red]\" 'ü' " + "long" * 30
 
 
 def predict(*words: str, model: str = "runs/toy") -> Result:
@@ -25,6 +25,7 @@ def predict(*words: str, model: str = "runs/toy") -> Result:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder whose alarm is always on."""
     root = write_project(tmp_path_factory.mktemp("project"), {})
+    save_params(root, load_params(root) | {"score": {"missing_audio": "visual_student"}})
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         write_model_folder(config.load())
