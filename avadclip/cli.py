@@ -80,7 +80,7 @@ def results(dataset: DatasetName = None, params: ParamsFile = Path("params.yaml"
         for what, path in (
             ("all numbers", paths.summary(name)),
             ("timelines", paths.figures(name)),
-            ("report", paths.report(name)),
+            ("to look at", paths.report(name) / "report.html"),
         ):
             console.print(f"{what}: {path}", soft_wrap=True, highlight=False)
 

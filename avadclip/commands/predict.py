@@ -91,5 +91,6 @@ def _summarise(predictions: list[Prediction], failures: dict[str, str], out: Pat
         console.print(escape(found), soft_wrap=True, highlight=False)
     for path, reason in failures.items():
         typer.echo(f"failed: {reason if path in reason else f'{path}: {reason}'}", err=True)
-    written = f"{len(predictions)} of {len(predictions) + len(failures)} videos: {out / 'predictions.json'}"
+    page = f", to look at: {out / 'report.html'}" if predictions else ""
+    written = f"{len(predictions)} of {len(predictions) + len(failures)} videos: {out / 'predictions.json'}{page}"
     console.print(escape(written), soft_wrap=True, highlight=False)
