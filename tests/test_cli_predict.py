@@ -69,8 +69,9 @@ def test_what_can_be_predicted_is_and_the_rest_is_told(project: Path, monkeypatc
 
 def test_nothing_can_be_predicted(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
-    result = predict("nowhere.mp4")
+    result = predict("no\x1b[31mwhere.mp4")
     assert result.exit_code == 1
+    assert "failed: no\N{REPLACEMENT CHARACTER}[31mwhere.mp4: no such file" in result.stderr
     assert "0 of 1 videos" in result.stdout
 
 
@@ -79,6 +80,7 @@ def test_nothing_can_be_predicted(project: Path, monkeypatch: pytest.MonkeyPatch
     [
         ((), "elsewhere", "error: elsewhere/predictor.json: no such file; expected a model folder"),
         (("--device", "cuda:99"), "runs/toy", "error: device: 'cuda:99' asked for"),
+        (("--out", "params.yaml"), "runs/toy", "error: --out: params.yaml: expected a folder, or room for one"),
     ],
 )
 def test_what_stops_the_whole_run_is_one_line(

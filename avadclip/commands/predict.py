@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, TaskID
 
 from avadclip import config
 from avadclip.config.features import Extraction
-from avadclip.errors import AvadclipError
+from avadclip.errors import AvadclipError, PredictionError
 from avadclip.extraction.work_cache import WorkCache
 from avadclip.prediction.document import Prediction
 from avadclip.prediction.naming import Inputs, find_videos, readable
@@ -19,8 +18,6 @@ from avadclip.prediction.predictor import Predictor
 from avadclip.prediction.writing import MadeBy, write_predictions
 from avadclip.progress import rate_progress
 from avadclip.report.page import PageVideo, write_page
-
-console = Console()
 
 
 def predict(
@@ -31,16 +28,17 @@ def predict(
     from_cache: Annotated[
         bool, typer.Option("--from-cache", help="Take features from the work cache, and keep new ones there.")
     ] = False,
-    params: Annotated[Path, typer.Option(help="Parameter file, if any: its section `extraction` is used.")] = Path(
-        "params.yaml"
-    ),
+    params: Annotated[
+        Path | None, typer.Option(help="Parameter file whose section `extraction` says where the work cache is.")
+    ] = None,
 ) -> None:
     """What happens when in your own videos: predictions.json, segments.csv, subtitles, and a page. Exit 1 on a failure.
 
     Where there is sound the audio-visual detector decides, where there is none the visual student.
     """
     inputs = find_videos(videos)
-    settings = config.load(params).extraction if params.exists() else Extraction()
+    settings = Extraction() if params is None else config.load(params).extraction
+    _make_folder(out)
     cache = WorkCache(Path(settings.work_cache)) if from_cache else None
     with Predictor(model, device, settings=settings, cache=cache) as predictor:
         predictions, failures = _predict_all(predictor, inputs)
@@ -64,19 +62,24 @@ def _predict_all(predictor: Predictor, inputs: Inputs) -> tuple[list[Prediction]
     predictions, failures = [], dict(inputs.failures)
     with rate_progress() as progress:
         for video_id, path in inputs.videos.items():
-            bar = progress.add_task(escape(video_id), total=None, unit="snippets")
+            bar = progress.add_task(escape(_harmless(video_id)), total=None, unit="snippets")
             try:
-                prediction = predictor.predict(
-                    path,
-                    video_id=video_id,
-                    on_progress=partial(_advance, progress, bar),
-                )
+                advance = partial(_advance, progress, bar)
+                prediction = predictor.predict(path, video_id=video_id, on_progress=advance)
             except AvadclipError as error:
                 failures[readable(path)] = readable(str(error))
-                progress.update(bar, description=f"[red]{escape(video_id)}: failed[/]", total=1)
+                progress.update(bar, description=f"[red]{escape(_harmless(video_id))}: failed[/]", total=1)
             else:
                 predictions.append(prediction)
     return predictions, failures
+
+
+def _make_folder(out: Path) -> None:
+    """Now, and not when hours have been spent."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PredictionError(f"--out: {out}: expected a folder, or room for one: {error.strerror}") from None
 
 
 def _advance(progress: Progress, bar: TaskID, done: int, total: int) -> None:
@@ -88,9 +91,16 @@ def _summarise(predictions: list[Prediction], failures: dict[str, str], out: Pat
         listed = ", ".join(f"{s.label} {s.start_seconds:.1f}-{s.end_seconds:.1f} s" for s in prediction.segments)
         sense = "" if prediction.has_audio else ", no sound"
         found = f"{prediction.path}: {prediction.alarm:.2f} ({prediction.decided_by}{sense}): {listed or 'no alarm'}"
-        console.print(escape(found), soft_wrap=True, highlight=False)
+        typer.echo(_harmless(found))
     for path, reason in failures.items():
-        typer.echo(f"failed: {reason if path in reason else f'{path}: {reason}'}", err=True)
+        typer.echo(_harmless(f"failed: {reason if path in reason else f'{path}: {reason}'}"), err=True)
     page = f", to look at: {out / 'report.html'}" if predictions else ""
     written = f"{len(predictions)} of {len(predictions) + len(failures)} videos: {out / 'predictions.json'}{page}"
-    console.print(escape(written), soft_wrap=True, highlight=False)
+    typer.echo(_harmless(written))
+
+
+def _harmless(text: str) -> str:
+    """Without what a terminal would obey: a file name may hold anything."""
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in readable(text)
+    )

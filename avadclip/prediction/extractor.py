@@ -95,7 +95,7 @@ class Extractor:
             for name in self._modalities:
                 for n_encoded in self._make(name, Pending(path.absolute(), source), path, features):
                     n_done += n_encoded
-                    on_progress(n_done, total)
+                    on_progress(min(n_done, total), total)  # a second decoder begins anew
             on_progress(total, total)
         return Extracted(facts, features)
 
