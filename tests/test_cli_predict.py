@@ -18,7 +18,7 @@ HOSTILE = "<img src=x onerror=alert(1)> \"[red]\" 'ü' " + "long" * 30
 
 
 def predict(*words: str, model: str = "runs/toy") -> Result:
-    return CliRunner().invoke(app, ["predict", *words, "--model", model, "--out", "out"], env={"COLUMNS": "80"})
+    return CliRunner().invoke(app, ["predict", "--model", model, "--out", "out", *words], env={"COLUMNS": "80"})
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +38,9 @@ def test_what_can_be_predicted_is_and_the_rest_is_told(project: Path, monkeypatc
     monkeypatch.chdir(project)
     for folder in ("in/a", "in/b"):
         Path(folder).mkdir(parents=True)
-    write_video(Path("in/a/gate.mp4"), n_frames=10, audio=tone(0.4))
+    write_video(Path("in/a/gate.mp4"), n_frames=25, audio=tone(1.0))
     write_video(Path("in/b/gate.mp4"), n_frames=6)
-    write_video(Path(f"in/{HOSTILE}.mp4"), n_frames=5, audio=tone(0.2))
+    write_video(Path(f"in/{HOSTILE}.mp4"), n_frames=25, audio=tone(1.0))
     Path("in/broken.mp4").write_bytes(b"this is no video")
     result = predict("in", "in/*/gate.mp4", "nowhere.mp4", "--from-cache")
     assert result.exit_code == 1
