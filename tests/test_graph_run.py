@@ -30,6 +30,9 @@ def test_from_an_empty_clone_to_figures_and_what_a_change_costs(project: Path) -
     assert {*VARIANTS, "random", "videos"} == set(metrics)
     assert metrics["videos"] == {"evaluated": 6, "excluded": 0}
     assert len(list((results / "figures").iterdir())) == 2
+    assert any((results / "report").iterdir())
+    model = project / "runs" / "demo"
+    assert {"predictor.json", "alarm.json", "encoders"} <= {path.name for path in model.iterdir()}
     assert repro(project) == set()
 
     change(project, "evaluate.alarm_threshold", 0.7)

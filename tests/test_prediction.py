@@ -28,12 +28,12 @@ from avadclip.scoring import Job, score
 
 # Name -> frames, seconds of sound. At one frame in 4 and 8 snippets a window: less than one, one and several.
 VIDEOS = {"loud.mp4": (90, 3.6), "short.mp4": (15, 0.6), "silent.mp4": (50, None)}
-SAMPLE_SECONDS_OF_COLOUR = 12  # frames of one colour, so that features change within a video
+SCENE_FRAMES = 12
 
 
 def patches(index: int) -> np.ndarray:
-    """Another picture every few frames: uint8 [48, 64, 3]."""
-    random = np.random.default_rng(index // SAMPLE_SECONDS_OF_COLOUR)
+    """Another picture in each scene, so that features change within a video: uint8 [48, 64, 3]."""
+    random = np.random.default_rng(index // SCENE_FRAMES)
     return np.kron(random.integers(0, 256, (6, 8, 3)), np.ones((8, 8, 1))).astype(np.uint8)
 
 
@@ -49,6 +49,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = ["video,labels,split", "loud.mp4,fighting,test", "short.mp4,normal,test", "silent.mp4,normal,test"]
     (root / "annotations" / "videos.csv").write_text("\n".join(rows) + "\n")
     params = load_params(root)
+    params["extraction"]["workers"] = 1  # each has to start
     params["train"] = {"audio_visual": {}}
     params["distill"] = {"visual_student": {}}
     params["score"] = {"variants": ["audio_visual", "visual_student"], "missing_audio": "visual_student"}
