@@ -69,9 +69,9 @@ def test_what_can_be_predicted_is_and_the_rest_is_told(project: Path, monkeypatc
 
 def test_nothing_can_be_predicted(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
-    result = predict("no\x1b[31mwhere.mp4")
+    result = predict("no\x1bwhere.mp4")
     assert result.exit_code == 1
-    assert "failed: no\N{REPLACEMENT CHARACTER}[31mwhere.mp4: no such file" in result.stderr
+    assert "failed: no\N{REPLACEMENT CHARACTER}where.mp4: no such file" in result.stderr
     assert "0 of 1 videos" in result.stdout
 
 
