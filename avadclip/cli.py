@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from avadclip import config, paths
+from avadclip.commands.encoders import train_audio_encoder
 from avadclip.config import Params
 from avadclip.errors import AvadclipError
 from avadclip.extraction.work_cache import WorkCache
@@ -37,6 +38,9 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(1) from None
 
     return guarded
+
+
+app.command()(one_line_errors(train_audio_encoder))
 
 
 @app.command()

@@ -1,0 +1,1 @@
+"""Commands that are registered in :mod:`avadclip.cli`, one file a topic."""
