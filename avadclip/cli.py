@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from avadclip import config, paths
+from avadclip.commands.encoders import train_audio_encoder
 from avadclip.commands.predict import predict
 from avadclip.config import Params
 from avadclip.errors import AvadclipError
@@ -40,6 +41,7 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
     return guarded
 
 
+app.command()(one_line_errors(train_audio_encoder))
 app.command()(one_line_errors(predict))
 
 
