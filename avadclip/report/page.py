@@ -112,16 +112,21 @@ def _index(title: str, rows: list[dict[str, Any]], videos: Sequence[PageVideo]) 
     curves = [curve for prediction in predictions for curve in prediction.curves]
     classes = dict.fromkeys(name for prediction in predictions for name in prediction.classes[1:])
     detectors = preferred_first(curve.detector for curve in curves)
+    naming = {curve.detector for curve in curves if curve.class_probabilities is not None}
     uncertainties = [curve.uncertainty for curve in curves if curve.uncertainty is not None]
     return {
         "title": title,
         "videos": rows,
         "classColors": {name: color for name, color in class_colors(["", *classes]).items() if name},
         "detectors": [
-            {"name": name, "color": DETECTOR_COLORS[i % len(DETECTOR_COLORS)], "dashed": i >= len(DETECTOR_COLORS)}
+            {
+                "name": name,
+                "color": DETECTOR_COLORS[i % len(DETECTOR_COLORS)],
+                "dashed": i >= len(DETECTOR_COLORS),
+                "seesClasses": name in naming,
+            }
             for i, name in enumerate(detectors)
         ],
-        "nBands": max((_n_banded(prediction) for prediction in predictions), default=0),
         "isAnnotated": any(prediction.annotated is not None for prediction in predictions),
         "uncertaintyRange": [
             float(np.min([values.min() for values in uncertainties])),
@@ -130,10 +135,6 @@ def _index(title: str, rows: list[dict[str, Any]], videos: Sequence[PageVideo]) 
         if uncertainties
         else None,
     }
-
-
-def _n_banded(prediction: Prediction) -> int:
-    return sum(curve.class_probabilities is not None for curve in prediction.curves)
 
 
 def _write_results(folder: Path, results: ResultsTables) -> str:

@@ -8,7 +8,7 @@ const UNSURE_HEIGHT = 26;
 
 function createChart(index, { onSeek, onSegment }) {
   const host = byId("chart");
-  const rows = {};
+  const rows = Object.create(null); // by name, detectors among them
   const addRow = (key, label, kind) => {
     const plot = element("div", { class: "plot" });
     const name = element("span", { class: "row-label" }, label);
@@ -19,7 +19,11 @@ function createChart(index, { onSeek, onSegment }) {
   addRow("time", "", "time");
   addRow("alarms", "alarms", "band alarm");
   if (index.isAnnotated) addRow("annotated", "marked by people", "band");
-  for (let i = 0; i < index.nBands; i++) addRow(`seen${i}`, "", "band");
+  const seeing = index.detectors.filter((detector) => detector.seesClasses);
+  for (const { name, color } of seeing) {
+    addRow(name, `${name} sees`, "band");
+    paint(rows[name].name, color);
+  }
   if (index.uncertaintyRange) addRow("unsure", "unsure", "unsure");
   addRow("sound", "sound", "sound");
 
@@ -117,16 +121,16 @@ function createChart(index, { onSeek, onSegment }) {
   }
 
   function drawSeen() {
-    const seeing = video.curves.filter((curve) => curve.seenClass);
-    for (let i = 0; i < index.nBands; i++) {
-      const { name } = rows[`seen${i}`];
-      const curve = seeing[i];
-      name.textContent = curve ? `${curve.detector} sees` : "";
-      paint(name, curve ? looks.get(curve.detector).color : null);
-      const paths = curve ? bandPaths(curve.seenClass, video.edges, toX, BAND_HEIGHT) : new Map();
+    for (const { name } of seeing) {
+      const curve = video.curves.find(({ detector }) => detector === name);
+      rows[name].name.classList.toggle("absent", !curve?.seenClass);
+      if (!curve?.seenClass) {
+        rows[name].plot.querySelector("svg")?.remove();
+        continue;
+      }
+      const paths = bandPaths(curve.seenClass, video.edges, toX, BAND_HEIGHT);
       const bands = [...paths].map(([k, d]) => paint(shape("path", { d, class: "seen" }), classColor(video.classes[k])));
-      const calm = curve ? [shape("rect", { width, height: BAND_HEIGHT, class: "calm" })] : [];
-      canvas(`seen${i}`, BAND_HEIGHT, ...calm, ...bands);
+      canvas(name, BAND_HEIGHT, shape("rect", { width, height: BAND_HEIGHT, class: "calm" }), ...bands);
     }
   }
 
