@@ -96,7 +96,7 @@ def test_every_file_that_the_page_names_is_there_and_relative(tmp_path, clip, re
 def test_nothing_is_loaded_from_elsewhere(tmp_path, clip, results):
     write_page(tmp_path, [PageVideo(make_prediction("a", seconds=2), clip)], title="t", results=results)
     page = (tmp_path / "report.html").read_text()
-    assert {address for address in re.findall(r"[a-z]+://[^\s\"'<)]+", page)} <= {
+    assert set(re.findall(r"[a-z]+://[^\s\"'<)]+", page)) <= {
         "http://www.w3.org/2000/svg",  # the name of a vocabulary, which nobody loads
         "http://example.org/p.png",  # a picture of the Markdown, which became a link
     }
@@ -220,7 +220,9 @@ def opacity(png: bytes, tmp_path: Path) -> np.ndarray:
 
 
 def test_the_strip_shows_a_tone_where_and_as_high_as_it_sounds(tmp_path):
-    sound = np.concatenate([np.zeros(16_000, np.float32), media_factory.tone(1.0, 1000.0), np.zeros(16_000, np.float32)])
+    sound = np.concatenate(
+        [np.zeros(16_000, np.float32), media_factory.tone(1.0, 1000.0), np.zeros(16_000, np.float32)]
+    )
     path = media_factory.write_video(tmp_path / "v.mp4", n_frames=75, audio=sound)
     strip = opacity(draw_sound(path, 0.0, 3.0), tmp_path)
     assert strip.shape == (64, 150)  # a column is 20 ms

@@ -51,9 +51,7 @@ class ResultsTables:
     figures: Sequence[Path]
 
 
-def write_page(
-    folder: Path, videos: Sequence[PageVideo], *, title: str, results: ResultsTables | None = None
-) -> None:
+def write_page(folder: Path, videos: Sequence[PageVideo], *, title: str, results: ResultsTables | None = None) -> None:
     """Write the page and everything that it shows into `folder`; the same input gives the same bytes.
 
     Writes ``report.html``, ``media/`` (copies of the videos), ``data/`` (curves and sound of each video, loaded when it

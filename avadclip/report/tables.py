@@ -9,7 +9,7 @@ from markdown_it.utils import EnvType, OptionsDict
 
 
 def to_html(markdown: str) -> str:
-    """CommonMark with tables; wide tables scroll within themselves. Headings go one level down, below the page's own."""
+    """CommonMark with tables, which scroll within themselves. Headings go one level down, below the page's own."""
     reader = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
     for kind, rule in {
         "table_open": _open_table,

@@ -18,7 +18,7 @@ function createList(index, { onChoose, threshold }) {
   byId("filter-outcome").hidden = !index.isAnnotated;
 
   // In the precision of the scores, as everywhere.
-  const isAlarming = (facts) => facts.alarm >= Math.fround(threshold() ?? facts.threshold);
+  const isAlarming = (facts) => Math.fround(facts.alarm) >= Math.fround(threshold() ?? facts.threshold);
 
   function fits(facts) {
     const words = byId("search").value.toLowerCase().split(/\s+/).filter(Boolean);
