@@ -57,9 +57,9 @@ function createList(index, { onChoose, threshold }) {
   function reveal() {
     const entry = entries.get(chosen);
     if (!entry?.isConnected || host.scrollHeight <= host.clientHeight) return;
-    const [top, bottom] = [entry.offsetTop, entry.offsetTop + entry.offsetHeight];
-    if (top < host.scrollTop) host.scrollTop = top;
-    else if (bottom > host.scrollTop + host.clientHeight) host.scrollTop = bottom - host.clientHeight;
+    const [frame, box] = [host.getBoundingClientRect(), entry.getBoundingClientRect()];
+    if (box.top < frame.top) host.scrollTop -= Math.ceil(frame.top - box.top);
+    else if (box.bottom > frame.bottom) host.scrollTop += Math.ceil(box.bottom - frame.bottom);
   }
 
   function step(by) {
