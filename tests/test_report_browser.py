@@ -104,6 +104,10 @@ def open_page(browser) -> Iterator:
         context.close()
 
 
+def middle_of(box: dict[str, float]) -> tuple[float, float]:
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory) -> Path:
     """A page of six videos; `loud` and `silent` have a player, `old` is an AVI that no browser plays."""
@@ -162,9 +166,10 @@ def test_a_click_on_an_alarm_seeks_to_where_it_begins(world, open_page):
     assert opened.seconds() == pytest.approx(last.start_seconds, abs=0.051)
     opened.page.mouse.move(0, 0)
     assert opened.page.locator("#alarms [aria-current]").count() == 1
-    opened.page.keyboard.press("Home")
-    box = opened.page.locator(".alarm .segment").last.bounding_box()
-    opened.page.mouse.click(box["x"] + box["width"] * 0.9, box["y"] + 8)
+    opened.page.locator("#alarms button").first.click()
+    row = opened.page.locator(".alarm .plot").bounding_box()
+    inside = 0.1 * last.start_seconds + 0.9 * last.end_seconds
+    opened.page.mouse.click(row["x"] + inside / 6 * row["width"], row["y"] + 8)
     assert opened.seconds() == pytest.approx(last.start_seconds, abs=0.051)
 
 
@@ -187,8 +192,7 @@ def test_dragging_the_threshold_changes_the_alarms_as_evaluation_counts_them(wor
     row = opened.page.locator(".score .plot").bounding_box()
     counts = set()
     for threshold in (0.05, 0.3, 0.5, 0.77, 0.99):
-        grip = opened.page.locator(".grip").bounding_box()
-        x, y = grip["x"] + grip["width"] / 2, grip["y"] + grip["height"] / 2
+        x, y = middle_of(opened.page.locator(".grip").bounding_box())
         opened.page.mouse.move(x, y)
         opened.page.mouse.down()
         opened.page.mouse.move(x, row["y"] + 5, steps=2)
@@ -197,7 +201,10 @@ def test_dragging_the_threshold_changes_the_alarms_as_evaluation_counts_them(wor
         assert float(opened.page.get_attribute(".threshold", "aria-valuenow")) == threshold
         expected = segments_of(prediction.curves[0], prediction.boundary_seconds, CLASSES, threshold)
         assert opened.alarms() == [(s.label, span(s.start_seconds, s.end_seconds)) for s in expected]
-        assert opened.page.locator(".alarm .segment").count() == len(expected)
+        bands = opened.page.evaluate(
+            "[...document.querySelectorAll('.alarm .segment')].map((p) => p.getAttribute('d'))"
+        )
+        assert "".join(bands).count("z") == len(expected)
         counts.add(len(expected))
     assert len(counts) > 2
 
@@ -465,3 +472,18 @@ def test_two_hours_draw_no_more_points_than_a_screen_shows_and_seek_to_a_single_
     assert "0.95" in opened.page.inner_text("#readout")
     opened.page.keyboard.press("ArrowRight")
     assert "0.95" not in opened.page.inner_text("#readout")
+    opened.page.keyboard.press("ArrowLeft")
+    for _ in range(12):
+        opened.page.keyboard.press("i")
+    assert opened.page.get_by_label("Zoom in").is_disabled()
+    # A dozen snippets are in view, the peak among them, and a click meets each of them.
+    drawn = opened.page.get_attribute("#chart .score .curve.deciding", "d")
+    assert 12 <= drawn.count("H") <= 14
+    box = opened.page.locator(".surface").bounding_box()
+    playhead = opened.page.locator(".playhead").last.bounding_box()["x"] - box["x"]
+    opened.page.mouse.click(box["x"] + playhead + box["width"] / 12, box["y"] + 100)
+    assert opened.seconds() == pytest.approx(float(prediction.boundary_seconds[31_235]), abs=0.08)
+    opened.page.mouse.click(*middle_of(opened.page.locator(".zoom-bar").bounding_box()))
+    assert opened.page.locator(".playhead").last.is_hidden()
+    opened.page.keyboard.press("ArrowRight")
+    assert opened.page.locator(".playhead").last.is_visible()

@@ -17,6 +17,8 @@ SCRIPTS = (
     "thinning.js",
     "player.js",
     "threshold.js",
+    "zoom.js",
+    "drawing.js",
     "chart.js",
     "list.js",
     "viewer.js",

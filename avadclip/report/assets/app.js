@@ -45,6 +45,8 @@ const KEYS = {
   "=": () => viewer.threshold.move(1),
   "-": () => viewer.threshold.move(-1),
   0: () => viewer.threshold.reset(),
+  i: () => viewer.zoom(2),
+  o: () => viewer.zoom(1 / 2),
   "/": () => byId("search").focus(),
   "?": () => byId("help").showModal(),
 };

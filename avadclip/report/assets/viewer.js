@@ -5,13 +5,16 @@ function createViewer(index, { onThreshold }) {
   let video = null;
   let segments = [];
   const player = createPlayer({ onMove: move, onState: showState });
-  const chart = createChart(index, { onSeek: seek, onSegment: (segment) => seek(segment.startSeconds) });
+  const chart = createChart(index, {
+    onSeek: seek,
+    onSegment: (segment) => seek(segment.startSeconds),
+    onHover: (seconds) => describe(seconds ?? player.seconds),
+  });
   const threshold = createThreshold(chart.scoreRow, {
     onChange: () => (showSegments(), onThreshold()),
     onTap: (clientX) => video && seek(chart.secondsAt(clientX)),
   });
   const legend = createLegend();
-  chart.onHover((seconds) => describe(seconds ?? player.seconds));
   byId("play").addEventListener("click", player.toggle);
   byId("alarms").addEventListener("click", (event) => {
     const button = event.target.closest("button");
@@ -157,6 +160,7 @@ function createViewer(index, { onThreshold }) {
     show,
     threshold,
     toggle: player.toggle,
+    zoom: chart.zoom,
     // Whole snippets back or on, from where they begin.
     stepSnippets(by) {
       if (!video) return;
