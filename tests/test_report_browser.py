@@ -11,6 +11,7 @@ from pathlib import Path
 import media_factory
 import numpy as np
 import pytest
+from PIL import Image
 from report_factory import CLASSES, make_prediction, segments_of
 
 from avadclip.evaluation.segments import find_alarms
@@ -115,7 +116,7 @@ def world(tmp_path_factory) -> Path:
     loud = media_factory.write_video(folder / "loud.mp4", n_frames=150, audio=media_factory.tone(6.0))
     silent = media_factory.write_video(folder / "silent.mp4", n_frames=150)
     old = media_factory.write_video(folder / "old.avi", n_frames=50, codec="mpeg4")
-    figure = next(Path(__file__).parents[1].glob("docs/*.png"), None)
+    Image.new("RGB", (1400, 500), "white").save(folder / "figure.png")
     videos = [
         PageVideo(make_prediction("loud", seed=1, annotated=[("explosion", 1.0, 2.5)]), loud),
         PageVideo(make_prediction("silent", seed=2, highest=0.9, has_audio=False), silent),
@@ -124,7 +125,7 @@ def world(tmp_path_factory) -> Path:
         PageVideo(make_prediction("calm 9", seed=5, highest=0.2, annotated=[("fighting", 0.0, 1.0)]), None),
         PageVideo(make_prediction(HOSTILE, seed=6, highest=0.1, path=f"/v/{HOSTILE}.mp4"), None),
     ]
-    results = ResultsTables("# Results\n\n| a | b |\n| --- | ---: |\n| c | 1 |\n", [figure] if figure else [])
+    results = ResultsTables("# Results\n\n| a | b |\n| --- | ---: |\n| c | 1 |\n", [folder / "figure.png"])
     write_page(folder / "page", videos, title=f"World {HOSTILE}", results=results)
     return folder / "page"
 

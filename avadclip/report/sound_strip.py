@@ -34,7 +34,7 @@ def draw_sound(path: Path, start_seconds: float, end_seconds: float) -> bytes:
     seconds = end_seconds - start_seconds
     n_columns = max(1, min(MOST_COLUMNS, round(seconds / COLUMN_SECONDS)))
     column_seconds = seconds / n_columns
-    centres = start_seconds + (np.arange(n_columns) + 0.5) * column_seconds
+    centres: NDArray[np.float64] = start_seconds + (np.arange(n_columns, dtype=np.float64) + 0.5) * column_seconds
     window_seconds = max(column_seconds, N_FFT / SAMPLE_RATE_HZ)
     windows = (window.samples for window in decode_windows(path, centres, window_seconds, SAMPLE_RATE_HZ))
     n_at_once = max(1, round(_BATCH_SAMPLES / (window_seconds * SAMPLE_RATE_HZ)))
@@ -52,7 +52,8 @@ def _mel_power(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     spectrum: NDArray[np.float32] = librosa.feature.melspectrogram(
         y=samples, sr=SAMPLE_RATE_HZ, n_fft=N_FFT, hop_length=N_FFT // 2, center=False, n_mels=N_BANDS
     )
-    return spectrum.mean(axis=-1)
+    mean: NDArray[np.float32] = spectrum.mean(axis=-1)
+    return mean
 
 
 def _levels(power: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -15,8 +15,13 @@ function choose(number, isTap = false) {
   history.replaceState(null, "", `#${number}`); // a link to the page opens this video
   list.choose(number);
   viewer.show(facts.get(number));
-  if (isTap && narrow.matches) byId("video-title").scrollIntoView({ behavior: calm.matches ? "auto" : "smooth" });
+  if (isTap && narrow.matches) bringIntoView("video-title");
 }
+
+function bringIntoView(id) {
+  byId(id).scrollIntoView({ behavior: calm.matches ? "auto" : "smooth" });
+}
+byId("to-list").addEventListener("click", () => bringIntoView("browser")); // there only where the list lies below
 
 function start() {
   const seconds = index.videos.reduce((sum, entry) => sum + entry.seconds, 0);

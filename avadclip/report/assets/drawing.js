@@ -58,11 +58,17 @@ function drawAlarms(scene, segments) {
 }
 
 function drawAnnotated(scene) {
-  const events = scene.video.annotated ?? [];
-  const labels = [...new Set(events.map(([label]) => label))]; // events of different kinds may overlap: one lane each
-  const lane = BAND_HEIGHT / Math.max(labels.length, 1);
-  const boxes = events.map(([label, start, end]) =>
-    box(scene, start, end, lane, "seen", scene.classColor(label), labels.indexOf(label) * lane),
+  const events = [...(scene.video.annotated ?? [])].sort(([, a], [, b]) => a - b);
+  const laneEnds = []; // events that overlap share the height of the band
+  const lanes = events.map(([, start, end]) => {
+    const free = laneEnds.findIndex((laneEnd) => laneEnd <= start);
+    const lane = free < 0 ? laneEnds.length : free;
+    laneEnds[lane] = end;
+    return lane;
+  });
+  const height = BAND_HEIGHT / Math.max(laneEnds.length, 1);
+  const boxes = events.map(([label, start, end], i) =>
+    box(scene, start, end, height, "seen", scene.classColor(label), lanes[i] * height),
   );
   return [calmBand(scene), ...boxes];
 }

@@ -1,5 +1,8 @@
 // One video: player, curves, alarms, and what is said at the playhead.
 
+// Into a snippet, not onto its edge: a player that rounds would show the picture before it.
+const INTO_SECONDS = 1e-3;
+
 function createViewer(index, { onThreshold }) {
   let facts = null;
   let video = null;
@@ -7,7 +10,7 @@ function createViewer(index, { onThreshold }) {
   const player = createPlayer({ onMove: move, onState: showState });
   const chart = createChart(index, {
     onSeek: seek,
-    onSegment: (segment) => seek(segment.startSeconds),
+    onSegment: seekSegment,
     onHover: (seconds) => describe(seconds ?? player.seconds),
   });
   const threshold = createThreshold(chart.scoreRow, {
@@ -18,11 +21,15 @@ function createViewer(index, { onThreshold }) {
   byId("play").addEventListener("click", player.toggle);
   byId("alarms").addEventListener("click", (event) => {
     const button = event.target.closest("button");
-    if (button) seek(segments[Number(button.dataset.at)].startSeconds);
+    if (button) seekSegment(segments[Number(button.dataset.at)]);
   });
 
   function seek(seconds) {
     player.seek(seconds);
+  }
+
+  function seekSegment(segment) {
+    seek(segment.startSeconds + INTO_SECONDS);
   }
 
   function move() {
@@ -164,13 +171,13 @@ function createViewer(index, { onThreshold }) {
     // Whole snippets back or on, from where they begin.
     stepSnippets(by) {
       if (!video) return;
-      const i = snippetAt(video.edges, player.seconds + 1e-3); // a player may stop a hair before what it was told
-      seek(video.edges[clamp(i + by, 0, video.nSnippets - 1)]);
+      const i = snippetAt(video.edges, player.seconds);
+      seek(video.edges[clamp(i + by, 0, video.nSnippets - 1)] + INTO_SECONDS);
     },
     stepAlarm(by) {
       const now = player.seconds;
       const ahead = by > 0 ? segments.find((s) => s.startSeconds > now + 1e-2) : segments.findLast((s) => s.startSeconds < now - 0.5);
-      if (ahead) seek(ahead.startSeconds);
+      if (ahead) seekSegment(ahead);
     },
   };
 }
