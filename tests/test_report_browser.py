@@ -70,7 +70,7 @@ class Opened:
 
     def wait(self, expression: str) -> None:
         """Until JavaScript says so. Playwright's own waiting evaluates text in the page, which the page forbids."""
-        for _ in range(400):
+        for _ in range(1200):
             if self.page.evaluate(expression):
                 return
             self.page.wait_for_timeout(50)
@@ -80,29 +80,47 @@ class Opened:
         return float(self.page.get_attribute(".surface", "aria-valuenow"))
 
 
+def new_page(browser, **options):
+    page = browser.new_context(offline=True, **options).new_page()
+    page.set_default_timeout(60_000)
+    page.add_init_script(WATCH_SHIFTS)
+    return page
+
+
+@pytest.fixture(scope="module")
+def shared_page(browser):
+    """Most tests use one after another the same page, because a new one is a new process."""
+    return new_page(browser)
+
+
 @pytest.fixture
-def open_page(browser) -> Iterator:
-    contexts, opened = [], []
+def open_page(browser, shared_page) -> Iterator:
+    everything = []
 
     def open_page(folder: Path, *, width: int = 1280, height: int = 900, **options) -> Opened:
-        contexts.append(browser.new_context(viewport={"width": width, "height": height}, offline=True, **options))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(20_000)
-        found = Opened(page)
-        opened.append(found)
-        page.on("console", lambda message: found.complaints.append(message.text))
-        page.on("pageerror", lambda error: found.complaints.append(str(error)))
-        page.on("request", lambda request: found.requests.append(request.url))
-        page.add_init_script(WATCH_SHIFTS)
+        page = new_page(browser, **options) if options else shared_page
+        page.set_viewport_size({"width": width, "height": height})
+        opened = Opened(page)
+        listeners = {
+            "console": lambda message: opened.complaints.append(message.text),
+            "pageerror": lambda error: opened.complaints.append(str(error)),
+            "request": lambda request: opened.requests.append(request.url),
+        }
+        for name, listener in listeners.items():
+            page.on(name, listener)
+        everything.append((opened, listeners))
         page.goto(f"file://{folder}/report.html")
-        return found
+        return opened
 
     yield open_page
-    for found in opened:
-        assert found.complaints == []
-        assert [url for url in found.requests if not url.startswith(("file://", "data:"))] == []
-    for context in contexts:
-        context.close()
+    for opened, listeners in everything:
+        for name, listener in listeners.items():
+            opened.page.remove_listener(name, listener)
+        assert opened.complaints == []
+        assert [url for url in opened.requests if not url.startswith(("file://", "data:"))] == []
+        opened.page.goto("about:blank")  # the same address with another hash would not be loaded anew
+        if opened.page is not shared_page:
+            opened.page.context.close()
 
 
 def middle_of(box: dict[str, float]) -> tuple[float, float]:
@@ -404,11 +422,15 @@ def test_nothing_jumps_while_loading_or_from_one_video_to_the_next(world, open_p
 
 def test_light_and_dark_follow_the_system_until_the_button_is_pressed(world, open_page):
     background = "getComputedStyle(document.body).backgroundColor"
-    opened = open_page(world, color_scheme="dark")
-    dark = opened.page.evaluate(background)
-    opened.page.click("#theme-button")
-    light = opened.page.evaluate(background)
-    assert open_page(world, color_scheme="light").page.evaluate(background) == light != dark
+    page = open_page(world).page
+    light = page.evaluate(background)
+    page.emulate_media(color_scheme="dark")
+    dark = page.evaluate(background)
+    assert page.inner_text("#theme-button") == "Light"
+    page.click("#theme-button")
+    chosen = page.evaluate(background)
+    page.emulate_media(color_scheme="light")
+    assert chosen == light != dark
 
 
 def test_the_results_are_behind_a_tab(world, open_page):

@@ -49,7 +49,10 @@ function createChart(index, { onSeek, onSegment, onHover }) {
   }
 
   function scene() {
-    const [first, last] = [zoom.start, zoom.end].map((seconds) => snippetAt(video.edges, seconds));
+    const [start, end] = [zoom.start, zoom.end];
+    const [first, last] = [start, end].map((seconds) => snippetAt(video.edges, seconds));
+    const scale = width / (end - start); // once, since it is asked for every snippet of every curve
+    const toX = (seconds) => (seconds - start) * scale;
     return { video, width, toX, first, end: last + 1, looks, classColor, hidden };
   }
 

@@ -16,14 +16,16 @@ function steps(values, edges, toX, toY) {
 
 function columns(values, edges, toX, toY) {
   const points = [];
+  let x = toX(edges[0]);
   for (let i = 0; i < values.length; ) {
-    const column = Math.floor(toX(edges[i]));
+    const column = Math.floor(x);
     let low = i;
     let high = i;
-    for (; i < values.length && Math.floor(toX(edges[i])) === column; i++) {
+    do {
       if (values[i] < values[low]) low = i;
       if (values[i] > values[high]) high = i;
-    }
+      x = toX(edges[++i]);
+    } while (i < values.length && x < column + 1);
     for (const k of low === high ? [low] : [Math.min(low, high), Math.max(low, high)]) {
       points.push(`${column + 0.5} ${short(toY(values[k]))}`);
     }
@@ -41,17 +43,19 @@ function bandPaths(classes, edges, toX, height) {
     const box = `M${short(open.x)} 0H${short(Math.max(open.end, open.x + 1))}V${height}H${short(open.x)}z`;
     boxes.set(open.shown, (boxes.get(open.shown) ?? "") + box);
   };
+  let next = toX(edges[0]);
   for (let i = 0; i < classes.length; ) {
-    const x = toX(edges[i]);
+    const x = next;
+    const column = Math.floor(x);
     const first = i;
-    do i++;
-    while (i < classes.length && toX(edges[i]) < Math.floor(x) + 1 && toX(edges[i + 1]) - toX(edges[i]) < 1);
+    do next = toX(edges[++i]);
+    while (i < classes.length && next < column + 1 && toX(edges[i + 1]) - next < 1);
     const shown = mostFrequentAnomaly(classes, first, i);
     if (open?.shown !== shown) {
       close();
       open = { shown, x, end: x };
     }
-    open.end = toX(edges[i]);
+    open.end = next;
   }
   close();
   return boxes;
