@@ -210,7 +210,7 @@ def test_figures_are_shown_with_their_size(tmp_path, results):
     write_page(tmp_path, [PageVideo(make_prediction(), None)], title="t", results=results)
     (picture,) = [attributes for tag, attributes in parse(tmp_path).tags if tag == "img"]
     assert (picture["src"], picture["width"], picture["height"]) == ("figures/0001.png", "30", "20")
-    assert picture["alt"] == 'Timeline of a "b" <i>'
+    assert picture["alt"] == 'a "b" <i>'
 
 
 def opacity(png: bytes, tmp_path: Path) -> np.ndarray:

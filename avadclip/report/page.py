@@ -44,7 +44,7 @@ class ResultsTables:
     Attributes
     ----------
     markdown : what stage `evaluate` writes as ``summary.md``.
-    figures : pictures of single videos; shown under their file stem.
+    figures : pictures (PNG, JPEG, WebP), in this order; shown with their file stem as the title.
     """
 
     markdown: str
@@ -137,20 +137,20 @@ def _index(title: str, rows: list[dict[str, Any]], videos: Sequence[PageVideo]) 
 
 def _write_results(folder: Path, results: ResultsTables) -> str:
     """Copy the figures; returns the markup of the tab."""
-    pieces = [tables.to_html(results.markdown)]
-    if results.figures:
-        pieces.append("<h2>Timelines</h2>\n")
+    figures = []
     for number, source in enumerate(results.figures, start=1):
         name = f"figures/{number:04d}{_suffix(source)}"
         _copy(source, folder / name)
         with Image.open(source) as image:
             width, height = image.size  # stated, so that the text does not jump when the picture comes
         caption = escape(source.stem)
-        pieces.append(
-            f'<figure><img src="{name}" width="{width}" height="{height}" loading="lazy" '
-            f'alt="Timeline of {caption}"><figcaption>{caption}</figcaption></figure>\n'
+        shape = "broad" if width > 2 * height else "slim"
+        figures.append(
+            f'<figure class="{shape}">'
+            f'<img src="{name}" width="{width}" height="{height}" loading="lazy" alt="{caption}">'
+            f"<figcaption>{caption}</figcaption></figure>\n"
         )
-    return "".join(pieces)
+    return tables.to_html(results.markdown) + f'<div class="figures">{"".join(figures)}</div>'
 
 
 def _suffix(path: Path) -> str:
