@@ -444,10 +444,10 @@ def test_the_results_are_behind_a_tab(world, open_page):
 
 def test_a_missing_data_file_is_told(tmp_path, browser):
     write_page(tmp_path, [PageVideo(make_prediction(), None)], title="t")
-    (tmp_path / "data/0001.js").unlink()
+    (tmp_path / "data/page-0001.js").unlink()
     page = browser.new_page()
     page.goto(f"file://{tmp_path}/report.html")
-    Opened(page).wait("document.getElementById('readout').textContent.includes('data/0001.js is missing')")
+    Opened(page).wait("document.getElementById('readout').textContent.includes('data/page-0001.js is missing')")
     page.close()
 
 

@@ -74,10 +74,10 @@ def test_the_same_input_gives_the_same_bytes_whatever_lay_there_before(tmp_path,
     videos = [PageVideo(make_prediction(name, seconds=2, seed=seed), clip) for seed, name in enumerate("abc")]
     write_page(tmp_path / "one", videos, title="t", results=results)
     write_page(tmp_path / "two", [*videos, *videos], title="other", results=results)
-    (tmp_path / "two/media/holiday.mp4").write_bytes(b"not ours")
+    (tmp_path / "two/media/0001.mp4").write_bytes(b"not ours")
     write_page(tmp_path / "two", videos[::-1], title="t", results=results)
     second = contents(tmp_path / "two")
-    assert second.pop("media/holiday.mp4") == b"not ours"
+    assert second.pop("media/0001.mp4") == b"not ours"
     assert contents(tmp_path / "one") == second
 
 
@@ -85,12 +85,12 @@ def test_every_file_that_the_page_names_is_there_and_relative(tmp_path, clip, re
     videos = [PageVideo(make_prediction("a", seconds=2), clip), PageVideo(make_prediction("b", seconds=2), None)]
     write_page(tmp_path, videos, title="t", results=results)
     rows = index_of(tmp_path)["videos"]
-    named = {f"data/{row['number']}.js" for row in rows} | {row[key] for row in rows for key in ("media", "sound")}
+    named = {f"data/page-{row['number']}.js" for row in rows} | {row[key] for row in rows for key in ("media", "sound")}
     named |= {attributes["src"] for _, attributes in parse(tmp_path).tags if attributes.get("src")}
     assert set(contents(tmp_path)) == (named - {None}) | {"report.html"}
     without = next(row for row in rows if row["id"] == "b")
     assert (without["media"], without["sound"]) == (None, None)
-    assert (tmp_path / "media/0001.mp4").read_bytes() == clip.read_bytes()
+    assert (tmp_path / "media/page-0001.mp4").read_bytes() == clip.read_bytes()
 
 
 def test_nothing_is_loaded_from_elsewhere(tmp_path, clip, results):
@@ -118,14 +118,20 @@ def test_hostile_names_are_text(tmp_path, clip):
     index = index_of(tmp_path)
     assert (index["title"], index["videos"][0]["id"]) == (HOSTILE, HOSTILE)
     assert list(index["classColors"]) == [HOSTILE]
-    data = (tmp_path / "data/0001.js").read_text(encoding="ascii")
+    data = (tmp_path / "data/page-0001.js").read_text(encoding="ascii")
     assert "<" not in data
     assert json.loads(data.removeprefix('avadclipPage.receive("0001",').removesuffix(");\n"))["classes"][1] == HOSTILE
 
 
 @pytest.mark.parametrize(
     ("name", "written"),
-    [("x.MP4", "0001.mp4"), ("x", "0001.bin"), ("x.m p4", "0001.bin"), ("x.<b>", "0001.bin"), ("x.webm", "0001.webm")],
+    [
+        ("x.MP4", "page-0001.mp4"),
+        ("x", "page-0001.bin"),
+        ("x.m p4", "page-0001.bin"),
+        ("x.<b>", "page-0001.bin"),
+        ("x.webm", "page-0001.webm"),
+    ],
 )
 def test_the_copy_of_a_video_keeps_nothing_of_its_name_but_the_kind(tmp_path, name, written):
     source = tmp_path / name
@@ -190,7 +196,7 @@ def test_a_missing_video_is_named(tmp_path):
 
 def test_a_video_in_the_place_of_its_own_copy_is_not_destroyed(tmp_path):
     (tmp_path / "media").mkdir()
-    source = tmp_path / "media/0001.mp4"
+    source = tmp_path / "media/page-0001.mp4"
     source.write_bytes(b"the only copy")
     with pytest.raises(ReportError, match="write to another folder"):
         write_page(tmp_path, [PageVideo(make_prediction(has_audio=False), source)], title="t")
@@ -209,7 +215,7 @@ def test_results_become_tables_without_markup_of_their_own(results):
 def test_figures_are_shown_with_their_size(tmp_path, results):
     write_page(tmp_path, [PageVideo(make_prediction(), None)], title="t", results=results)
     (picture,) = [attributes for tag, attributes in parse(tmp_path).tags if tag == "img"]
-    assert (picture["src"], picture["width"], picture["height"]) == ("figures/0001.png", "30", "20")
+    assert (picture["src"], picture["width"], picture["height"]) == ("figures/page-0001.png", "30", "20")
     assert picture["alt"] == 'a "b" <i>'
 
 

@@ -19,9 +19,10 @@ from avadclip.report.assembly import assemble, script_json
 from avadclip.report.sound_strip import draw_sound
 
 PAGE = "report.html"
-# Folders beside the page, and what it calls its files there: other files in them are left alone.
+# Folders beside the page, and what its files are called there: as nobody else's would be, since those of an earlier page
+# are deleted. Other files in these folders are left alone.
 PARTS = ("data", "media", "figures")
-_OWN_NAME = re.compile(r"\d{4,}\.[a-z0-9]{1,8}")
+_OWN_NAMES = "page-*.*"
 
 
 @dataclass(frozen=True)
@@ -77,27 +78,27 @@ def _require(sources: Sequence[Path], folder: Path) -> None:
     for source in sources:
         if not source.is_file():
             raise ReportError(f"{source}: no such file, but the page is to show it; pass media=None to do without")
-        if source.resolve().parent in own:
+        if source.resolve().parent in own and source.resolve().match(_OWN_NAMES):
             raise ReportError(f"{source}: lies in the page's own folder and would be replaced; write to another folder")
 
 
 def _clear(folder: Path) -> None:
     for part in PARTS:
-        for file in sorted((folder / part).glob("*")):
-            if _OWN_NAME.fullmatch(file.name):
-                file.unlink()
+        for file in sorted((folder / part).glob(_OWN_NAMES)):
+            file.unlink()
+    (folder / PAGE).unlink(missing_ok=True)  # never written in place: DVC may have made it a link into its cache
 
 
 def _write_video(folder: Path, number: str, video: PageVideo) -> dict[str, Any]:
     """Copy the video, write its data; returns its row in the list."""
     prediction = video.prediction
-    data = folder / "data" / f"{number}.js"
+    data = folder / "data" / f"page-{number}.js"
     media = sound = None
     if video.media is not None:
-        media = f"media/{number}{_suffix(video.media)}"
+        media = f"media/page-{number}{_suffix(video.media)}"
         _copy(video.media, folder / media)
         if prediction.has_audio:
-            sound = f"data/{number}.png"
+            sound = f"data/page-{number}.png"
             _write_bytes(folder / sound, draw_sound(video.media, *payload.time_axis(prediction)))
     _write_text(data, f'avadclipPage.receive("{number}",{script_json(payload.curves(prediction))});\n')
     return {"number": number, **payload.facts(prediction), "media": media, "sound": sound}
@@ -139,7 +140,7 @@ def _write_results(folder: Path, results: ResultsTables) -> str:
     """Copy the figures; returns the markup of the tab."""
     figures = []
     for number, source in enumerate(results.figures, start=1):
-        name = f"figures/{number:04d}{_suffix(source)}"
+        name = f"figures/page-{number:04d}{_suffix(source)}"
         _copy(source, folder / name)
         with Image.open(source) as image:
             width, height = image.size  # stated, so that the text does not jump when the picture comes

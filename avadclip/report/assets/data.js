@@ -4,7 +4,7 @@ const KEPT = 8; // videos; the curves of a long one take some megabytes
 const kept = new Map(); // number -> video, the one used last at the end
 const waiting = new Map(); // number -> function that takes the raw data
 
-// Called by data/<number>.js.
+// Called by data/page-<number>.js.
 function receive(number, raw) {
   waiting.get(number)?.(raw);
 }
@@ -23,13 +23,13 @@ async function loadVideo(number) {
 
 function loadRaw(number) {
   return new Promise((resolve, reject) => {
-    const script = element("script", { src: `data/${number}.js` });
+    const script = element("script", { src: `data/page-${number}.js` });
     const finish = () => {
       waiting.delete(number);
       script.remove();
     };
     waiting.set(number, (raw) => (finish(), resolve(raw)));
-    script.onerror = () => (finish(), reject(new Error(`data/${number}.js is missing beside this page`)));
+    script.onerror = () => (finish(), reject(new Error(`data/page-${number}.js is missing beside this page`)));
     document.head.append(script);
   });
 }
