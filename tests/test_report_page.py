@@ -124,20 +124,14 @@ def test_hostile_names_are_text(tmp_path, clip):
 
 
 @pytest.mark.parametrize(
-    ("name", "written"),
-    [
-        ("x.MP4", "page-0001.mp4"),
-        ("x", "page-0001.bin"),
-        ("x.m p4", "page-0001.bin"),
-        ("x.<b>", "page-0001.bin"),
-        ("x.webm", "page-0001.webm"),
-    ],
+    ("name", "kind"),
+    [("x.MP4", ".mp4"), ("x", ".bin"), ("x.m p4", ".bin"), ("x.<b>", ".bin"), ("x.webm", ".webm")],
 )
-def test_the_copy_of_a_video_keeps_nothing_of_its_name_but_the_kind(tmp_path, name, written):
+def test_the_copy_of_a_video_keeps_nothing_of_its_name_but_the_kind(tmp_path, name, kind):
     source = tmp_path / name
     source.write_bytes(b"video")
     write_page(tmp_path / "page", [PageVideo(make_prediction(has_audio=False), source)], title="t")
-    assert [path.name for path in (tmp_path / "page/media").iterdir()] == [written]
+    assert [path.name for path in (tmp_path / "page/media").iterdir()] == [f"page-0001{kind}"]
 
 
 def test_videos_come_most_alarming_first(tmp_path):
@@ -201,6 +195,9 @@ def test_a_video_in_the_place_of_its_own_copy_is_not_destroyed(tmp_path):
     with pytest.raises(ReportError, match="write to another folder"):
         write_page(tmp_path, [PageVideo(make_prediction(has_audio=False), source)], title="t")
     assert source.read_bytes() == b"the only copy"
+    source = source.rename(tmp_path / "media/gate.mp4")
+    write_page(tmp_path, [PageVideo(make_prediction(has_audio=False), source)], title="t")
+    assert source.read_bytes() == (tmp_path / "media/page-0001.mp4").read_bytes() == b"the only copy"
 
 
 def test_results_become_tables_without_markup_of_their_own(results):

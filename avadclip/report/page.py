@@ -19,8 +19,8 @@ from avadclip.report.assembly import assemble, script_json
 from avadclip.report.sound_strip import draw_sound
 
 PAGE = "report.html"
-# Folders beside the page, and what its files are called there: as nobody else's would be, since those of an earlier page
-# are deleted. Other files in these folders are left alone.
+# Folders beside the page, and what its files are called there: as nobody else's would be, since those of an earlier
+# page are deleted. Other files in these folders are left alone.
 PARTS = ("data", "media", "figures")
 _OWN_NAMES = "page-*.*"
 
