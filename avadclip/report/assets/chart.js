@@ -3,7 +3,8 @@
 
 function createChart(index, { onSeek, onSegment, onHover }) {
   const host = byId("chart");
-  const rows = Object.create(null); // by name, detectors among them
+  const rows = {};
+  const seenRow = (detector) => `seen by ${detector}`;
   const addRow = (key, label, kind) => {
     const plot = element("div", { class: "plot" });
     const name = element("span", { class: "row-label", title: label }, label);
@@ -16,8 +17,8 @@ function createChart(index, { onSeek, onSegment, onHover }) {
   if (index.isAnnotated) addRow("annotated", "marked by people", "band");
   const seeing = index.detectors.filter((detector) => detector.seesClasses);
   for (const { name, color } of seeing) {
-    addRow(name, `${name} sees`, "band");
-    paint(rows[name].name, color);
+    addRow(seenRow(name), `${name} sees`, "band");
+    paint(rows[seenRow(name)].name, color);
   }
   if (index.uncertaintyRange) addRow("unsure", "unsure", "unsure");
   addRow("sound", "sound", "sound");
@@ -66,8 +67,8 @@ function createChart(index, { onSeek, onSegment, onHover }) {
     if (index.isAnnotated) picture("annotated", BAND_HEIGHT, drawAnnotated(now));
     for (const { name } of seeing) {
       const curve = video.curves.find(({ detector, seenClass }) => detector === name && seenClass);
-      rows[name].name.classList.toggle("absent", !curve);
-      picture(name, BAND_HEIGHT, curve ? drawSeen(now, curve) : []);
+      rows[seenRow(name)].name.classList.toggle("absent", !curve);
+      picture(seenRow(name), BAND_HEIGHT, curve ? drawSeen(now, curve) : []);
     }
     if (index.uncertaintyRange) picture("unsure", UNSURE_HEIGHT, drawUncertainty(now, index.uncertaintyRange));
     const sound = rows.sound.plot.querySelector("img");
