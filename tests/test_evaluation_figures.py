@@ -15,7 +15,8 @@ from avadclip.errors import ConfigError, EvaluationError
 from avadclip.evaluation import timeline
 from avadclip.evaluation.evaluate import assess_all, score_files, write_results
 from avadclip.evaluation.figures.draw_all import choose_detectors, draw_all
-from avadclip.evaluation.figures.drawing import CLASS_COLORS, EVENT_COLOR, Picture, class_colors, compose, draw
+from avadclip.evaluation.figures.drawing import Picture, compose, draw
+from avadclip.evaluation.figures.palette import CLASS_COLORS, EVENT_COLOR, class_colors
 from avadclip.evaluation.figures.selection import most_instructive, named
 from avadclip.evaluation.testset import TestSet
 

@@ -9,13 +9,11 @@ from avadclip.config.evaluation import Figures
 from avadclip.errors import ConfigError, EvaluationError
 from avadclip.evaluation import timeline
 from avadclip.evaluation.assessment import detector_name
-from avadclip.evaluation.figures.drawing import DETECTOR_COLORS, compose, draw, save
+from avadclip.evaluation.figures.drawing import compose, draw, save
+from avadclip.evaluation.figures.palette import DETECTOR_COLORS, preferred_first
 from avadclip.evaluation.figures.selection import most_instructive, named, scores_of
 from avadclip.evaluation.testset import TestSet
 from avadclip.evaluation.timeline import Timeline
-
-# If nobody says which, these come first, in this order: the paper draws the detector, its student, and the baseline.
-PREFERRED = ("audio_visual", "visual_student", "visual")
 
 
 def draw_all(folder: Path, files: Sequence[Path], details: Path, test_set: TestSet, settings: Figures) -> list[Path]:
@@ -68,9 +66,7 @@ def choose_detectors(known: Sequence[str], wanted: Sequence[str]) -> list[str]:
         )
     if len(wanted) > len(DETECTOR_COLORS):
         raise ConfigError(f"params.yaml: figures.detectors: at most {len(DETECTOR_COLORS)} are legible in one picture")
-    preferred = [name for name in PREFERRED if name in known]
-    others = [name for name in known if name not in PREFERRED]
-    return list(wanted) or (preferred + others)[: len(DETECTOR_COLORS)]
+    return list(wanted) or preferred_first(known)[: len(DETECTOR_COLORS)]
 
 
 def _draw_one(

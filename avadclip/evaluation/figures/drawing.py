@@ -13,14 +13,15 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
+from avadclip.evaluation.figures.palette import (
+    DETECTOR_COLORS,
+    EVENT_COLOR,
+    FAINT,
+    INK,
+    NORMAL_COLOR,
+    class_colors,
+)
 from avadclip.evaluation.timeline import Timeline
-
-# Colours that stay apart for colour-blind eyes (Okabe and Ito); detectors are lines, classes are bands.
-DETECTOR_COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")
-CLASS_COLORS = ("#D55E00", "#7B4FA3", "#8C564B", "#B5A300", "#5B6770", "#C4314B", "#2A9D9D", "#3D3D8F")
-NORMAL_COLOR = "#ECECEC"
-EVENT_COLOR = "#F7C9C2"
-INK, FAINT = "#333333", "#8A8A8A"
 
 STYLE = mpl.RcParams(
     {
@@ -202,12 +203,6 @@ def _draw_bands(axes: Axes, picture: Picture, banded: Sequence[Curve], annotated
         handleheight=0.9,
         columnspacing=1.2,
     )
-
-
-def class_colors(classes: Sequence[str]) -> dict[str, str]:
-    """A colour for each class; from the ninth anomaly class on they repeat."""
-    anomalies = {name: CLASS_COLORS[i % len(CLASS_COLORS)] for i, name in enumerate(classes[1:])}
-    return {classes[0]: NORMAL_COLOR, **anomalies}
 
 
 def _annotated(class_name: str) -> str:
