@@ -43,3 +43,7 @@ class PredictionError(AvadclipError):
 
 class ExtractionError(AvadclipError):
     """Some videos could not be turned into features; everything else was kept."""
+
+
+class ReportError(AvadclipError):
+    """The page cannot show what it is asked to show."""

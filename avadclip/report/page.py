@@ -1,12 +1,28 @@
-"""Predictions -> a folder with what the page shows."""
+"""Predictions -> a folder with ``report.html``, to be opened from disk, without network and without a server."""
 
-import json
+import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
+from typing import Any
 
-from avadclip.files import write_text
+import numpy as np
+from PIL import Image
+
+from avadclip.errors import ReportError
+from avadclip.evaluation.figures.palette import DETECTOR_COLORS, class_colors, preferred_first
 from avadclip.prediction.document import Prediction
+from avadclip.report import payload, tables
+from avadclip.report.assembly import assemble, script_json
+from avadclip.report.sound_strip import draw_sound
+
+PAGE = "report.html"
+# Folders beside the page, and what its files are called there: as nobody else's would be, since those of an earlier
+# page are deleted. Other files in these folders are left alone.
+PARTS = ("data", "media", "figures")
+_OWN_NAMES = "page-*.*"
 
 
 @dataclass(frozen=True)
@@ -15,7 +31,7 @@ class PageVideo:
 
     Attributes
     ----------
-    media : its file; None: the page shows its curves without a player.
+    media : its file, which is copied beside the page; None: the page shows its curves without a player.
     """
 
     prediction: Prediction
@@ -24,12 +40,12 @@ class PageVideo:
 
 @dataclass(frozen=True)
 class ResultsTables:
-    """Results on a test set.
+    """Results on a test set, for the second tab.
 
     Attributes
     ----------
     markdown : what stage `evaluate` writes as ``summary.md``.
-    figures : pictures.
+    figures : pictures (PNG, JPEG, WebP), in this order; shown with their file stem as the title.
     """
 
     markdown: str
@@ -37,13 +53,122 @@ class ResultsTables:
 
 
 def write_page(folder: Path, videos: Sequence[PageVideo], *, title: str, results: ResultsTables | None = None) -> None:
-    """Write everything that the page shows into `folder`."""
-    content = {
+    """Write the page and everything that it shows into `folder`; the same input gives the same bytes.
+
+    Writes ``report.html``, ``media/`` (copies of the videos), ``data/`` (curves and sound of each video, loaded when it
+    is shown) and ``figures/``. Names in them are numbers in the order of the list, so that no file name can harm. What
+    an earlier page left there goes away; files of others stay.
+
+    Raises
+    ------
+    ReportError : a video file or figure is missing, or lies where its own copy goes.
+    MediaError : the sound of a video cannot be read.
+    """
+    ordered = sorted(videos, key=lambda video: (-video.prediction.alarm, video.prediction.id, video.prediction.path))
+    sources = [video.media for video in ordered if video.media is not None] + list(results.figures if results else ())
+    _require(sources, folder)
+    _clear(folder)
+    rows = [_write_video(folder, f"{number:04d}", video) for number, video in enumerate(ordered, start=1)]
+    results_html = None if results is None else _write_results(folder, results)
+    _write_text(folder / PAGE, assemble(title, _index(title, rows, ordered), results_html))
+
+
+def _require(sources: Sequence[Path], folder: Path) -> None:
+    own = [(folder / part).resolve() for part in PARTS]
+    for source in sources:
+        if not source.is_file():
+            raise ReportError(f"{source}: no such file, but the page is to show it; pass media=None to do without")
+        if source.resolve().parent in own and source.resolve().match(_OWN_NAMES):
+            raise ReportError(f"{source}: lies in the page's own folder and would be replaced; write to another folder")
+
+
+def _clear(folder: Path) -> None:
+    for part in PARTS:
+        for file in sorted((folder / part).glob(_OWN_NAMES)):
+            file.unlink()
+    (folder / PAGE).unlink(missing_ok=True)  # never written in place: DVC may have made it a link into its cache
+
+
+def _write_video(folder: Path, number: str, video: PageVideo) -> dict[str, Any]:
+    """Copy the video, write its data; returns its row in the list."""
+    prediction = video.prediction
+    data = folder / "data" / f"page-{number}.js"
+    media = sound = None
+    if video.media is not None:
+        media = f"media/page-{number}{_suffix(video.media)}"
+        _copy(video.media, folder / media)
+        if prediction.has_audio:
+            sound = f"data/page-{number}.png"
+            _write_bytes(folder / sound, draw_sound(video.media, *payload.time_axis(prediction)))
+    _write_text(data, f'avadclipPage.receive("{number}",{script_json(payload.curves(prediction))});\n')
+    return {"number": number, **payload.facts(prediction), "media": media, "sound": sound}
+
+
+def _index(title: str, rows: list[dict[str, Any]], videos: Sequence[PageVideo]) -> dict[str, Any]:
+    """What the scripts know before any video is chosen. Room for the most that a video shows is kept for all of them,
+    so that nothing moves from one to the next."""
+    predictions = [video.prediction for video in videos]
+    curves = [curve for prediction in predictions for curve in prediction.curves]
+    classes = dict.fromkeys(name for prediction in predictions for name in prediction.classes[1:])
+    detectors = preferred_first(curve.detector for curve in curves)
+    naming = {curve.detector for curve in curves if curve.class_probabilities is not None}
+    uncertainties = [curve.uncertainty for curve in curves if curve.uncertainty is not None]
+    return {
         "title": title,
-        "videos": [
-            {**video.prediction.to_json(), "media": None if video.media is None else str(video.media)}
-            for video in videos
+        "videos": rows,
+        "classColors": {name: color for name, color in class_colors(["", *classes]).items() if name},
+        "detectors": [
+            {
+                "name": name,
+                "color": DETECTOR_COLORS[i % len(DETECTOR_COLORS)],
+                "dashed": i >= len(DETECTOR_COLORS),
+                "seesClasses": name in naming,
+            }
+            for i, name in enumerate(detectors)
         ],
-        "results": None if results is None else results.markdown,
+        "isAnnotated": any(prediction.annotated is not None for prediction in predictions),
+        "uncertaintyRange": [
+            float(np.min([values.min() for values in uncertainties])),
+            float(np.max([values.max() for values in uncertainties])),
+        ]
+        if uncertainties
+        else None,
     }
-    write_text(folder / "page.json", json.dumps(content) + "\n")
+
+
+def _write_results(folder: Path, results: ResultsTables) -> str:
+    """Copy the figures; returns the markup of the tab."""
+    figures = []
+    for number, source in enumerate(results.figures, start=1):
+        name = f"figures/page-{number:04d}{_suffix(source)}"
+        _copy(source, folder / name)
+        with Image.open(source) as image:
+            width, height = image.size  # stated, so that the text does not jump when the picture comes
+        caption = escape(source.stem)
+        shape = "broad" if width > 2 * height else "slim"
+        figures.append(
+            f'<figure class="{shape}">'
+            f'<img src="{name}" width="{width}" height="{height}" loading="lazy" alt="{caption}">'
+            f"<figcaption>{caption}</figcaption></figure>\n"
+        )
+    return tables.to_html(results.markdown) + f'<div class="figures">{"".join(figures)}</div>'
+
+
+def _suffix(path: Path) -> str:
+    """The suffix by which a browser knows the kind of file; nothing that could be more than that."""
+    suffix = path.suffix.lower()
+    return suffix if re.fullmatch(r"\.[a-z0-9]{1,8}", suffix) else ".bin"
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+
+
+def _write_text(path: Path, text: str) -> None:
+    _write_bytes(path, text.encode("utf-8", errors="replace"))
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)

@@ -1,0 +1,138 @@
+// The list of videos: filtered, sorted, chosen with mouse or keys.
+
+const ORDERS = {
+  alarm: (a, b) => b.alarm - a.alarm,
+  time: (a, b) => b.alarmSeconds - a.alarmSeconds,
+  name: (a, b) => a.id.localeCompare(b.id, "en", { numeric: true }),
+  length: (a, b) => b.seconds - a.seconds,
+};
+const OUTCOMES = { missed: "missed", "false alarm": "false alarm", caught: "caught", quiet: "rightly quiet" };
+
+function createList(index, { onChoose, threshold }) {
+  const host = byId("list");
+  const entries = new Map(index.videos.map((facts) => [facts.number, createEntry(facts, index)]));
+  let shown = [];
+  let chosen = null;
+
+  for (const name of Object.keys(index.classColors)) byId("filter-class").append(element("option", { value: name }, name));
+  byId("filter-outcome").hidden = !index.isAnnotated;
+
+  // In the precision of the scores, as everywhere.
+  const isAlarming = (facts) => Math.fround(facts.alarm) >= Math.fround(threshold() ?? facts.threshold);
+
+  function fits(facts) {
+    const words = byId("search").value.toLowerCase().split(/\s+/).filter(Boolean);
+    const text = [facts.id, facts.path, ...facts.labels, ...(facts.annotated ?? [])].join(" ").toLowerCase();
+    const kind = byId("filter-class").value;
+    const sound = byId("filter-sound").value;
+    const outcome = byId("filter-outcome").value;
+    return (
+      words.every((word) => text.includes(word)) &&
+      (!kind || facts.labels.includes(kind) || Boolean(facts.annotated?.includes(kind))) &&
+      (!sound || facts.hasAudio === (sound === "yes")) &&
+      (!outcome || facts.outcome === outcome) &&
+      (!byId("filter-alarming").checked || isAlarming(facts))
+    );
+  }
+
+  function refresh() {
+    const order = ORDERS[byId("sort").value];
+    // Videos come in the order of their alarm, which is kept among equals.
+    shown = index.videos.filter(fits).sort(order);
+    for (const facts of index.videos) entries.get(facts.number).classList.toggle("calm", !isAlarming(facts));
+    host.replaceChildren(...shown.map((facts) => entries.get(facts.number)));
+    byId("count").textContent =
+      shown.length === index.videos.length ? counted(shown.length, "video") : `${shown.length} of ${counted(index.videos.length, "video")}`;
+    byId("list-empty").hidden = shown.length > 0 || index.videos.length === 0;
+    mark();
+  }
+
+  function mark() {
+    for (const [number, entry] of entries) entry.setAttribute("aria-selected", String(number === chosen));
+    if (shown.some((facts) => facts.number === chosen)) host.setAttribute("aria-activedescendant", `video-${chosen}`);
+    else host.removeAttribute("aria-activedescendant");
+  }
+
+  // The list scrolls by itself on a wide screen; there the chosen entry is kept in view, and nothing else moves.
+  function reveal() {
+    const entry = entries.get(chosen);
+    if (!entry?.isConnected || host.scrollHeight <= host.clientHeight) return;
+    const [frame, box] = [host.getBoundingClientRect(), entry.getBoundingClientRect()];
+    if (box.top < frame.top) host.scrollTop -= Math.ceil(frame.top - box.top);
+    else if (box.bottom > frame.bottom) host.scrollTop += Math.ceil(box.bottom - frame.bottom);
+  }
+
+  function step(by) {
+    const at = shown.findIndex((facts) => facts.number === chosen);
+    const next = shown[at < 0 ? 0 : clamp(at + by, 0, shown.length - 1)];
+    if (next && next.number !== chosen) onChoose(next.number);
+  }
+
+  host.addEventListener("click", (event) => {
+    const entry = event.target.closest("[data-number]");
+    if (entry) onChoose(entry.dataset.number, true);
+  });
+  host.addEventListener("keydown", (event) => {
+    const moves = { ArrowDown: 1, ArrowUp: -1, PageDown: 8, PageUp: -8, Home: -shown.length, End: shown.length };
+    if (!(event.key in moves) || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    step(moves[event.key]);
+  });
+  for (const id of ["search", "filter-class", "filter-sound", "filter-outcome", "filter-alarming", "sort"]) {
+    byId(id).addEventListener("input", refresh);
+  }
+  byId("clear").addEventListener("click", () => {
+    for (const id of ["search", "filter-class", "filter-sound", "filter-outcome"]) byId(id).value = "";
+    byId("filter-alarming").checked = false;
+    refresh();
+    byId("search").focus();
+  });
+
+  return {
+    refresh,
+    step,
+    choose(number) {
+      chosen = number;
+      mark();
+      reveal();
+    },
+  };
+}
+
+function createEntry(facts, index) {
+  const what = element("div", { class: "what" });
+  if (facts.loudest) {
+    const [label, start, end] = facts.loudest;
+    what.append(chip(label, index), element("span", { class: "when" }, span(start, end)));
+    if (facts.nSegments > 1) what.append(element("span", { class: "more" }, `+${facts.nSegments - 1}`));
+  } else {
+    what.append(element("span", { class: "none" }, "no alarm"));
+  }
+  const notes = element("div", { class: "notes" });
+  if (!facts.hasAudio) notes.append(element("span", { class: "note" }, "no sound"));
+  if (facts.outcome) notes.append(element("span", { class: `note ${facts.outcome.replace(" ", "-")}` }, OUTCOMES[facts.outcome]));
+  const score = element("span", { class: "peak", title: "highest score" }, facts.alarm.toFixed(2));
+  return element(
+    "li",
+    { role: "option", id: `video-${facts.number}`, "data-number": facts.number, "aria-selected": "false" },
+    element("div", { class: "name", dir: "auto", title: facts.id }, facts.id),
+    score,
+    spark(facts.spark),
+    what,
+    notes,
+  );
+}
+
+function chip(label, index) {
+  return element("span", { class: "chip" }, paint(element("i"), index.classColors[label] ?? "#8A8A8A"), label);
+}
+
+function spark(percents) {
+  const height = 22;
+  const steps = percents.map((percent, i) => `${i ? "" : "M0 22"}V${short((1 - percent / 100) * height)}H${i + 1}`);
+  return shape(
+    "svg",
+    { class: "spark", viewBox: `0 0 ${percents.length} ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" },
+    shape("path", { d: `${steps.join("")}V${height}z` }),
+  );
+}

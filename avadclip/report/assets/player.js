@@ -1,0 +1,95 @@
+// One playhead for every video: the player's own where the browser can play the file, otherwise a hand on the curve.
+
+function createPlayer({ onMove, onState }) {
+  const media = byId("player");
+  const notice = byId("player-notice");
+  let playable = false;
+  let ownSeconds = 0;
+  let range = [0, 0];
+
+  function tell(text) {
+    notice.textContent = text;
+    notice.hidden = !text;
+    media.hidden = Boolean(text);
+  }
+
+  function giveUp(text) {
+    playable = false;
+    tell(text);
+    onState();
+    onMove();
+  }
+
+  media.addEventListener("error", () => {
+    if (!media.getAttribute("src")) return;
+    ownSeconds = Math.max(media.currentTime, ownSeconds);
+    const kind = media.dataset.kind;
+    giveUp(
+      `This browser cannot play ${kind ? `.${kind} files like this one` : "this file"}. The curve below works all the ` +
+        "same; to watch the video, open it in a media player.",
+    );
+  });
+  media.addEventListener("loadedmetadata", () => {
+    if (media.videoWidth === 0) giveUp("This browser hears this video but cannot show its picture. The curve works.");
+  });
+  for (const name of ["play", "pause", "ended"]) media.addEventListener(name, () => (onState(), follow()));
+  for (const name of ["seeking", "timeupdate"]) media.addEventListener(name, () => playable && onMove());
+
+  // While it plays the playhead moves with every picture of the screen.
+  let following = false;
+  function follow() {
+    if (following || media.paused) return;
+    following = true;
+    const tick = () => {
+      onMove();
+      following = !media.paused && playable;
+      if (following) requestAnimationFrame(tick);
+    };
+    requestAnimationFrame(tick);
+  }
+
+  return {
+    // facts: an entry of the list.
+    load(facts) {
+      media.pause();
+      ownSeconds = 0;
+      range = [0, facts.seconds];
+      playable = facts.media !== null;
+      if (playable) {
+        media.dataset.kind = facts.media.split(".").pop();
+        media.setAttribute("aria-label", `Video ${facts.id}`);
+        media.src = facts.media;
+        tell("");
+      } else {
+        media.removeAttribute("src");
+        media.load(); // lets go of the video before
+        tell("The video file is not beside this page. The curve below works all the same.");
+      }
+      onState();
+    },
+    setRange(start, end) {
+      range = [start, end];
+    },
+    get seconds() {
+      return playable ? media.currentTime : ownSeconds;
+    },
+    get isPlaying() {
+      return playable && !media.paused;
+    },
+    get isPlayable() {
+      return playable;
+    },
+    seek(seconds) {
+      const wanted = clamp(seconds, range[0], range[1]);
+      if (playable) media.currentTime = wanted;
+      else ownSeconds = wanted;
+      onMove();
+    },
+    toggle() {
+      if (!playable) return;
+      // Refused where the browser wants a click first, or the video changes meanwhile: then it just stays paused.
+      if (media.paused) media.play().catch(onState);
+      else media.pause();
+    },
+  };
+}

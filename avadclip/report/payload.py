@@ -1,0 +1,124 @@
+"""What the page knows about a video: a few facts in the list, and its curves in a file that is loaded when it is shown.
+
+Curves are base64 of little-endian arrays: two hours at one snippet in four frames are 54,000 numbers a curve, which as
+text would not fit into 5 MB.
+"""
+
+import base64
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from avadclip.errors import ReportError
+from avadclip.prediction.document import Curve, DetectedSegment, Prediction
+
+SPARK_BINS = 60  # steps of the small curve in the list
+
+
+def facts(prediction: Prediction) -> dict[str, Any]:
+    """One entry of the list; JSON values only."""
+    seconds: dict[str, float] = defaultdict(float)
+    for segment in prediction.segments:
+        seconds[segment.label] += segment.end_seconds - segment.start_seconds
+    loudest = max(prediction.segments, key=lambda segment: segment.score, default=None)
+    annotated = prediction.annotated
+    return {
+        "id": prediction.id,
+        "path": prediction.path,
+        "seconds": round(prediction.duration_seconds, 3),
+        "hasAudio": prediction.has_audio,
+        "alarm": _digits(prediction.alarm),
+        "threshold": prediction.alarm_threshold,
+        "labels": sorted(seconds, key=lambda label: (-seconds[label], label)),
+        "alarmSeconds": round(sum(seconds.values()), 3),
+        "nSegments": len(prediction.segments),
+        "loudest": None if loudest is None else _span(loudest),
+        "annotated": None if annotated is None else sorted({segment.label for segment in annotated}),
+        "outcome": outcome(prediction),
+        "spark": _spark(prediction.curves[0]),
+    }
+
+
+def outcome(prediction: Prediction) -> str | None:
+    """How the alarms of a video compare with its ground truth; None where there is none.
+
+    ``caught``: an alarm meets an event; ``missed``: none does; ``false alarm``: there is no event; ``quiet``: neither.
+    """
+    if prediction.annotated is None:
+        return None
+    if not prediction.annotated:
+        return "false alarm" if prediction.segments else "quiet"
+    is_met = any(
+        segment.start_seconds < event.end_seconds and event.start_seconds < segment.end_seconds
+        for segment in prediction.segments
+        for event in prediction.annotated
+    )
+    return "caught" if is_met else "missed"
+
+
+def time_axis(prediction: Prediction) -> tuple[float, float]:
+    """First and last moment that the page draws, in seconds."""
+    first, last = float(prediction.boundary_seconds[0]), float(prediction.boundary_seconds[-1])
+    return min(first, 0.0), max(last, prediction.duration_seconds)
+
+
+def curves(prediction: Prediction) -> dict[str, Any]:
+    """Everything about one video that is drawn; arrays as base64.
+
+    Raises
+    ------
+    ReportError : more classes than one byte tells apart.
+    """
+    if len(prediction.classes) > 256:
+        raise ReportError(f"{prediction.id}: has {len(prediction.classes)} classes, the page shows at most 256")
+    start, end = time_axis(prediction)
+    deciding = prediction.curves[0]
+    annotated = prediction.annotated
+    return {
+        "startSeconds": start,
+        "endSeconds": end,
+        "nFrames": prediction.n_frames,
+        "stride": prediction.stride,
+        "classes": list(prediction.classes),
+        "boundarySeconds": _base64(prediction.boundary_seconds, "<f8"),
+        # Names a segment, so it goes in as it is; of the other detectors the most probable class is enough.
+        "anomalyProbabilities": None
+        if deciding.class_probabilities is None
+        else _base64(deciding.class_probabilities[:, 1:], "<f4"),
+        "curves": [_curve(curve) for curve in prediction.curves],
+        "annotated": None
+        if annotated is None
+        else [[segment.label, segment.start_seconds, segment.end_seconds] for segment in annotated],
+    }
+
+
+def _curve(curve: Curve) -> dict[str, Any]:
+    probabilities, uncertainty = curve.class_probabilities, curve.uncertainty
+    return {
+        "detector": curve.detector,
+        "modality": curve.modality,
+        "anomaly": _base64(curve.anomaly, "<f4"),
+        "seenClass": None if probabilities is None else _base64(probabilities.argmax(axis=1), "u1"),
+        "uncertainty": None if uncertainty is None else _base64(uncertainty, "<f4"),
+    }
+
+
+def _span(segment: DetectedSegment) -> list[Any]:
+    return [segment.label, round(segment.start_seconds, 3), round(segment.end_seconds, 3)]
+
+
+def _spark(curve: Curve) -> list[int]:
+    """The highest score, in percent, of each of up to `SPARK_BINS` equal parts."""
+    n_bins = min(SPARK_BINS, len(curve.anomaly))
+    firsts = np.arange(n_bins) * len(curve.anomaly) // n_bins
+    return [round(100 * float(score)) for score in np.maximum.reduceat(curve.anomaly, firsts)]
+
+
+def _digits(score: float) -> float:
+    return float(f"{score:.9g}")  # enough to tell float32 numbers apart
+
+
+def _base64(values: ArrayLike, kind: str) -> str:
+    return base64.b64encode(np.ascontiguousarray(values, dtype=kind).tobytes()).decode("ascii")
