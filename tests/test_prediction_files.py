@@ -148,6 +148,7 @@ def test_files_folders_and_patterns(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         "odd.bin": "odd.bin",
     }
     assert not found.failures
+    assert list(find_videos(["in"], except_below=(tmp_path / "in" / "deep")).videos) == ["b"]
     missing = find_videos(["empty", "nowhere.mp4", "*.avi"])
     assert not missing.videos
     assert [reason.split(";")[0] for reason in missing.failures.values()] == [

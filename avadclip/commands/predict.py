@@ -36,7 +36,7 @@ def predict(
 
     Where there is sound the audio-visual detector decides, where there is none the visual student.
     """
-    inputs = find_videos(videos)
+    inputs = find_videos(videos, except_below=out.resolve())
     settings = Extraction() if params is None else config.load(params).extraction
     _make_folder(out)
     cache = WorkCache(Path(settings.work_cache)) if from_cache else None

@@ -22,15 +22,19 @@ class Inputs:
     failures: dict[str, str] = field(default_factory=dict)
 
 
-def find_videos(words: Iterable[str]) -> Inputs:
+def find_videos(words: Iterable[str], except_below: Path | None = None) -> Inputs:
     """Files, folders (with everything below them that has the ending of a video) and glob patterns -> videos.
 
     A file that is named in several ways is one video; two files of the same name are two, with distinct ids.
+
+    Parameters
+    ----------
+    except_below : a folder whose files are passed over unless they are named one by one: an earlier page has copies.
     """
     files: dict[str, Path] = {}  # by absolute path, links not followed
     failures: dict[str, str] = {}
     for word in words:
-        found = _meant(word)
+        found = _meant(word, except_below)
         if not found:
             failures[readable(word)] = _nothing(word)
         for path in found:
@@ -70,10 +74,11 @@ def readable(path: str | Path) -> str:
     return os.fsencode(path).decode(errors="replace")
 
 
-def _meant(word: str) -> list[Path]:
+def _meant(word: str, except_below: Path | None) -> list[Path]:
     path = Path(word)
     if path.is_dir():
-        return [path / relative for relative in VideoFiles.find(word).relative]
+        files = [path / relative for relative in VideoFiles.find(word).relative]
+        return [file for file in files if except_below is None or not file.resolve().is_relative_to(except_below)]
     if path.exists():  # before patterns: names may hold brackets
         return [path]
     matches = glob.glob(word, recursive=True) if glob.has_magic(word) else []  # noqa: PTH207 - may be absolute
