@@ -2,19 +2,25 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avadclip.config.architectures import image_size
+from avadclip.config import features
 from avadclip.config.datasets import Dataset
 from avadclip.extraction.recipe import audio_recipe, visual_recipe
 from avadclip.extraction.tasks import AudioTask, VisualTask
+from avadclip.interop.features.modality import ReleasedSound, ReleasedViews
 from avadclip.media.decord_reader import decord_available
 from avadclip.media.frames import Decoder
 from avadclip.store import Recipe, Source
 from avadclip.workers import Task
+
+
+# What reads a file; of features that are imported, nothing decodes.
+Reader = Decoder | Literal["npy"]
 
 
 class Encoder(Protocol):
@@ -31,23 +37,23 @@ class Modality(Protocol):
 
     recipe: Recipe
     stride: int  # source frames from one snippet to the next
-    decoders: Sequence[Decoder]  # in the order in which they are tried
+    decoders: Sequence[Reader]  # in the order in which they are tried
 
     def load_encoder(self, device: str) -> Encoder:
         """Load the weights; asked for only when there is something to encode."""
 
-    def task(self, path: Path, source: Source, decoder: Decoder) -> Task:
+    def task(self, path: Path, source: Source, decoder: Reader) -> Task:
         """What a worker has to do for one video."""
 
 
 class Visual:
     """Sampled frames through CLIP's image tower."""
 
-    def __init__(self, dataset: Dataset) -> None:
-        self._visual = dataset.visual
-        self.stride = dataset.visual.stride
-        self.recipe: Recipe = visual_recipe(dataset.visual)
-        self.decoders: Sequence[Decoder] = ("decord", "pyav") if decord_available() else ("pyav",)
+    def __init__(self, visual: features.Visual) -> None:
+        self._visual = visual
+        self.stride = visual.stride
+        self.recipe: Recipe = visual_recipe(visual)
+        self.decoders: Sequence[Reader] = ("decord", "pyav") if decord_available() else ("pyav",)
 
     def load_encoder(self, device: str) -> Encoder:
         """Load CLIP's image tower."""
@@ -55,8 +61,9 @@ class Visual:
 
         return ImageEncoder(self._visual, device)
 
-    def task(self, path: Path, source: Source, decoder: Decoder) -> Task:
+    def task(self, path: Path, source: Source, decoder: Reader) -> Task:
         """Decode one video into canvases."""
+        assert decoder != "npy"
         visual = self._visual
         size = image_size(visual.encoder, visual.encoder_config)
         return VisualTask(path, source, decoder, visual.stride, visual.frame, visual.views, size, visual.batch_size)
@@ -65,12 +72,12 @@ class Visual:
 class Audio:
     """One window of sound a snippet through Wav2CLIP, on the snippets of the visual stride."""
 
-    decoders: Sequence[Decoder] = ("pyav",)
+    decoders: Sequence[Reader] = ("pyav",)
 
-    def __init__(self, dataset: Dataset) -> None:
-        self._audio = dataset.audio
-        self.stride = dataset.visual.stride
-        self.recipe: Recipe = audio_recipe(dataset.audio, dataset.visual)
+    def __init__(self, audio: features.Audio, visual: features.Visual) -> None:
+        self._audio = audio
+        self.stride = visual.stride
+        self.recipe: Recipe = audio_recipe(audio, visual)
 
     def load_encoder(self, device: str) -> Encoder:
         """Load Wav2CLIP."""
@@ -78,9 +85,25 @@ class Audio:
 
         return AudioEncoder(self._audio, device)
 
-    def task(self, path: Path, source: Source, decoder: Decoder) -> Task:
+    def task(self, path: Path, source: Source, decoder: Reader) -> Task:
         """Decode the sound of one video into spectrograms."""
         return AudioTask(path, source, self.stride, self._audio.window_seconds, self._audio.batch_size)
 
 
-MODALITIES: Mapping[str, Callable[[Dataset], Modality]] = {"visual": Visual, "audio": Audio}
+def visual_modality(dataset: Dataset) -> Modality:
+    """How the pictures of a data set become features: encoded, or imported."""
+    visual = dataset.visual
+    return Visual(visual) if isinstance(visual, features.Visual) else ReleasedViews(dataset, visual)
+
+
+def audio_modality(dataset: Dataset) -> Modality:
+    """The same for its sound."""
+    audio, visual = dataset.audio, dataset.visual
+    if isinstance(audio, features.Audio) and isinstance(visual, features.Visual):
+        return Audio(audio, visual)
+    assert isinstance(audio, features.ReleasedAudio)  # config.datasets: the kind decides for both
+    assert isinstance(visual, features.ReleasedVisual)
+    return ReleasedSound(dataset, audio, visual)
+
+
+MODALITIES: Mapping[str, Callable[[Dataset], Modality]] = {"visual": visual_modality, "audio": audio_modality}
