@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from avadclip.config.base import Section
-from avadclip.config.features import Sha256
+from avadclip.config.features import Weights
 
 Modality = Literal["visual", "audio"]
 Count = Annotated[int, Field(ge=1)]
@@ -55,8 +55,7 @@ class Student(Architecture):
 class Released(Section):
     """A checkpoint that the authors released; it is imported instead of trained, and brings its architecture along."""
 
-    checkpoint: str  # a .pth file
-    sha256: Sha256 | None  # null only until the file has been seen
+    released: Weights  # a .pth file
 
 
 AnyArchitecture = Annotated[AudioVisual | Student, Field(discriminator="kind")]

@@ -1,8 +1,9 @@
 """``params.yaml`` -> :class:`Params`, with errors that name the key."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import ValidationError, WrapValidator, model_validator
 from pydantic_core import ErrorDetails
@@ -19,8 +20,11 @@ from avadclip.config.worlds import World
 from avadclip.errors import ConfigError
 
 
+V = TypeVar("V")
+
+
 def _trained_or_released(value: Any, _: Any) -> AudioVisual | Released:
-    released = "checkpoint" in value if isinstance(value, dict) else isinstance(value, Released)
+    released = "released" in value if isinstance(value, dict) else isinstance(value, Released)
     return validated_as(Released if released else AudioVisual, value)
 
 
@@ -55,13 +59,13 @@ class Params(Section):
             raise ConfigError(f"params.yaml: no world {name!r} under `worlds`; there are: {known}")
         return self.worlds[name]
 
-    def detector(self, section: Literal["train", "distill"], variant: str) -> AudioVisual | Released | Student:
-        """The architecture of one variant; :class:`ConfigError` names the known ones if there is no such variant."""
-        variants: dict[str, AudioVisual | Released | Student] = getattr(self, section)
-        if variant not in variants:
-            known = ", ".join(variants) or "none"
-            raise ConfigError(f"params.yaml: no variant {variant!r} under `{section}`; there are: {known}")
-        return variants[variant]
+    def detector(self, variant: str) -> AudioVisual | Released:
+        """One variant of `train`; :class:`ConfigError` names the known ones if there is no such variant."""
+        return _variant(self.train, "train", variant)
+
+    def student(self, variant: str) -> Student:
+        """One variant of `distill`; :class:`ConfigError` as for :meth:`detector`."""
+        return _variant(self.distill, "distill", variant)
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
@@ -77,6 +81,13 @@ class Params(Section):
         if unknown := sorted(crossed - self.datasets.keys()):
             raise ValueError(f"score.across: {unknown[0]!r} is no data set under `datasets`; remove the line")
         return self
+
+
+def _variant(variants: Mapping[str, V], section: str, variant: str) -> V:
+    if variant not in variants:
+        known = ", ".join(variants) or "none"
+        raise ConfigError(f"params.yaml: no variant {variant!r} under `{section}`; there are: {known}")
+    return variants[variant]
 
 
 def load(path: str | Path = "params.yaml") -> Params:
