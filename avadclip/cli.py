@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from avadclip import config, paths
+from avadclip.commands import interop
 from avadclip.config import Params
 from avadclip.errors import AvadclipError
 from avadclip.extraction.work_cache import WorkCache
@@ -37,6 +38,10 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(1) from None
 
     return guarded
+
+
+for interop_command in interop.COMMANDS:
+    app.command()(one_line_errors(interop_command))
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Stage ``prepare``: a folder of videos (or released features) and its annotations -> who is who, and what happens when."""
+"""Stage ``prepare``: videos (or released features) and annotations -> ``manifest.csv`` and ``ground_truth.csv``."""
 
 from avadclip import config, paths, scripting
 from avadclip.datasets.ground_truth import write_ground_truth

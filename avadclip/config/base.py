@@ -5,8 +5,6 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-S = TypeVar("S", bound="Section")
-
 
 class Section(BaseModel):
     """A block of ``params.yaml``. Unknown keys and wrong types are errors, and nothing can be changed after loading."""
@@ -14,7 +12,10 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
 
 
+S = TypeVar("S", bound=Section)
+
+
 def validated_as(section: type[S], value: Any) -> S:
-    """A value of which its surroundings tell what section it is; pydantic's own unions would spoil the keys of errors."""
+    """A value whose surroundings tell which section it is; pydantic's own unions would put more into an error's key."""
     # Through JSON for the reason given in `loading`.
     return value if isinstance(value, section) else section.model_validate_json(json.dumps(value))

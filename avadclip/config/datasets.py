@@ -30,7 +30,10 @@ class Dataset(Section):
     @classmethod
     def _features_fit_the_kind(cls, value: Any, _: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Section:
         released = info.data.get("kind") == "xd_violence_released"
-        sections = {"visual": (Visual, ReleasedVisual), "audio": (Audio, ReleasedAudio)}
+        sections: dict[str, tuple[type[Section], type[Section]]] = {
+            "visual": (Visual, ReleasedVisual),
+            "audio": (Audio, ReleasedAudio),
+        }
         return validated_as(sections[info.field_name or ""][released], value)
 
     @field_validator("classes")

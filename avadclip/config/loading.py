@@ -19,13 +19,12 @@ from avadclip.config.training import Compute
 from avadclip.config.worlds import World
 from avadclip.errors import ConfigError
 
-
 V = TypeVar("V")
 
 
 def _trained_or_released(value: Any, _: Any) -> AudioVisual | Released:
     released = "released" in value if isinstance(value, dict) else isinstance(value, Released)
-    return validated_as(Released if released else AudioVisual, value)
+    return validated_as(Released, value) if released else validated_as(AudioVisual, value)
 
 
 TrainedOrReleased = Annotated[AudioVisual | Released, WrapValidator(_trained_or_released)]

@@ -7,8 +7,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from avadclip.config.architectures import image_size
 from avadclip.config import features
+from avadclip.config.architectures import image_size
 from avadclip.config.datasets import Dataset
 from avadclip.extraction.recipe import audio_recipe, visual_recipe
 from avadclip.extraction.tasks import AudioTask, VisualTask
@@ -18,8 +18,7 @@ from avadclip.media.frames import Decoder
 from avadclip.store import Recipe, Source
 from avadclip.workers import Task
 
-
-# What reads a file; of features that are imported, nothing decodes.
+# What reads a file; features that are imported are not decoded.
 Reader = Decoder | Literal["npy"]
 
 
@@ -49,10 +48,11 @@ class Modality(Protocol):
 class Visual:
     """Sampled frames through CLIP's image tower."""
 
-    def __init__(self, visual: features.Visual) -> None:
-        self._visual = visual
-        self.stride = visual.stride
-        self.recipe: Recipe = visual_recipe(visual)
+    def __init__(self, dataset: Dataset) -> None:
+        assert isinstance(dataset.visual, features.Visual)
+        self._visual = dataset.visual
+        self.stride = dataset.visual.stride
+        self.recipe: Recipe = visual_recipe(dataset.visual)
         self.decoders: Sequence[Reader] = ("decord", "pyav") if decord_available() else ("pyav",)
 
     def load_encoder(self, device: str) -> Encoder:
@@ -74,10 +74,12 @@ class Audio:
 
     decoders: Sequence[Reader] = ("pyav",)
 
-    def __init__(self, audio: features.Audio, visual: features.Visual) -> None:
-        self._audio = audio
-        self.stride = visual.stride
-        self.recipe: Recipe = audio_recipe(audio, visual)
+    def __init__(self, dataset: Dataset) -> None:
+        assert isinstance(dataset.audio, features.Audio)
+        assert isinstance(dataset.visual, features.Visual)
+        self._audio = dataset.audio
+        self.stride = dataset.visual.stride
+        self.recipe: Recipe = audio_recipe(dataset.audio, dataset.visual)
 
     def load_encoder(self, device: str) -> Encoder:
         """Load Wav2CLIP."""
@@ -92,18 +94,16 @@ class Audio:
 
 def visual_modality(dataset: Dataset) -> Modality:
     """How the pictures of a data set become features: encoded, or imported."""
-    visual = dataset.visual
-    return Visual(visual) if isinstance(visual, features.Visual) else ReleasedViews(dataset, visual)
+    if dataset.is_released:
+        return ReleasedViews(dataset)
+    return Visual(dataset)
 
 
 def audio_modality(dataset: Dataset) -> Modality:
     """The same for its sound."""
-    audio, visual = dataset.audio, dataset.visual
-    if isinstance(audio, features.Audio) and isinstance(visual, features.Visual):
-        return Audio(audio, visual)
-    assert isinstance(audio, features.ReleasedAudio)  # config.datasets: the kind decides for both
-    assert isinstance(visual, features.ReleasedVisual)
-    return ReleasedSound(dataset, audio, visual)
+    if dataset.is_released:
+        return ReleasedSound(dataset)
+    return Audio(dataset)
 
 
 MODALITIES: Mapping[str, Callable[[Dataset], Modality]] = {"visual": visual_modality, "audio": audio_modality}

@@ -153,5 +153,3 @@ def _grouped(unused: tuple[str, ...]) -> list[str]:
     groups = ["clipmodel.visual.*" if name.startswith("clipmodel.visual.") else name for name in unused]
     groups = ["temporalconvnet.*.net.*" if ".net." in name else name for name in groups]
     return list(dict.fromkeys(groups))
-
-

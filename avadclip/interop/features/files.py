@@ -9,23 +9,23 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from avadclip.config.datasets import Dataset
+from avadclip.config.features import ReleasedAudio
 from avadclip.datasets import files
 from avadclip.errors import DatasetError
 from avadclip.hashing import sha256_of
 from avadclip.interop.features.lists import (
     SUFFIX,
-    ListedFeatures,
     audio_name,
     parse_visual_name,
     read_lists,
     visual_name,
 )
-
-MODALITIES = ("visual", "audio")
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,20 @@ class Release:
 
     Parameters
     ----------
-    folder : holds ``visual`` and ``audio``.
+    visual, audio : folders of .npy files.
     annotations : holds the lists.
     """
 
-    def __init__(self, folder: str | Path, annotations: str | Path) -> None:
-        self.folder = Path(folder)
-        self.listed = {video.id: video for video in read_lists(Path(annotations))}
-        self._paths = {modality: _find(self.folder / modality) for modality in MODALITIES}
+    def __init__(self, visual: Path, audio: Path, annotations: Path) -> None:
+        self.listed = {video.id: video for video in read_lists(annotations)}
+        self._folders = {"visual": visual, "audio": audio}
+        self._paths = {modality: _find(folder) for modality, folder in self._folders.items()}
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> Self:
+        """The release that a block of params.yaml names."""
+        folder = Path(dataset.videos)
+        return cls(folder / "visual", folder / "audio", Path(dataset.annotations))
 
     def files(self, id_: str) -> VideoFiles:
         """Where the files of a listed video lie, or should lie.
@@ -82,7 +88,7 @@ class Release:
         return VideoFiles(visual, self._path("audio", audio_name(id_)))
 
     def _path(self, modality: str, name: str) -> Path:
-        return self._paths[modality].get(name, self.folder / modality / name)
+        return self._paths[modality].get(name, self._folders[modality] / name)
 
     @cached_property
     def _views(self) -> dict[str, list[int]]:
@@ -119,3 +125,12 @@ def _find(folder: Path) -> dict[str, Path]:
     if twice := sorted(name for name, n in names.items() if n > 1):
         raise DatasetError(f"{folder}: {len(twice)} files lie there twice, the first of them {twice[0]!r}; keep one")
     return {path.name: path for path in paths}
+
+
+def check_lengths(n_visual: int, n_audio: int, audio: ReleasedAudio) -> None:
+    """Refuse sound that is much longer or shorter than the pictures; :class:`DatasetError` says by how much."""
+    if abs(n_visual - n_audio) > audio.max_length_difference:
+        raise DatasetError(
+            f"{n_audio} snippets of sound, {n_visual} of pictures: more apart than audio.max_length_difference"
+            f" {audio.max_length_difference}; get the matching file, or allow more if they do belong together"
+        )

@@ -13,7 +13,7 @@ from avadclip.config.datasets import Dataset
 from avadclip.config.features import ReleasedAudio, ReleasedVisual
 from avadclip.errors import DatasetError, FeatureError
 from avadclip.extraction.tasks import Chunk, Timeline
-from avadclip.interop.features.files import Release, VideoFiles, load_rows
+from avadclip.interop.features.files import Release, VideoFiles, check_lengths, load_rows
 from avadclip.store import Recipe, Source
 
 Reader = Literal["decord", "pyav", "npy"]
@@ -84,29 +84,25 @@ class ReadViews:
 class ReadSound:
     """The sound of one video [n, width], brought to as many snippets as the views have.
 
-    The authors' code pads both modalities with zeros to 256 and goes by the visual length. So what is missing at the end
-    is zero, and what is too much is cut off.
+    The authors' code pads both modalities with zeros to 256 and goes by the visual length. So what is missing at the
+    end is zero, and what is too much is cut off.
     """
 
     files: VideoFiles
     source: Source
     stride: int
-    max_length_difference: int
-    zeros: Literal["heard", "no_sound"]
+    audio: ReleasedAudio
 
     def __call__(self) -> Iterator[Chunk | Timeline]:
         _check_unchanged(self.files, self.source)
         rows = load_rows(self.files.audio)
         n_snippets = self.source.n_frames // self.stride
-        if abs(len(rows) - n_snippets) > self.max_length_difference:
-            raise DatasetError(
-                f"{len(rows)} snippets of sound, {n_snippets} of vision: more apart than `max_length_difference`"
-                f" {self.max_length_difference}; get the matching file, or allow more if they do belong together"
-            )
+        check_lengths(n_snippets, len(rows), self.audio)
         sound = np.zeros((n_snippets, rows.shape[1]), rows.dtype)
         n_common = min(n_snippets, len(rows))
         sound[:n_common] = rows[:n_common]
-        yield Chunk(sound, np.ones(n_snippets, bool) if self.zeros == "heard" else sound.any(axis=1))
+        valid = np.ones(n_snippets, bool) if self.audio.zeros == "heard" else np.any(sound != 0, axis=1)
+        yield Chunk(sound, valid)
         yield _timeline(self.source, self.stride)
 
 
@@ -116,12 +112,14 @@ class _Released:
     decoders: Sequence[Reader] = ("npy",)
 
     def __init__(self, dataset: Dataset) -> None:
-        self._dataset = dataset
-        self.stride = dataset.visual.stride
+        assert isinstance(dataset.visual, ReleasedVisual)
+        assert isinstance(dataset.audio, ReleasedAudio)
+        self._dataset, self._visual, self._audio = dataset, dataset.visual, dataset.audio
+        self.stride: int = dataset.visual.stride
 
     @cached_property
     def _release(self) -> Release:
-        return Release(self._dataset.videos, self._dataset.annotations)
+        return Release.of(self._dataset)
 
     def _files(self, source: Source) -> VideoFiles:
         return self._release.files(source.id)
@@ -130,9 +128,9 @@ class _Released:
 class ReleasedViews(_Released):
     """Released CLIP features."""
 
-    def __init__(self, dataset: Dataset, visual: ReleasedVisual) -> None:
+    def __init__(self, dataset: Dataset) -> None:
         super().__init__(dataset)
-        self.recipe: Recipe = visual_recipe(visual)
+        self.recipe: Recipe = visual_recipe(self._visual)
 
     def load_encoder(self, device: str) -> ToFloat16:
         """Nothing is loaded."""
@@ -146,10 +144,9 @@ class ReleasedViews(_Released):
 class ReleasedSound(_Released):
     """Released Wav2CLIP features."""
 
-    def __init__(self, dataset: Dataset, audio: ReleasedAudio, visual: ReleasedVisual) -> None:
+    def __init__(self, dataset: Dataset) -> None:
         super().__init__(dataset)
-        self._audio = audio
-        self.recipe: Recipe = audio_recipe(audio, visual)
+        self.recipe: Recipe = audio_recipe(self._audio, self._visual)
 
     def load_encoder(self, device: str) -> ToFloat16:
         """Nothing is loaded."""
@@ -157,8 +154,7 @@ class ReleasedSound(_Released):
 
     def task(self, path: Path, source: Source, decoder: Reader) -> ReadSound:
         """Read the sound of one video."""
-        audio = self._audio
-        return ReadSound(self._files(source), source, self.stride, audio.max_length_difference, audio.zeros)
+        return ReadSound(self._files(source), source, self.stride, self._audio)
 
 
 def _check_unchanged(files: VideoFiles, source: Source) -> None:

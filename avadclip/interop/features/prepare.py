@@ -6,20 +6,20 @@ are cut. XD-Violence has 24 frames a second, which turns frames into seconds and
 """
 
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from avadclip.config.datasets import Dataset
+from avadclip.config.features import ReleasedAudio
 from avadclip.datasets.csv_file import did_you_mean
-from avadclip.datasets.label_codes import labels_of
 from avadclip.datasets.model import Segment, Video
 from avadclip.datasets.prepare import Prepared
 from avadclip.datasets.xd_violence import read_segments
 from avadclip.errors import DatasetError
 from avadclip.exclusion import exclude_lines
-from avadclip.interop.features.files import Release, VideoFiles, load_rows
+from avadclip.interop.features.files import Release, VideoFiles, check_lengths, load_rows
 from avadclip.interop.features.lists import ListedFeatures
 
 logger = logging.getLogger(__name__)
@@ -33,10 +33,9 @@ MAX_FRAMES_BEYOND = 16 + 24
 class _Contents:
     """What the files of one video hold."""
 
-    path: str  # of the view that is tested
+    files: VideoFiles
     n_snippets: int
     widths: tuple[int, int]  # of visual and audio features
-    content_hash: str
 
 
 def prepare_release(name: str, dataset: Dataset) -> Prepared:
@@ -47,30 +46,53 @@ def prepare_release(name: str, dataset: Dataset) -> Prepared:
     DatasetError : lists and annotations contradict each other; or files are missing or do not belong together, all of
         them in one error, with the lines to exclude them.
     """
-    release = Release(dataset.videos, dataset.annotations)
-    listed = release.listed.values()
-    labels = {video.id: labels_of(video.id) for video in listed}
+    found = _find(name, dataset, check_sound=False)  # extraction does, after a parameter of its own
+    videos = tuple(_row(video, found.contents.get(video.id), dataset) for video in found.listed)
+    n_test = sum(video.split == "test" for video in videos if not video.excluded)
+    n_used = len(found.contents)
+    logger.info(
+        "%s: released features of %d videos (%d train, %d test), %d excluded",
+        *(name, n_used, n_used - n_test, n_test, len(videos) - n_used),
+    )
+    return Prepared(videos, found.segments)
+
+
+def check_release(name: str, dataset: Dataset) -> None:
+    """Raise what :func:`prepare_release` and extraction would raise, all in one."""
+    _find(name, dataset, check_sound=True)
+
+
+@dataclass(frozen=True)
+class _Found:
+    listed: tuple[ListedFeatures, ...]
+    contents: dict[str, _Contents]
+    segments: tuple[Segment, ...]
+
+
+def _find(name: str, dataset: Dataset, check_sound: bool) -> _Found:
+    release = Release.of(dataset)
+    listed = tuple(release.listed.values())
+    labels = {video.id: video.labels for video in listed}
     _check_exclude(dataset, labels)
     test_ids = [video.id for video in listed if video.split == "test"]
     segments = read_segments(Path(dataset.annotations), test_ids, labels)
 
     contents, problems = _open_all(release, dataset)
-    fitted = []
+    annotated: dict[str, list[Segment]] = defaultdict(list)
     for segment in segments:
-        if segment.id in contents:
-            try:
-                fitted.append(_cut(segment, contents[segment.id].n_snippets * dataset.visual.stride))
-            except DatasetError as error:
-                problems.setdefault(segment.id, str(error))
+        annotated[segment.id].append(segment)
+    fitted = []
+    for id_, found in contents.items():
+        try:
+            n_frames = found.n_snippets * dataset.visual.stride
+            fitted += [_cut(segment, n_frames) for segment in annotated[id_]]
+            if check_sound and isinstance(dataset.audio, ReleasedAudio):
+                check_lengths(found.n_snippets, len(load_rows(found.files.audio)), dataset.audio)
+        except DatasetError as error:
+            problems.setdefault(id_, str(error))
     if problems:
         raise DatasetError(_failure_message(name, problems, len(listed)))
-    videos = tuple(_row(video, labels[video.id], contents.get(video.id), dataset) for video in listed)
-    logger.info(
-        "%s: released features of %d videos (%d test), %d excluded",
-        *(name, len(contents), sum(video.split == "test" for video in videos if not video.excluded)),
-        len(videos) - len(contents),
-    )
-    return Prepared(videos, tuple(fitted))
+    return _Found(listed, contents, tuple(fitted))
 
 
 def _open_all(release: Release, dataset: Dataset) -> tuple[dict[str, _Contents], dict[str, str]]:
@@ -101,7 +123,7 @@ def _open(files: VideoFiles) -> _Contents:
         shapes = ", ".join(f"{path.name} {rows.shape}" for path, rows in zip(files.views, views, strict=True))
         raise DatasetError(f"its views differ in shape: {shapes}")
     widths = views[0].shape[1], load_rows(files.audio).shape[1]
-    return _Contents(files.views[0].as_posix(), len(views[0]), widths, files.content_hash)
+    return _Contents(files, len(views[0]), widths)
 
 
 def _cut(segment: Segment, n_frames: int) -> Segment:
@@ -113,11 +135,12 @@ def _cut(segment: Segment, n_frames: int) -> Segment:
     return Segment(segment.id, segment.label, segment.start_frame, min(segment.end_frame, n_frames))
 
 
-def _row(video: ListedFeatures, labels: tuple[str, ...], found: _Contents | None, dataset: Dataset) -> Video:
+def _row(video: ListedFeatures, found: _Contents | None, dataset: Dataset) -> Video:
     if found is None:
-        return Video(video.id, "", video.split, labels, 0, 0.0, False, "", dataset.exclude[video.id])
+        return Video(video.id, "", video.split, video.labels, 0, 0.0, False, "", dataset.exclude[video.id])
     n_frames = found.n_snippets * dataset.visual.stride
-    return Video(video.id, found.path, video.split, labels, n_frames, FRAME_RATE, True, found.content_hash)
+    path, content_hash = found.files.views[0].as_posix(), found.files.content_hash
+    return Video(video.id, path, video.split, video.labels, n_frames, FRAME_RATE, True, content_hash)
 
 
 def _check_exclude(dataset: Dataset, known: Mapping[str, object]) -> None:
