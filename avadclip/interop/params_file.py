@@ -6,10 +6,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
+from ruamel.yaml import YAML, Node, RoundTripRepresenter
 
 from avadclip import config
 from avadclip.config import validate
+
+
+class _Representer(RoundTripRepresenter):
+    """Writes ``null`` where there is nothing, as the shipped file does."""
+
+    def _represent_null(self, _: None) -> Node:
+        return self.represent_scalar("tag:yaml.org,2002:null", "null")
+
+
+_Representer.add_representer(type(None), _Representer._represent_null)
 
 
 @contextmanager
@@ -22,6 +32,7 @@ def edited(path: Path) -> Iterator[Any]:
     """
     config.load(path)
     yaml = YAML()
+    yaml.Representer = _Representer
     yaml.preserve_quotes, yaml.width = True, 4096  # what is not changed is written as it was
     content = yaml.load(path)
     yield content
