@@ -294,6 +294,20 @@ def test_a_name_that_is_taken_and_files_that_are_no_release(project: Path) -> No
     assert Path("params.yaml").read_text() == (ROOT / "params.yaml").read_text()
 
 
+def test_alone_keeps_what_was_written_for_it(project: Path) -> None:
+    source = project.parent / "release"
+    (source / "audio" / "train" / f"{WALK}.npy").unlink()
+    with pytest.raises(DatasetError, match=f"1 of 10 .*\n  {WALK}: no file {WALK}.npy"):
+        adopt(source, alone=True)
+    _set("datasets", NAME, "exclude", WALK, "no sound")
+    _set("train", "imported", {"released": {"path": "it.pth", "sha256": None}})
+    _set("score", "variants", ["imported"])
+    params = adopt(source, alone=True)
+    assert (list(params.datasets), list(params.train)) == ([NAME], ["imported"])
+    assert params.datasets[NAME].exclude == {WALK: "no sound"}
+    assert (params.worlds, params.distill, params.score.variants) == ({}, {}, ("imported",))
+
+
 def test_the_block_is_the_recipe_and_nothing_else_changes(project: Path) -> None:
     before = Path("params.yaml").read_text()
     adopt(project.parent / "release", "xd_violence_released")

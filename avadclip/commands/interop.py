@@ -16,7 +16,7 @@ def import_features(
     annotations: Annotated[Path, typer.Option(help="Folder `list` of the authors' repository.")],
     dataset: Annotated[str, typer.Option(help="Name of the new data set.")],
     alone: Annotated[
-        bool, typer.Option("--alone", help="Drop all other data sets and detectors from the parameter file.")
+        bool, typer.Option("--alone", help="Drop other data sets, and detectors that are trained.")
     ] = False,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:

@@ -1,6 +1,7 @@
 """A released .pth file -> its tensors, and nothing else: no pickled code is ever run."""
 
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,10 +23,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
+        # The rest of torch's message advises to load the file without this protection.
+        named = re.search(r"GLOBAL (\S+)", str(error))
+        what = f"something else (`{named[1]}`)" if named else "something else"
         raise CheckpointError(
             f"{path}: refused, nothing of it was run: a released checkpoint is a state dict of tensors, and this file"
-            f" holds something else ({reason}); get the authors' model_xd_t.pth or model_xd_s.pth"
+            f" holds {what}; get the authors' model_xd_t.pth or model_xd_s.pth"
         ) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
         raise CheckpointError(f"{path}: not readable as a file of torch: {error}; download it again") from None

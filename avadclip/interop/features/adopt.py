@@ -38,7 +38,7 @@ def adopt_features(name: str, visual: Path, audio: Path, annotations: Path, para
 
     Parameters
     ----------
-    alone : make it the only data set, without detectors.
+    alone : make it the only data set, with imported detectors only.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def adopt_features(name: str, visual: Path, audio: Path, annotations: Path, para
     n_files = _link(release, places)
     with edited(params) as content:
         if alone:
-            _keep_nothing_else(content)
+            _drop_others(content, name)
         if name not in content["datasets"]:
             content["datasets"][name] = _block(name)
     check_release(name, config.load(params).dataset(name))
@@ -118,8 +118,12 @@ def _block(name: str) -> Any:
     return YAML().load(text)[RECIPE]
 
 
-def _keep_nothing_else(content: Any) -> None:
-    for key in ("worlds", "datasets", "train", "distill"):
-        content[key].clear()
-    content["score"]["variants"].clear()
-    content["score"]["across"].clear()
+def _drop_others(content: Any, name: str) -> None:
+    for section in (content["worlds"], content["distill"], content["score"]["across"]):
+        section.clear()
+    for other in [other for other in content["datasets"] if other != name]:
+        del content["datasets"][other]
+    for variant in [variant for variant, section in content["train"].items() if "released" not in section]:
+        del content["train"][variant]
+    scored = content["score"]["variants"]
+    scored[:] = [variant for variant in scored if variant in content["train"]]
