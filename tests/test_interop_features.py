@@ -13,10 +13,12 @@ from ruamel.yaml import YAML
 
 from avadclip import audit, config, paths, recipes
 from avadclip.config import Params
+from avadclip.datasets.annotation_text import read_ids
 from avadclip.datasets.ground_truth import read_ground_truth, write_ground_truth
 from avadclip.datasets.label_codes import labels_of
 from avadclip.datasets.manifest import read_manifest, write_manifest
 from avadclip.datasets.model import Segment, Video
+from avadclip.datasets.xd_violence import read_segments
 from avadclip.errors import ConfigError, DatasetError, FeatureError
 from avadclip.extraction.modality import MODALITIES
 from avadclip.extraction.run import extract
@@ -31,6 +33,8 @@ from avadclip.store import FeatureFolder, Features, Source, write
 NAME = "xd"
 WIDTH = 6  # any will do; all files have the same
 SALT = "Salt.2010__#00-29-53_00-30-37_label_B6-0-0"
+SILENT = "train.fight__#1_label_B1-0-0"
+OFFICIAL = ROOT.parent / "shared" / "data" / "xd_violence"
 WALK = "train.walk__#2_label_A"
 
 
@@ -149,12 +153,14 @@ def test_without_the_training_list_there_are_test_videos_only(project: Path) -> 
 
 
 def test_import_of_an_export_is_the_store(project: Path, tmp_path: Path) -> None:
-    """Values and validity of every video, byte for byte; two videos have stretches without sound."""
+    """Values and validity of every video, byte for byte; two have stretches without sound, one has none."""
     rng, views = np.random.default_rng(1), 10
     for id_, n in (released.TRAIN | released.TEST).items():
         valid = np.ones(n, bool)
         if id_ in (SALT, WALK):
             valid[5:9] = False
+        if id_ == SILENT:
+            valid[:] = False
         sound = np.where(valid[:, None], rng.normal(size=(n, 3)), 0).astype(np.float16)
         _write("own", "visual", id_, rng.normal(size=(views, n, WIDTH)).astype(np.float16), np.ones(n, bool))
         _write("own", "audio", id_, sound, valid)
@@ -171,6 +177,7 @@ def test_import_of_an_export_is_the_store(project: Path, tmp_path: Path) -> None
     _set("datasets", NAME, "audio", "zeros", "no_sound")
     import_all(config.load())
 
+    assert not next(video for video in read_manifest(paths.manifest(NAME)) if video.id == SILENT).has_audio
     for modality in ("visual", "audio"):
         own, imported = read("own", modality), read(NAME, modality)
         assert own.keys() == imported.keys()
@@ -292,6 +299,17 @@ def test_a_name_that_is_taken_and_files_that_are_no_release(project: Path) -> No
     with pytest.raises(DatasetError, match=r"nowhere: no such folder of \.npy files"):
         adopt_features(NAME, source / "nowhere", source / "audio", source / "list", Path("params.yaml"), alone=False)
     assert Path("params.yaml").read_text() == (ROOT / "params.yaml").read_text()
+
+
+def test_the_published_test_ids_and_annotations_can_be_listed(tmp_path: Path) -> None:
+    if not OFFICIAL.is_dir():
+        pytest.skip(f"the official annotation files are not there: {OFFICIAL}")
+    test_ids = read_ids(OFFICIAL / "test_ids.txt")
+    released.write_lists(tmp_path, released.TRAIN, test_ids)
+    listed = {video.id: video for video in read_lists(tmp_path)}
+    assert len(listed) == 800 + len(released.TRAIN)
+    assert all(listed[id_].labels == labels_of(id_) and listed[id_].views == (5,) for id_ in test_ids)
+    assert len({s.id for s in read_segments(OFFICIAL, test_ids, {id_: listed[id_].labels for id_ in test_ids})}) == 500
 
 
 def test_alone_keeps_what_was_written_for_it(project: Path) -> None:

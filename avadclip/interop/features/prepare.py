@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from avadclip.config.datasets import Dataset
 from avadclip.config.features import ReleasedAudio
 from avadclip.datasets.csv_file import did_you_mean
@@ -36,6 +38,7 @@ class _Contents:
     files: VideoFiles
     n_snippets: int
     widths: tuple[int, int]  # of visual and audio features
+    has_audio: bool
 
 
 def prepare_release(name: str, dataset: Dataset) -> Prepared:
@@ -122,8 +125,8 @@ def _open(files: VideoFiles) -> _Contents:
     if len({rows.shape for rows in views}) > 1:
         shapes = ", ".join(f"{path.name} {rows.shape}" for path, rows in zip(files.views, views, strict=True))
         raise DatasetError(f"its views differ in shape: {shapes}")
-    widths = views[0].shape[1], load_rows(files.audio).shape[1]
-    return _Contents(files, len(views[0]), widths)
+    sound = load_rows(files.audio)
+    return _Contents(files, len(views[0]), (views[0].shape[1], sound.shape[1]), has_audio=bool(np.any(sound)))
 
 
 def _cut(segment: Segment, n_frames: int) -> Segment:
@@ -140,7 +143,7 @@ def _row(video: ListedFeatures, found: _Contents | None, dataset: Dataset) -> Vi
         return Video(video.id, "", video.split, video.labels, 0, 0.0, False, "", dataset.exclude[video.id])
     n_frames = found.n_snippets * dataset.visual.stride
     path, content_hash = found.files.views[0].as_posix(), found.files.content_hash
-    return Video(video.id, path, video.split, video.labels, n_frames, FRAME_RATE, True, content_hash)
+    return Video(video.id, path, video.split, video.labels, n_frames, FRAME_RATE, found.has_audio, content_hash)
 
 
 def _check_exclude(dataset: Dataset, known: Mapping[str, object]) -> None:
