@@ -312,6 +312,22 @@ def test_the_published_test_ids_and_annotations_can_be_listed(tmp_path: Path) ->
     assert len({s.id for s in read_segments(OFFICIAL, test_ids, {id_: listed[id_].labels for id_ in test_ids})}) == 500
 
 
+@pytest.mark.parametrize("absolute", [False, True])
+def test_files_that_lie_in_place_are_left_alone(project: Path, absolute: bool) -> None:
+    """Somebody has put files and links there by hand."""
+    source, place = project.parent / "release", Path("data") / NAME / "npy"
+    place.mkdir(parents=True)
+    shutil.copytree(source / "visual", place / "visual")
+    (place / "audio").mkdir()
+    for path in (source / "audio").rglob("*.npy"):
+        (place / "audio" / path.name).symlink_to(path)
+    before = sorted(place.rglob("*"))
+    given = place.resolve() if absolute else place
+    found = adopt_features(NAME, given / "visual", given / "audio", source / "list", Path("params.yaml"), alone=False)
+    assert (found.n_train, found.n_test, found.n_files) == (6, 4, 110)
+    assert sorted(place.rglob("*")) == before
+
+
 def test_alone_keeps_what_was_written_for_it(project: Path) -> None:
     source = project.parent / "release"
     (source / "audio" / "train" / f"{WALK}.npy").unlink()

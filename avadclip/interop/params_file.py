@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML, Node, RoundTripRepresenter
+from ruamel.yaml import YAML
+from ruamel.yaml.nodes import ScalarNode
+from ruamel.yaml.representer import RoundTripRepresenter
 
 from avadclip import config
 from avadclip.config import validate
@@ -15,7 +17,7 @@ from avadclip.config import validate
 class _Representer(RoundTripRepresenter):
     """Writes ``null`` where there is nothing, as the shipped file does."""
 
-    def _represent_null(self, _: None) -> Node:
+    def _represent_null(self, _: None) -> ScalarNode:
         return self.represent_scalar("tag:yaml.org,2002:null", "null")
 
 

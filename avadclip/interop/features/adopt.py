@@ -90,13 +90,14 @@ def _copy_lists(source: Path, target: Path) -> None:
 
 
 def _link(release: Release, places: _Places) -> int:
-    """A link to every file: DVC follows those to files, but not those to folders."""
+    """A link to every file that does not lie in its place: DVC follows links to files, but not links to folders."""
+    links = dict(_wanted(release, places))
+    sources = {path.absolute() for path in links.values()}
     for folder in (places.visual, places.audio):
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.iterdir():
-            if old.is_symlink():
+            if old.is_symlink() and old.absolute() not in sources:
                 old.unlink()
-    links = dict(_wanted(release, places))
     for link, path in links.items():
         if not link.exists():
             link.symlink_to(path)
@@ -108,9 +109,11 @@ def _link(release: Release, places: _Places) -> int:
 def _wanted(release: Release, places: _Places) -> Iterator[tuple[Path, Path]]:
     for id_ in release.listed:
         files = release.files(id_)
-        yield from ((places.visual / path.name, path.resolve()) for path in files.views if path.is_file())
-        if files.audio.is_file():
-            yield places.audio / files.audio.name, files.audio.resolve()
+        for folder, path in [*((places.visual, view) for view in files.views), (places.audio, files.audio)]:
+            if path.is_file():
+                # What is there already, put by hand perhaps, stays as it is.
+                in_place = folder.resolve() in (path.parent / "_").resolve().parents
+                yield (path, path) if in_place else (folder / path.name, path.resolve())
 
 
 def _block(name: str) -> Any:
@@ -119,8 +122,9 @@ def _block(name: str) -> Any:
 
 
 def _drop_others(content: Any, name: str) -> None:
-    for section in (content["worlds"], content["distill"], content["score"]["across"]):
-        section.clear()
+    for section in (content.get("worlds"), content.get("distill"), content["score"].get("across")):
+        if section:
+            section.clear()
     for other in [other for other in content["datasets"] if other != name]:
         del content["datasets"][other]
     for variant in [variant for variant, section in content["train"].items() if "released" not in section]:
