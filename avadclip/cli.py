@@ -13,6 +13,7 @@ from rich.table import Table
 
 from avadclip import config, paths
 from avadclip.commands import interop
+from avadclip.commands.encoders import train_audio_encoder
 from avadclip.config import Params
 from avadclip.errors import AvadclipError
 from avadclip.extraction.work_cache import WorkCache
@@ -40,6 +41,7 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
     return guarded
 
 
+app.command()(one_line_errors(train_audio_encoder))
 for interop_command in interop.COMMANDS:
     app.command()(one_line_errors(interop_command))
 

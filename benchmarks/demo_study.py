@@ -1,15 +1,16 @@
-"""The paper's claims in the demo world, over five training seeds: ``python -m benchmarks.demo_study [--seeds N]``.
+"""The paper's claims in the demo world, over training seeds: ``python -m benchmarks.demo_study PART [--seeds 0 1]``.
 
-Trains what params.yaml calls its four detectors, the fusion alternatives and the students without or with another
-distillation, and evaluates all of them as ``results/demo_study``. Then the visual student over the weight of its
-distillation loss, on a validation part of the training videos and on the test split. Run ``dvc repro`` before: features
-are read, never made. Nothing here chooses a parameter; what params.yaml says was chosen on validation videos.
+`compare` trains what params.yaml calls its four detectors, the fusion alternatives, and the students without or with
+another distillation. `sweep` trains the visual student over the weight of its distillation loss, and looks at a
+validation part of the training videos and at the test split. `report` evaluates and prints what there is, into
+``results/demo_study``. Run ``dvc repro`` before: features are read, never made. Nothing here chooses a parameter; what
+params.yaml says was chosen on another world (seed 2).
 """
 
 import argparse
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,8 @@ from avadclip.datasets.manifest import read_manifest
 from avadclip.demo.plan import Clip, plan_world
 from avadclip.encoders.device import resolve_device
 from avadclip.evaluation.assessment import assess
-from avadclip.evaluation.evaluate import assess_all, write_results
+from avadclip.evaluation.evaluate import assess_all, score_files, write_results
+from avadclip.evaluation.results import write_json
 from avadclip.evaluation.testset import TestSet, read_test_set
 from avadclip.scoring import Job, score
 from avadclip.training.run import Run, train
@@ -34,7 +36,8 @@ from avadclip.training.run import Run, train
 DATASET = "demo"
 RESULTS = Path("results/demo_study")
 FUSIONS = ("add", "concat_linear", "cross_attention")
-WEIGHTS = (1e-8, 1e-6, 1e-4, 1e-2, 1e-1, 1.0, 10.0)
+LOSSES = {"released": False, "normalized features": True}
+WEIGHTS = (1e-8, 1e-4, 1e-2, 0.1, 1.0, 10.0)
 VALIDATION_FRACTION = 0.25  # 30 videos: fewer say next to nothing
 SENSES = ("seen", "heard", "both")
 
@@ -43,23 +46,22 @@ Values = NDArray[np.float64]
 
 
 def main() -> None:
-    """Train, score, evaluate, tabulate."""
+    """One part of the study at a time: parts can run beside each other."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=5)
-    seeds = range(parser.parse_args().seeds)
+    parser.add_argument("part", choices=("compare", "sweep", "report"))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     params = config.load()
     test_set = read_test_set(DATASET, params.dataset(DATASET))
-    for seed in seeds:
-        compare(params, seed)
-    files = sorted(paths.scores_folder(RESULTS.name).glob("*.h5"))
-    assessments = assess_all(files, test_set, params.evaluate)
-    write_results(RESULTS, assessments, test_set, params.evaluate)
-    by_senses = {
-        scored.provenance.variant: ap_by_senses(scored, params, test_set) for scored in map(scores.read, files)
-    }
-    swept = {normalized: sweep(params, test_set, seeds, normalized) for normalized in (False, True)}
-    report(seeds, by_senses, swept)
+    if arguments.part == "report":
+        report(params, test_set)
+        return
+    for seed in arguments.seeds:
+        if arguments.part == "compare":
+            compare(params, seed)
+        else:
+            write_json(RESULTS / "sweep" / f"{seed}.json", sweep(params, test_set, seed))
 
 
 def detectors(params: Params) -> Architectures:
@@ -92,36 +94,25 @@ def compare(params: Params, seed: int) -> None:
         scores.write(paths.scores(RESULTS.name, variant, DATASET), scored)
 
 
-def sweep(
-    params: Params, test_set: TestSet, seeds: Sequence[int], normalized: bool
-) -> dict[float, tuple[Values, Values]]:
-    """Weight -> AP of the visual student on videos held out from training and on the test split [seeds], percent."""
-    student = params.distill["visual_student"].model_copy(
-        update={"distillation": "ukd", "normalize_features": normalized}
-    )
-    found = {}
-    for weight in WEIGHTS:
-        validation, test = [], []
-        for seed in seeds:
-            weights = params.dataset(DATASET).training.loss_weights | {"ukd": weight}
-            section = _with_training(
-                params.dataset(DATASET),
-                seed=seed,
-                selection="validation",
-                validation_fraction=VALIDATION_FRACTION,
-                loss_weights=weights,
-            )
-            teacher, variant = f"held_out_teacher-seed{seed}", f"held_out_student-seed{seed}"
-            if weight == WEIGHTS[0]:
-                train(Run(DATASET, section, teacher, params.train[params.teacher]), params.compute)
-            train(Run(DATASET, section, variant, student, teacher), params.compute)
-            curve = np.loadtxt(
-                paths.run(DATASET, variant) / "curves/plots/metrics/average_precision.tsv", skiprows=1, ndmin=2
-            )
-            validation.append(100 * curve[:, 1].max())  # the epoch that is chosen
+def sweep(params: Params, test_set: TestSet, seed: int) -> dict[str, dict[str, list[float]]]:
+    """Loss -> weight -> AP in percent of the visual student on videos held out from training, and on the test split."""
+    own = params.dataset(DATASET).training
+    held_out = {"seed": seed, "selection": "validation", "validation_fraction": VALIDATION_FRACTION}
+    section = _with_training(params.dataset(DATASET), **held_out)
+    teacher, variant = f"held_out_teacher-seed{seed}", f"held_out_student-seed{seed}"
+    train(Run(DATASET, section, teacher, params.train[params.teacher]), params.compute)
+    found: dict[str, dict[str, list[float]]] = {}
+    for loss, normalized in LOSSES.items():
+        changes = {"distillation": "ukd", "normalize_features": normalized}
+        student = params.distill["visual_student"].model_copy(update=changes)
+        for weight in WEIGHTS:
+            weighted = _with_training(section, loss_weights=own.loss_weights | {"ukd": weight})
+            train(Run(DATASET, weighted, variant, student, teacher), params.compute)
+            curve = paths.run(DATASET, variant) / "curves/plots/metrics/average_precision.tsv"
+            validation = 100 * np.loadtxt(curve, skiprows=1, ndmin=2)[:, 1].max()  # the epoch that is chosen
             scored = _score(params, variant, student=variant)
-            test.append(assess(scored, test_set, params.evaluate, resamples=0).strict["alignment.AP"])
-        found[weight] = np.array(validation), np.array(test)
+            test = assess(scored, test_set, params.evaluate, resamples=0).strict["alignment.AP"]
+            found.setdefault(loss, {})[f"{weight:g}"] = [validation, test]
     return found
 
 
@@ -161,37 +152,32 @@ def _score(params: Params, variant: str, student: str) -> scores.Scores:
     return score(job, read_manifest(paths.manifest(DATASET)), resolve_device(params.compute.device))
 
 
-def report(
-    seeds: Sequence[int],
-    by_senses: Mapping[str, Mapping[str, float]],
-    swept: Mapping[bool, Mapping[float, tuple[Values, Values]]],
-) -> None:
-    """Print both tables, and keep them as ``results/demo_study/study.json``."""
+def report(params: Params, test_set: TestSet) -> None:
+    """Evaluate what `compare` scored as ``results/demo_study``, and print everything that there is."""
+    files = score_files(paths.scores_folder(RESULTS.name))
+    write_results(RESULTS, assess_all(files, test_set, params.evaluate), test_set, params.evaluate)
     metrics = json.loads((RESULTS / "metrics.json").read_text())
-    names = list(dict.fromkeys(name.rpartition("-seed")[0] for name in by_senses))
-    console = Console()
-    table = Table(
-        "detector", "AP", "mAP AVG", *(f"AP, {sense}" for sense in SENSES), title="test split, strict protocol"
-    )
-    stored: dict[str, object] = {}
-    for name in names:
-        runs = [f"{name}-seed{seed}" for seed in seeds]
-        columns = {
-            "AP": [metrics[run]["strict"]["alignment"]["AP"] for run in runs],
-            "mAP AVG": [metrics[run]["strict"]["mAP"]["AVG"] for run in runs],
-            **{f"AP, {sense}": [by_senses[run][sense] for run in runs] for sense in SENSES},
-        }
-        stored[name] = columns
-        table.add_row(name, *(_spread(np.array(values)) for values in columns.values()))
+    rows: dict[str, list[list[float]]] = {}
+    for scored in map(scores.read, files):
+        variant = scored.provenance.variant
+        strict = metrics[variant]["strict"]
+        senses = ap_by_senses(scored, params, test_set)
+        values = [strict["alignment"]["AP"], strict["mAP"]["AVG"], *(senses[sense] for sense in SENSES)]
+        rows.setdefault(variant.rpartition("-seed")[0], []).append(values)
+    columns = ("AP", "mAP AVG", *(f"AP, {sense}" for sense in SENSES))
+    table = Table("detector", "seeds", *columns, title="test split, strict protocol")
+    for name, runs in rows.items():
+        table.add_row(name, str(len(runs)), *(_spread(np.array(values)) for values in zip(*runs, strict=True)))
+    console = Console(width=120)
     console.print(table)
-    table = Table("weight", "loss", "validation AP", "test AP", title="visual student over its distillation weight")
-    for normalized, by_weight in swept.items():
-        loss = "normalized features" if normalized else "released"
-        for weight, (validation, test) in by_weight.items():
-            stored[f"{loss} {weight:g}"] = {"validation": validation.tolist(), "test": test.tolist()}
-            table.add_row(f"{weight:g}", loss, _spread(validation), _spread(test))
+    sweeps = [json.loads(path.read_text()) for path in sorted((RESULTS / "sweep").glob("*.json"))]
+    table = Table("loss", "weight", "seeds", "validation AP", "test AP", title="visual student over its weight")
+    for loss in LOSSES:
+        for weight in (f"{weight:g}" for weight in WEIGHTS):
+            pairs = np.array([swept[loss][weight] for swept in sweeps])
+            if len(pairs):
+                table.add_row(loss, weight, str(len(pairs)), _spread(pairs[:, 0]), _spread(pairs[:, 1]))
     console.print(table)
-    (RESULTS / "study.json").write_text(json.dumps(stored, indent=1) + "\n")
 
 
 def _spread(values: Values) -> str:

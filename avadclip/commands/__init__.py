@@ -1,1 +1,1 @@
-"""Commands of ``avadclip`` that have a file of their own."""
+"""Commands that are registered in :mod:`avadclip.cli`, one file a topic."""

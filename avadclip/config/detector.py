@@ -30,6 +30,9 @@ class AudioVisual(Architecture):
     local_layers: Count = 2
     audio_levels: Count = 3  # dilations 1, 2, 4 ... of the temporal convolutions over the audio features
     audio_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    # Audio features are multiplied by this before fusion. Encoders leave the length of their features open; where sound
+    # comes in small, the detector learns the pictures of its training videos by heart instead.
+    audio_gain: Annotated[float, Field(gt=0)] = 1.0
 
     @model_validator(mode="after")
     def _fusion_fits_the_modalities(self) -> Self:

@@ -30,6 +30,7 @@ class AudioVisualDetector(Detector):
             window=architecture.local_window,
         )
         self.fusion = None if fusion == "none" else FUSIONS[fusion](width)
+        self.audio_gain = architecture.audio_gain
         if self.fusion is not None:
             levels, dropout = architecture.audio_levels, architecture.audio_dropout
             self.audio = AudioModel(dimensions.widths["audio"], width, levels, dropout)
@@ -40,7 +41,8 @@ class AudioVisualDetector(Detector):
         x = self.temporal(self.snippets(batch, self.main), batch.valid, seen)
         if self.fusion is not None:
             heard = self.heard(batch)
-            fused = self.fusion(x, self.audio(self.snippets(batch, "audio")), heard)
+            sound = self.audio(self.audio_gain * self.snippets(batch, "audio"))
+            fused = self.fusion(x, sound, heard)
             x = torch.where(heard[:, :, None], fused, x)
         output: DetectorOutput = self.branches(x, seen)
         return output
