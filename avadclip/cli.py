@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from avadclip import config, paths
+from avadclip.commands import interop
 from avadclip.commands.encoders import train_audio_encoder
 from avadclip.commands.predict import predict
 from avadclip.config import Params
@@ -43,6 +44,8 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
 
 app.command()(one_line_errors(train_audio_encoder))
 app.command()(one_line_errors(predict))
+for interop_command in interop.COMMANDS:
+    app.command()(one_line_errors(interop_command))
 
 
 @app.command()

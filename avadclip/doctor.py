@@ -12,7 +12,7 @@ import torch
 from avadclip import paths
 from avadclip.config import Params
 from avadclip.config.datasets import Dataset
-from avadclip.config.features import Precision, Weights
+from avadclip.config.features import Audio, Precision, Visual, Weights
 from avadclip.datasets.manifest import read_manifest
 from avadclip.encoders.device import resolve_device
 from avadclip.encoders.tower import computes_natively
@@ -41,7 +41,8 @@ def examine(params: Params) -> Iterator[Finding]:
     for name, dataset in params.datasets.items():
         yield from _inputs(name, dataset)
         yield _weights(f"datasets.{name}.visual.weights", dataset.visual.weights, published_clip(dataset.visual))
-        yield _weights(f"datasets.{name}.audio.weights", dataset.audio.weights, WAV2CLIP)
+        if isinstance(dataset.audio, Audio):
+            yield _weights(f"datasets.{name}.audio.weights", dataset.audio.weights, WAV2CLIP)
     yield _disk(params)
 
 
@@ -62,7 +63,8 @@ def _device(params: Params) -> Iterator[Finding]:
         return
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
     yield Finding("ok", "device", f"{device} ({name}), torch {torch.__version__}")
-    wanted = {section.precision for dataset in params.datasets.values() for section in (dataset.visual, dataset.audio)}
+    sections = [section for dataset in params.datasets.values() for section in (dataset.visual, dataset.audio)]
+    wanted = {section.precision for section in sections if isinstance(section, Visual | Audio)}
     for precision in sorted(wanted):
         yield _precision(precision, device)
 

@@ -7,7 +7,7 @@ from avadclip.training.run import Run, train
 def main(dataset: str, variant: str) -> None:
     """Train the variant of section `distill` on one data set."""
     params = config.load()
-    student = params.detector("distill", variant)
+    student = params.student(variant)
     train(Run(dataset, params.dataset(dataset), variant, student, params.teacher), params.compute)
 
 

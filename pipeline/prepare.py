@@ -1,16 +1,21 @@
-"""Stage ``prepare``: a folder of videos and its annotations -> ``manifest.csv`` and ``ground_truth.csv``."""
+"""Stage ``prepare``: videos (or released features) and annotations -> ``manifest.csv`` and ``ground_truth.csv``."""
 
 from avadclip import config, paths, scripting
 from avadclip.datasets.ground_truth import write_ground_truth
 from avadclip.datasets.manifest import write_manifest
 from avadclip.datasets.prepare import prepare
+from avadclip.interop.features.prepare import prepare_release
 from avadclip.media.probe import probe
 
 
 def main(dataset: str) -> None:
     """Open every video once and write down what there is."""
     params = config.load()
-    prepared = prepare(dataset, params.dataset(dataset), params.extraction, probe)
+    section = params.dataset(dataset)
+    if section.is_released:
+        prepared = prepare_release(dataset, section)
+    else:
+        prepared = prepare(dataset, section, params.extraction, probe)
     write_ground_truth(paths.ground_truth(dataset), prepared.segments)
     write_manifest(paths.manifest(dataset), prepared.videos)
 

@@ -1,9 +1,8 @@
 """Stage ``report``: scores, ground truth and metrics of the test videos -> a page to look at."""
 
-from avadclip.report.from_results import write_report
-
 from avadclip import config, paths, scripting
 from avadclip.evaluation.testset import read_test_set
+from avadclip.report.from_results import write_report
 
 
 def main(dataset: str) -> None:

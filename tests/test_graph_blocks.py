@@ -82,6 +82,11 @@ def test_nothing_changed(project: Path) -> None:
             8,
             {"train@demo-visual_baseline", "score@demo-visual_baseline"} | SEE,
         ),
+        (  # from now on imported, not trained
+            "train.visual_baseline",
+            {"released": {"path": "model.pth", "sha256": None}},
+            {"train@demo-visual_baseline", "score@demo-visual_baseline"} | SEE,
+        ),
         ("distill.audio_student.distillation", "mse", {"distill@demo-audio_student", "score@demo-audio_student"} | SEE),
         ("distill.visual_student.distillation", "mse", {"distill@demo-visual_student"} | PACKAGE | SCORE | SEE),
         ("teacher", "visual_baseline", DISTILL | PACKAGE | SCORE | SEE),

@@ -1,5 +1,8 @@
 """What every section of ``params.yaml`` has in common: frozen, strictly typed, no unknown keys."""
 
+import json
+from typing import Any, TypeVar
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -7,3 +10,12 @@ class Section(BaseModel):
     """A block of ``params.yaml``. Unknown keys and wrong types are errors, and nothing can be changed after loading."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
+
+
+S = TypeVar("S", bound=Section)
+
+
+def validated_as(section: type[S], value: Any) -> S:
+    """A value whose surroundings tell which section it is; pydantic's own unions would put more into an error's key."""
+    # Through JSON for the reason given in `loading`.
+    return value if isinstance(value, section) else section.model_validate_json(json.dumps(value))

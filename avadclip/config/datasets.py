@@ -1,25 +1,40 @@
 """Section ``datasets.<name>``: where videos and annotations lie, which classes there are, and the feature recipes."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
 
-from avadclip.config.base import Section
-from avadclip.config.features import Audio, Visual
+from avadclip.config.base import Section, validated_as
+from avadclip.config.features import Audio, ReleasedAudio, ReleasedVisual, Visual
 from avadclip.config.training import Training
 
 
 class Dataset(Section):
     """One data set of ``params.yaml``."""
 
-    kind: Literal["xd_violence", "cctv_fights", "table"]
-    videos: str  # folder of video files, searched recursively
+    kind: Literal["xd_violence", "cctv_fights", "table", "xd_violence_released"]
+    videos: str  # folder of video files, searched recursively; of a released data set, of the .npy files in their place
     annotations: str  # folder with the annotation files of this kind (README, chapter on features)
     classes: Annotated[tuple[str, ...], Field(min_length=2)]  # class 0 is `normal`; names are the text prompts
     exclude: dict[str, str] = {}  # video id -> reason; reported with the metrics
-    visual: Visual
-    audio: Audio
+    visual: Visual | ReleasedVisual
+    audio: Audio | ReleasedAudio
     training: Training = Training()
+
+    @property
+    def is_released(self) -> bool:
+        """Whether there are features of the authors' in place of videos."""
+        return isinstance(self.visual, ReleasedVisual)
+
+    @field_validator("visual", "audio", mode="wrap")
+    @classmethod
+    def _features_fit_the_kind(cls, value: Any, _: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Section:
+        released = info.data.get("kind") == "xd_violence_released"
+        sections: dict[str, tuple[type[Section], type[Section]]] = {
+            "visual": (Visual, ReleasedVisual),
+            "audio": (Audio, ReleasedAudio),
+        }
+        return validated_as(sections[info.field_name or ""][released], value)
 
     @field_validator("classes")
     @classmethod

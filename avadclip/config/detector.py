@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from avadclip.config.base import Section
+from avadclip.config.features import Weights
 
 Modality = Literal["visual", "audio"]
 Count = Annotated[int, Field(ge=1)]
@@ -52,6 +53,12 @@ class Student(Architecture):
     local_layers: Count = 1
     local_window: Count = 64
     enhancement_layers: Count = 3  # released; the paper draws one
+
+
+class Released(Section):
+    """A checkpoint that the authors released; it is imported instead of trained, and brings its architecture along."""
+
+    released: Weights  # a .pth file
 
 
 AnyArchitecture = Annotated[AudioVisual | Student, Field(discriminator="kind")]

@@ -19,12 +19,22 @@ class Weights(Section):
     sha256: Sha256 | None  # null only until the file has been seen: nothing is encoded with weights that are not pinned
 
 
-class Visual(Section):
-    """Frames -> CLIP image features. Every key is part of the recipe: a change makes new features."""
+class Clip(Section):
+    """The CLIP whose image tower makes (or made) visual features, and whose text tower reads the class names."""
 
     encoder_config: str | None = None  # JSON of an open_clip architecture of one's own, named by `encoder`
     encoder: str = "ViT-B-16-quickgelu"  # declared after `encoder_config`, which its check looks at
     weights: Weights
+
+    @field_validator("encoder")
+    @classmethod
+    def _encoder_is_known(cls, encoder: str, info: ValidationInfo) -> str:
+        return encoder if info.data.get("encoder_config") else check_encoder(encoder)
+
+
+class Visual(Clip):
+    """Frames -> CLIP image features. Every key is part of the recipe: a change makes new features."""
+
     stride: Annotated[int, Field(ge=1)]
     frame: Literal["first", "middle"] = "first"
     views: Views = "center"
@@ -36,10 +46,16 @@ class Visual(Section):
         """Crops of one frame, each of which becomes a feature."""
         return {"center": 1, "five_crop": 5, "ten_crop": 10}[self.views]
 
-    @field_validator("encoder")
-    @classmethod
-    def _encoder_is_known(cls, encoder: str, info: ValidationInfo) -> str:
-        return encoder if info.data.get("encoder_config") else check_encoder(encoder)
+
+class ReleasedVisual(Clip):
+    """The authors' released CLIP features: nothing is encoded, so `weights` are for training's text tower alone."""
+
+    stride: Literal[16]  # of the release
+
+    @property
+    def n_views(self) -> int:
+        """Of a training video in the release."""
+        return 10
 
 
 class Audio(Section):
@@ -51,6 +67,14 @@ class Audio(Section):
     window_seconds: Annotated[float, Field(ge=0.032)] = 1.0  # one Fourier transform spans 32 ms
     precision: Precision
     batch_size: Annotated[int, Field(ge=1)] = 32
+
+
+class ReleasedAudio(Section):
+    """The authors' released Wav2CLIP features, brought to the length of the visual ones."""
+
+    encoder: Literal["wav2clip"] = "wav2clip"
+    max_length_difference: Annotated[int, Field(ge=0)] = 16  # snippets; more than that is an error
+    zeros: Literal["heard", "no_sound"] = "heard"  # rows of zeros: fused as they are, as released, or not valid
 
 
 class Extraction(Section):

@@ -1,22 +1,33 @@
 """``params.yaml`` -> :class:`Params`, with errors that name the key."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import ValidationError, model_validator
+from pydantic import ValidationError, WrapValidator, model_validator
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from avadclip.config.base import Section
+from avadclip.config.base import Section, validated_as
 from avadclip.config.datasets import Dataset
-from avadclip.config.detector import AudioVisual, Student
+from avadclip.config.detector import AudioVisual, Released, Student
 from avadclip.config.evaluation import Evaluate, Figures, Report, Score
 from avadclip.config.features import Extraction
 from avadclip.config.training import Compute
 from avadclip.config.worlds import World
 from avadclip.errors import ConfigError
+
+V = TypeVar("V")
+
+
+def _trained_or_released(value: Any, _: Any) -> AudioVisual | Released:
+    released = "released" in value if isinstance(value, dict) else isinstance(value, Released)
+    return validated_as(Released, value) if released else validated_as(AudioVisual, value)
+
+
+TrainedOrReleased = Annotated[AudioVisual | Released, WrapValidator(_trained_or_released)]
 
 
 class Params(Section):
@@ -25,7 +36,7 @@ class Params(Section):
     worlds: dict[str, World] = {}  # data sets that are rendered here
     datasets: dict[str, Dataset]
     extraction: Extraction = Extraction()
-    train: dict[str, AudioVisual] = {}  # variants of detectors that learn from labels
+    train: dict[str, TrainedOrReleased] = {}  # variants of detectors that learn from labels, or are imported
     distill: dict[str, Student] = {}  # variants that learn from a teacher, too
     teacher: str = "audio_visual"  # the variant of `train` that they learn from
     compute: Compute = Compute()
@@ -48,13 +59,13 @@ class Params(Section):
             raise ConfigError(f"params.yaml: no world {name!r} under `worlds`; there are: {known}")
         return self.worlds[name]
 
-    def detector(self, section: Literal["train", "distill"], variant: str) -> AudioVisual | Student:
-        """The architecture of one variant; :class:`ConfigError` names the known ones if there is no such variant."""
-        variants: dict[str, AudioVisual] | dict[str, Student] = getattr(self, section)
-        if variant not in variants:
-            known = ", ".join(variants) or "none"
-            raise ConfigError(f"params.yaml: no variant {variant!r} under `{section}`; there are: {known}")
-        return variants[variant]
+    def detector(self, variant: str) -> AudioVisual | Released:
+        """One variant of `train`; :class:`ConfigError` names the known ones if there is no such variant."""
+        return _variant(self.train, "train", variant)
+
+    def student(self, variant: str) -> Student:
+        """One variant of `distill`; :class:`ConfigError` as for :meth:`detector`."""
+        return _variant(self.distill, "distill", variant)
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
@@ -70,6 +81,13 @@ class Params(Section):
         if unknown := sorted(crossed - self.datasets.keys()):
             raise ValueError(f"score.across: {unknown[0]!r} is no data set under `datasets`; remove the line")
         return self
+
+
+def _variant(variants: Mapping[str, V], section: str, variant: str) -> V:
+    if variant not in variants:
+        known = ", ".join(variants) or "none"
+        raise ConfigError(f"params.yaml: no variant {variant!r} under `{section}`; there are: {known}")
+    return variants[variant]
 
 
 def load(path: str | Path = "params.yaml") -> Params:

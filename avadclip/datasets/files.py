@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -27,7 +27,7 @@ class VideoFiles:
         """
         if not Path(folder).is_dir():
             raise DatasetError(f"{folder}: no such folder of videos; correct `videos` in params.yaml")
-        return cls(folder, tuple(sorted(_walk(folder))))
+        return cls(folder, tuple(sorted(walk(folder, ids.has_video_extension))))
 
     def path(self, relative: str) -> str:
         """Path of one of the files, with the folder as params.yaml gives it."""
@@ -60,7 +60,8 @@ class VideoFiles:
         return found
 
 
-def _walk(folder: str) -> Iterator[str]:
+def walk(folder: str | Path, wanted: Callable[[str], bool]) -> Iterator[str]:
+    """Files below a folder, relative to it and with forward slashes, whose names are wanted and start with no dot."""
     visited = set()
     for place, folders, names in os.walk(folder, followlinks=True):
         status = Path(place).stat()
@@ -70,5 +71,5 @@ def _walk(folder: str) -> Iterator[str]:
         visited.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in names:
-            if ids.has_video_extension(name) and not name.startswith("."):
+            if wanted(name) and not name.startswith("."):
                 yield Path(place, name).relative_to(folder).as_posix()

@@ -28,11 +28,24 @@ def labels_of(id_: str) -> tuple[str, ...]:
     suffix = _LABEL_SUFFIX.search(id_)
     if suffix is None:
         raise DatasetError(f"video {id_!r}: expected a name that ends in _label_<codes>, such as _label_B1-0-0")
-    codes = [code for code in suffix.group(1).split("-") if code != _NO_FURTHER_LABEL]
+    try:
+        return labels_of_codes(suffix.group(1))
+    except DatasetError as error:
+        raise DatasetError(f"video {id_!r}: {error}") from None
+
+
+def labels_of_codes(text: str) -> tuple[str, ...]:
+    """Class names for ``B1-B2-0``.
+
+    Raises
+    ------
+    DatasetError : codes that make no sense.
+    """
+    codes = [code for code in text.split("-") if code != _NO_FURTHER_LABEL]
     unknown = [code for code in codes if code not in CLASS_OF_CODE]
     if unknown or not codes or ("A" in codes and len(codes) > 1):
         raise DatasetError(
-            f"video {id_!r}: label codes {suffix.group(1)!r} make no sense; "
+            f"label codes {text!r} make no sense; "
             f"known are {', '.join(CLASS_OF_CODE)} and 0 for none, and A stands alone"
         )
     return tuple(dict.fromkeys(CLASS_OF_CODE[code] for code in codes))

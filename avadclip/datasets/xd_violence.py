@@ -10,6 +10,7 @@ not what the former says (5 videos, 143 frames), the former's segments are added
 `ground_truth`).
 """
 
+from collections.abc import Collection
 from pathlib import Path
 
 from avadclip.config.datasets import Dataset
@@ -29,15 +30,24 @@ def load(dataset: Dataset, files: VideoFiles) -> Listing:
     """
     folder = Path(dataset.annotations)
     test_ids = annotation_text.read_ids(folder / "test_ids.txt")
+    labels = {id_: labels_of(id_) for id_ in {*files.by_id(), *test_ids}}
+    return Listing(official.listed_videos(files, labels, test_ids), read_segments(folder, test_ids, labels))
+
+
+def read_segments(folder: Path, test_ids: Collection[str], labels: official.Labels) -> tuple[Segment, ...]:
+    """Segments of the test videos from both annotation files.
+
+    Raises
+    ------
+    DatasetError : the files contradict each other or the labels.
+    """
     spans = annotation_text.read_spans(folder / "annotations.txt")
     labelled = annotation_text.read_labelled_spans(folder / "annotations_multiclasses.txt")
-
-    labels = {id_: labels_of(id_) for id_ in {*files.by_id(), *test_ids}}
     official.check_annotated(folder / "annotations.txt", spans, test_ids, labels)
     official.check_annotated(folder / "annotations_multiclasses.txt", labelled, test_ids, labels)
-    segments = [segment for id_ in labelled for segment in _both(labelled[id_], spans[id_])]
+    segments = tuple(segment for id_ in labelled for segment in _both(labelled[id_], spans[id_]))
     official.warn_of_other_labels(segments, labels)
-    return Listing(official.listed_videos(files, labels, test_ids), tuple(segments))
+    return segments
 
 
 def _both(labelled: tuple[Segment, ...], spans: tuple[Segment, ...]) -> tuple[Segment, ...]:

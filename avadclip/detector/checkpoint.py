@@ -36,8 +36,9 @@ class Description:
     recipes: dict[Modality, dict[str, Any]]  # of the features that it was trained on, and expects
     text_tower: dict[str, str]  # name and sha256 of the CLIP whose text tower trained the prompts
     selection: str  # how the epoch was chosen; `released_test_selected` looked at the test set
-    epoch: int  # the chosen one, counted from 1
+    epoch: int  # the chosen one, counted from 1; 0 where it is not known (imported)
     seed: int
+    imported: dict[str, str] | None = None  # name and sha256 of the authors' file that this detector came from
     format: int = FORMAT
 
     def check_recipe(self, modality: Modality, found: Mapping[str, Any], ignoring: Collection[str] = ()) -> None:
@@ -68,7 +69,10 @@ def save_checkpoint(folder: Path, detector: Detector, description: Description) 
     """Write both files atomically; the same detector gives the same bytes. Any earlier checkpoint there is replaced."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in detector.state_dict().items()}
-    text = json.dumps(_ADAPTER.dump_python(description, mode="json"), indent=2, sort_keys=True) + "\n"
+    content = _ADAPTER.dump_python(description, mode="json")
+    if description.imported is None:
+        del content["imported"]
+    text = json.dumps(content, indent=2, sort_keys=True) + "\n"
     write_atomically(folder / WEIGHTS, save(tensors))
     write_atomically(folder / DESCRIPTION, text.encode())
 

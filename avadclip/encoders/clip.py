@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from avadclip.config.architectures import read_architecture
-from avadclip.config.features import Visual
+from avadclip.config.features import Clip, Visual
 from avadclip.encoders.device import resolve_device
 from avadclip.encoders.normalise import normalise
 from avadclip.encoders.preprocess import crops
@@ -57,7 +57,7 @@ class ImageEncoder:
         return normalise(torch.from_numpy(images).to(self._tower.device).permute(0, 3, 1, 2).float() / 255)
 
 
-def load_clip(visual: Visual) -> open_clip.CLIP:
+def load_clip(visual: Clip) -> open_clip.CLIP:
     """CLIP with both towers: float32, on the CPU, in evaluation mode, without gradients.
 
     Parameters

@@ -45,7 +45,10 @@ class ModelFolder(Section):
         ------
         CheckpointError : there is no such file, or it says something else.
         """
-        found = read_section(cls, folder / PREDICTOR, "package")
+        path = folder / PREDICTOR
+        if path.is_file() and (refusal := json.loads(path.read_bytes()).get("refusal")):
+            raise CheckpointError(f"{path}: {refusal}")
+        found = read_section(cls, path, "package")
         visual, audio = found.visual, found.audio
         architecture = visual.encoder_config and str(folder / visual.encoder_config)
         visual = visual.model_copy(update={"encoder_config": architecture, "weights": _in(folder, visual.weights)})
@@ -64,6 +67,12 @@ def package(folder: Path, dataset: str, params: Params) -> None:
     section = params.dataset(dataset)
     shutil.rmtree(folder / ENCODERS, ignore_errors=True)
     (folder / ENCODERS).mkdir(parents=True)
+    if not (isinstance(section.visual, Visual) and isinstance(section.audio, Audio)):
+        refusal = (
+            f"the features of {dataset!r} were imported, and nobody knows how to make such features of a new video"
+        )
+        write_text(folder / PREDICTOR, json.dumps({"refusal": refusal}, indent=2) + "\n")
+        return
     seen_with = locate(section.visual.weights, published_clip(section.visual), f"datasets.{dataset}.visual.weights")
     heard_with = locate(section.audio.weights, WAV2CLIP, f"datasets.{dataset}.audio.weights")
     visual: dict[str, Any] = {"weights": _copy(seen_with, folder, "visual", section.visual.weights)}

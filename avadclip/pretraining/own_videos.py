@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from avadclip import paths
 from avadclip.config import Params
+from avadclip.config.features import Audio
 from avadclip.datasets.manifest import read_manifest
 from avadclip.errors import MediaError, TrainingError
 from avadclip.extraction.tasks import AudioTask, Chunk
@@ -68,6 +69,8 @@ def read_moments(dataset: str, params: Params, limit: int, seed: int) -> Moments
     As :func:`train_on_own_videos`.
     """
     section = params.dataset(dataset)
+    if not isinstance(section.audio, Audio):
+        raise TrainingError(f"{dataset}: made of released features; an audio encoder learns from videos of one's own")
     videos = {
         video.id: video
         for video in read_manifest(paths.manifest(dataset))

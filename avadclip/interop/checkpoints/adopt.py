@@ -1,0 +1,155 @@
+"""A released checkpoint as a variant of `train`: the stage imports it, and everything after goes as usual."""
+
+import logging
+from pathlib import Path
+
+import open_clip
+from torch import Tensor
+
+from avadclip import paths
+from avadclip.config.datasets import Dataset
+from avadclip.config.detector import AnyArchitecture, AudioVisual, Modality, Released, Student
+from avadclip.config.features import Weights
+from avadclip.detector.build import build
+from avadclip.detector.checkpoint import Checkpoint, Description, save_checkpoint
+from avadclip.detector.interface import Dimensions
+from avadclip.detector.text import TextTower
+from avadclip.encoders.weights import locate
+from avadclip.errors import CheckpointError
+from avadclip.interop.checkpoints import names
+from avadclip.interop.checkpoints.state_dict import read_tensors
+from avadclip.store import FeatureFolder
+from avadclip.training.video import Folders, open_folders
+
+logger = logging.getLogger(__name__)
+
+CLASS_EMBEDDINGS = "branches.prompts.class_embeddings"
+HEAD_WIDTH = 64  # of every CLIP by OpenAI
+
+
+def adopt_checkpoint(dataset: str, section: Dataset, variant: str, released: Released) -> None:
+    """Import the checkpoint that a variant names into ``runs/<dataset>/<variant>``, for the features of a data set.
+
+    Raises
+    ------
+    WeightsError : no such file, or not the pinned one.
+    CheckpointError : the file is not a released detector, or not for these classes or features.
+    FeatureError : there are no features of this data set.
+    """
+    path = locate(released.released, None, f"train.{variant}.released")
+    sorted_ = names.sort(read_tensors(path), str(path))
+    modalities: tuple[Modality, ...] = ("visual", "audio") if sorted_.role == "teacher" else ("visual",)
+    folders = open_folders(dataset, modalities)
+    checkpoint = assemble(sorted_, released.released, dataset, section, variant, folders)
+    _check_widths(checkpoint, folders)
+    save_checkpoint(paths.run(dataset, variant), checkpoint.detector, checkpoint.description)
+    logger.info(
+        "%s/%s: %s imported from %s; not needed of it: %s",
+        *(dataset, variant, sorted_.role, path, ", ".join(_grouped(sorted_.unused))),
+    )
+
+
+def assemble(
+    released: names.Released, file: Weights, dataset: str, section: Dataset, variant: str, folders: Folders
+) -> Checkpoint:
+    """The detector, with X_c computed by the checkpoint's own prompts and text tower, and its description."""
+    path = Path(file.path or "")
+    classes, tensors = section.classes, released.detector
+    n_classes = len(tensors["branches.focal_weights"])
+    if n_classes != len(classes):
+        raise CheckpointError(
+            f"{path}: knows {n_classes} classes, but datasets.{dataset}.classes has {len(classes)}; they must be those"
+            " of the release, in its order"
+        )
+    architecture = _architecture(released)
+    detector = build(architecture, _dimensions(released), text_tower(released.text, classes, path))
+    try:
+        missing, _ = detector.load_state_dict(tensors, strict=False)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: tensors of unexpected shapes: {error}") from None
+    assert missing == [CLASS_EMBEDDINGS]  # `sort` sees to all others
+    detector.eval().requires_grad_(False)
+    description = Description(
+        dataset=dataset,
+        variant=variant,
+        architecture=architecture,
+        dimensions=detector.dimensions,
+        classes=classes,
+        recipes={modality: dict(folder.recipe) for modality, folder in folders.items()},
+        text_tower={"encoder": "the checkpoint's own CLIP", "sha256": file.sha256 or ""},
+        selection="released_test_selected",
+        epoch=0,
+        seed=0,
+        imported={"file": path.name, "sha256": file.sha256 or ""},
+    )
+    return Checkpoint(detector, description)
+
+
+def text_tower(text: dict[str, Tensor], classes: tuple[str, ...], path: Path) -> TextTower:
+    """CLIP's text tower from its tensors, of whatever depth and width; the image tower beside it is a dummy."""
+    vocabulary, width = text["token_embedding.weight"].shape
+    context_length = len(text["positional_embedding"])
+    clip = open_clip.CLIP(
+        embed_dim=text["text_projection"].shape[-1],
+        vision_cfg={"image_size": 16, "patch_size": 16, "layers": 1, "width": HEAD_WIDTH},
+        text_cfg={
+            "context_length": context_length,
+            "vocab_size": vocabulary,
+            "width": width,
+            "heads": max(1, width // HEAD_WIDTH),
+            "layers": 1 + max(int(name.split(".")[2]) for name in text if name.startswith("transformer.")),
+        },
+        quick_gelu=True,
+    )
+    try:
+        clip.load_state_dict(text, strict=False)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: its CLIP has tensors of unexpected shapes: {error}") from None
+    token_ids = open_clip.tokenize(list(classes), context_length)
+    if int(token_ids.max()) >= vocabulary:
+        raise CheckpointError(f"{path}: its CLIP knows {vocabulary} tokens, but CLIP's tokenizer has 49408")
+    return TextTower(clip, token_ids)
+
+
+def _architecture(released: names.Released) -> AnyArchitecture:
+    # Window, prefix and suffix leave no trace in a checkpoint; they are the released settings, our defaults.
+    if released.role == "teacher":
+        return AudioVisual(local_layers=released.n_local_layers, audio_levels=released.n_audio_levels)
+    return Student(local_layers=released.n_local_layers, enhancement_layers=released.n_enhancement_layers)
+
+
+def _dimensions(released: names.Released) -> Dimensions:
+    tensors, text = released.detector, released.text
+    max_snippets, visual_width = tensors["temporal.positions"].shape
+    widths: dict[Modality, int] = {"visual": visual_width}
+    if released.role == "teacher":
+        widths["audio"] = tensors["audio.levels.0.first.parametrizations.weight.original1"].shape[1]
+    return Dimensions(
+        widths=widths,
+        n_classes=len(tensors["branches.focal_weights"]),
+        max_snippets=max_snippets,
+        embedding_width=tensors["temporal.linear.weight"].shape[0],
+        text_width=text["token_embedding.weight"].shape[1],
+        context_length=len(text["positional_embedding"]),
+    )
+
+
+def _check_widths(checkpoint: Checkpoint, folders: Folders) -> None:
+    for modality, folder in folders.items():
+        expected, found = checkpoint.detector.dimensions.widths[modality], _width(folder)
+        if found != expected:
+            raise CheckpointError(
+                f"{folder.folder}: {modality} features of width {found}, but the checkpoint expects {expected}; it"
+                " belongs to another data set (a target such as `dvc repro evaluate@<data set>` leaves others alone)"
+            )
+
+
+def _width(folder: FeatureFolder) -> int:
+    return int(folder.read(folder.ids[0]).values.shape[-1]) if folder.ids else 0
+
+
+def _grouped(unused: tuple[str, ...]) -> list[str]:
+    """Names without the many of the image tower and the repeated ones."""
+    groups = ["clipmodel.visual.*" if name.startswith("clipmodel.visual.") else name for name in unused]
+    groups = ["temporalconvnet.*.net.*" if ".net." in name else name for name in groups]
+    return list(dict.fromkeys(groups))

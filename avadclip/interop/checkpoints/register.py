@@ -1,0 +1,51 @@
+"""``avadclip import-checkpoint``: check a released file and write it into ``params.yaml``; stage `train` imports it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from avadclip import config
+from avadclip.config.features import Weights
+from avadclip.errors import ConfigError
+from avadclip.hashing import sha256_of
+from avadclip.interop.checkpoints import names
+from avadclip.interop.checkpoints.adopt import assemble
+from avadclip.interop.checkpoints.state_dict import read_tensors
+from avadclip.interop.params_file import edited
+
+
+@dataclass(frozen=True)
+class Registered:
+    """What the file is."""
+
+    role: names.Role
+    sha256: str
+    unused: tuple[str, ...]
+
+
+def register_checkpoint(path: Path, dataset: str, variant: str, params: Path) -> Registered:
+    """Pin a released checkpoint as the variant `variant` of `train`, and have it scored.
+
+    Raises
+    ------
+    CheckpointError : the file is not a released detector, or not for the classes of this data set.
+    ConfigError : no such data set, or there is a variant of this name that is trained.
+    """
+    loaded = config.load(params)
+    section = loaded.dataset(dataset)
+    released = names.sort(read_tensors(path), str(path))
+    file = Weights(path=str(path), sha256=sha256_of(path))
+    assemble(released, file, dataset, section, variant, folders={})
+    with edited(params) as content:
+        entry = {"released": {"path": file.path, "sha256": file.sha256}}
+        known = content["train"].get(variant, entry)
+        if "released" not in known or variant in content["distill"]:
+            raise ConfigError(
+                f"{params}: there is a variant {variant!r} already, which is trained; choose another name"
+            )
+        content["train"][variant] = entry
+        if variant not in content["score"]["variants"]:
+            content["score"]["variants"].append(variant)
+        # The graph needs some detector for videos without sound, even where none has none.
+        if content["score"]["student"] not in {**content["train"], **content["distill"]}:
+            content["score"]["student"] = variant
+    return Registered(released.role, file.sha256 or "", released.unused)

@@ -1,0 +1,46 @@
+"""A released .pth file -> its tensors, and nothing else: no pickled code is ever run."""
+
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from avadclip.errors import CheckpointError
+
+_SHOWN = 20
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a state dict, by name, on the CPU.
+
+    Raises
+    ------
+    CheckpointError : not a file of torch's, or one that holds anything but named tensors.
+    """
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        # The rest of torch's message advises to load the file without this protection.
+        named = re.search(r"GLOBAL (\S+)", str(error))
+        what = f"something else (`{named[1]}`)" if named else "something else"
+        raise CheckpointError(
+            f"{path}: refused, nothing of it was run: a released checkpoint is a state dict of tensors, and this file"
+            f" holds {what}; get the authors' model_xd_t.pth or model_xd_s.pth"
+        ) from None
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
+        raise CheckpointError(f"{path}: not readable as a file of torch: {error}; download it again") from None
+    if not isinstance(found, Mapping):
+        raise CheckpointError(f"{path}: expected a state dict, found {type(found).__name__}")
+    if others := [name for name, value in found.items() if not (isinstance(name, str) and isinstance(value, Tensor))]:
+        hint = " (a training state of the authors' code; its model is the file model_*.pth)" * ("epoch" in others)
+        raise CheckpointError(f"{path}: expected named tensors, and nothing else; found {listed(others)}{hint}")
+    return dict(found)
+
+
+def listed(names: list[str] | list[object]) -> str:
+    """Names for a message, 20 at most."""
+    more = f" ... and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(str(name) for name in names[:_SHOWN]) + more
