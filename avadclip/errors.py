@@ -39,3 +39,7 @@ class EvaluationError(AvadclipError):
 
 class ExtractionError(AvadclipError):
     """Some videos could not be turned into features; everything else was kept."""
+
+
+class ClusterError(AvadclipError):
+    """The Ray cluster is missing, or cannot do what is asked of it."""

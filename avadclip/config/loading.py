@@ -13,6 +13,7 @@ from avadclip.config.base import Section
 from avadclip.config.datasets import Dataset
 from avadclip.config.detector import AudioVisual, Student
 from avadclip.config.evaluation import Evaluate, Figures, Score
+from avadclip.config.execution import Execution
 from avadclip.config.features import Extraction
 from avadclip.config.training import Compute
 from avadclip.config.worlds import World
@@ -25,6 +26,7 @@ class Params(Section):
     worlds: dict[str, World] = {}  # data sets that are rendered here
     datasets: dict[str, Dataset]
     extraction: Extraction = Extraction()
+    execution: Execution = Execution()
     train: dict[str, AudioVisual] = {}  # variants of detectors that learn from labels
     distill: dict[str, Student] = {}  # variants that learn from a teacher, too
     teacher: str = "audio_visual"  # the variant of `train` that they learn from
