@@ -12,7 +12,7 @@ class Worker(Protocol):
     kind: str  # of the machine, as far as results can depend on it
 
     def run(self, row: Any) -> Any:
-        """One row -> its small result. Called from several threads at a time where several rows are in flight."""
+        """One row -> its small result. Called from several threads at a time if the mapping is concurrent."""
 
 
 class Host:

@@ -70,6 +70,7 @@ def map_rows(
     *,
     root: str,
     in_flight_per_worker: int,
+    is_concurrent: bool,
     may_use_gpu: bool,
 ) -> Iterator[Done | Lost]:
     """Give every row to a worker; results come as they are ready.
@@ -82,7 +83,8 @@ def map_rows(
     ray : from :func:`avadclip.cluster.session.connected`.
     make_worker : makes what runs in an actor; pickled.
     root : the folder that workers work in, on every node.
-    in_flight_per_worker : rows that one worker has at a time.
+    in_flight_per_worker : rows that one worker has at a time ...
+    is_concurrent : ... each in a thread of its own, or one after the other.
     may_use_gpu : see :func:`avadclip.cluster.placement.places`.
 
     Raises
@@ -90,7 +92,7 @@ def map_rows(
     AvadclipError : a worker cannot be made, or a row raised one.
     ClusterError : there is no place for a worker, or workers die whatever they are given.
     """
-    mapping = _Mapping(ray, rows, make_worker, execution, root, in_flight_per_worker, may_use_gpu)
+    mapping = _Mapping(ray, rows, make_worker, execution, root, in_flight_per_worker, is_concurrent, may_use_gpu)
     try:
         yield from mapping.results()
     finally:
@@ -106,6 +108,7 @@ class _Mapping:
         execution: Execution,
         root: str,
         in_flight_per_worker: int,
+        is_concurrent: bool,
         may_use_gpu: bool,
     ) -> None:
         self._ray, self._execution = ray, execution
@@ -113,6 +116,7 @@ class _Mapping:
         self._suspects: deque[_Try] = deque()  # rows that a worker died with: each is tried alone
         self._pickled_make = ray.cloudpickle.dumps(make_worker)
         self._root, self._limit, self._may_use_gpu = root, in_flight_per_worker, may_use_gpu
+        self._n_threads = in_flight_per_worker if is_concurrent else 1
         self._slots: dict[tuple[str, int], _Slot] = {}
         self._given_up: set[tuple[str, int]] = set()
         self._kinds: set[str] = set()
@@ -164,7 +168,7 @@ class _Mapping:
             .options(
                 num_cpus=place.cpus,
                 num_gpus=place.gpus,
-                max_concurrency=self._limit,
+                max_concurrency=self._n_threads,
                 scheduling_strategy=ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
                     place.node.id, soft=False
                 ),

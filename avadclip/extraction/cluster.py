@@ -4,7 +4,6 @@ A row is a path, never a frame. One actor for each place holds an encoder and de
 files into the work cache, or sends them where it cannot, and returns a small status row for each video.
 """
 
-import platform
 import queue
 import threading
 import time
@@ -16,14 +15,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from avadclip import store
 from avadclip.cluster.mapping import Done, Lost, Row, map_rows
 from avadclip.cluster.session import connected
 from avadclip.config.execution import Execution
 from avadclip.config.features import Extraction
-from avadclip.encoders.device import resolve_device
+from avadclip.encoders.device import kind_of_machine
 from avadclip.errors import ClusterError
 from avadclip.extraction.encoding import Encoded, Encoding, Outcome, Pending
 from avadclip.extraction.modality import Modality
@@ -78,7 +75,7 @@ class EncodingWorker:
         self._cache = None if task.work_cache is None else WorkCache(task.work_cache)
         self._to_send: dict[str, bytes] = {}  # video id -> feature file, where there is no shared work cache
         self._encoder = modality.load_encoder(task.settings.device)
-        self.kind = _kind_of_machine(task.settings.device)
+        self.kind = kind_of_machine(task.settings.device)
         self._arrivals: queue.Queue[Pending] = queue.Queue()
         self._waiting: dict[str, Future[Encoded]] = {}
         threading.Thread(target=self._encode_forever, daemon=True).start()
@@ -162,6 +159,7 @@ def encode_on_cluster(
             execution,
             root=str(Path.cwd()),
             in_flight_per_worker=settings.workers + AHEAD,
+            is_concurrent=True,
             may_use_gpu=settings.device != "cpu",
         )
         fingerprints = {
@@ -204,12 +202,3 @@ def _wait_until_visible(paths: Sequence[Path]) -> None:
             if time.monotonic() > end:
                 raise ClusterError(f"{path}: a worker has written it, but it cannot be seen here; run again")
             time.sleep(1.0)
-
-
-def _kind_of_machine(device: str) -> str:
-    """What a feature's last digits may depend on, apart from the recipe."""
-    chosen = resolve_device(device)
-    if chosen.type == "cuda":
-        return f"{torch.cuda.get_device_name(chosen)}, torch {torch.__version__}"
-    capability = torch.backends.cpu.get_cpu_capability()
-    return f"{platform.machine()} {capability}, {torch.get_num_threads()} threads, torch {torch.__version__}"
