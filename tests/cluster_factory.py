@@ -2,12 +2,14 @@
 
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
+import pytest
 from ray.cluster_utils import Cluster
 
 from avadclip.config.datasets import Dataset
@@ -17,22 +19,30 @@ from avadclip.workers import Task
 
 TESTS = Path(__file__).parent
 # Ray takes 127.0.0.1 for the address of the machine on its network; all of 127.x.x.x is loopback.
-NODE = {"num_cpus": 1, "object_store_memory": 80_000_000, "node_ip_address": "127.0.0.2", "include_dashboard": False}
+NODE = {"num_cpus": 1, "object_store_memory": 80_000_000, "node_ip_address": "127.0.0.2"}
 
 
-def start_cluster() -> Cluster:
-    """Two nodes of one core each; processes of Ray are children of this one and end with ``shutdown()``."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+@contextmanager
+def cluster_of_two() -> Iterator[Cluster]:
+    """Two nodes of one core each. Their processes are children of this one, and only they are ended."""
     # What actors import: the code under test, and this file.
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(TESTS.parent), str(TESTS)])
-    cluster = Cluster(initialize_head=True, head_node_args=NODE)
-    add_node(cluster)
-    return cluster
+    environment = {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)]),
+    }
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as folder:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        # Paths of sockets may be 107 characters long.
+        cluster = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False, "temp_dir": folder})
+        add_node(cluster)
+        yield cluster
+        cluster.shutdown()
 
 
 def add_node(cluster: Cluster) -> Any:
     """One more node."""
-    return cluster.add_node(**{name: value for name, value in NODE.items() if name != "include_dashboard"})
+    return cluster.add_node(**NODE)
 
 
 def kill_raylet(node: Any) -> None:
@@ -110,9 +120,3 @@ def refuse_to_start() -> Any:
     from avadclip.errors import WeightsError
 
     raise WeightsError("no such file of weights")
-
-
-def children_called(name: str, of: int | None = None) -> list[psutil.Process]:
-    """Processes below this one (or `of`) whose title has `name` in it."""
-    found = psutil.Process(of).children(recursive=True)
-    return [process for process in found if name in " ".join(process.cmdline())]

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install '.[cluster]'")
 
-from cluster_factory import Misbehaving, refuse_to_start, start_cluster
+from cluster_factory import Misbehaving, refuse_to_start
 
 from avadclip.cluster.mapping import Done, Lost, Row, map_rows
 from avadclip.cluster.placement import Node, places
@@ -19,11 +19,9 @@ from avadclip.errors import ClusterError, FeatureError, WeightsError
 
 
 @pytest.fixture(scope="module")
-def ray() -> Iterator[Any]:
-    cluster = start_cluster()
+def ray(cluster: Any) -> Iterator[Any]:
     with connected(Execution(engine="ray", address=cluster.address)) as ray:
         yield ray
-    cluster.shutdown()
 
 
 def run(ray: Any, rows: Any, make: Any = Misbehaving, in_flight: int = 4, **execution: Any) -> dict[str, Done | Lost]:
@@ -92,7 +90,7 @@ def test_rows_are_read_only_as_fast_as_they_are_done(ray: Any) -> None:
 
 
 def test_an_error_of_ours_arrives_as_itself(ray: Any) -> None:
-    with pytest.raises(FeatureError, match="^a file is damaged$"):
+    with pytest.raises(FeatureError, match=r"^a file is damaged$"):
         run(ray, numbered(["fine", "ours"]))
 
 
