@@ -72,7 +72,7 @@ def extract(dataset: str, modality: str, params: Params) -> Summary:
         fingerprints = {v.id: store.fingerprint(job.recipe, v.id, v.content_hash) for v in videos}
         missing = [video for video in videos if not cache.holds(fingerprints[video.id])]
         outcome = _encode([_pending(video) for video in missing], dataset, modality, cache, params)
-        _fill(output, {i: fingerprint for i, fingerprint in fingerprints.items() if i not in outcome.failures}, cache)
+        fill(output, {i: fingerprint for i, fingerprint in fingerprints.items() if i not in outcome.failures}, cache)
     summary = Summary(
         name=f"{dataset}/{modality}",
         n_videos=len(videos),
@@ -102,7 +102,7 @@ def _pending(video: Video) -> Pending:
     return Pending(Path(video.path), Source(video.id, video.content_hash, video.n_frames, video.frame_rate))
 
 
-def _fill(output: Path, fingerprints: Mapping[str, str], cache: WorkCache) -> None:
+def fill(output: Path, fingerprints: Mapping[str, str], cache: WorkCache) -> None:
     """Make `output` hold exactly the files of these videos."""
     output.mkdir(parents=True, exist_ok=True)
     names = {f"{video_id}{store.SUFFIX}" for video_id in fingerprints}
