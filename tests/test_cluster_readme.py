@@ -119,7 +119,7 @@ def test_slurm(project: Path, shell: dict[str, str]) -> None:
     before = forget_features(project)
     script = project / "job.sh"
     script.write_text(SLURM.replace(". .venv/bin/activate\n", ""))
-    environment = shell | {
+    job = {
         "SLURM_JOB_ID": str(free_port() - 20000),
         "SLURM_JOB_NODELIST": "node[1-2]",
         "SLURM_NNODES": "2",
