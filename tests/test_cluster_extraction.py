@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install '.[cluster]'")
 
@@ -31,6 +32,7 @@ from avadclip.extraction.modality import MODALITIES
 
 TESTS = Path(__file__).parent
 N_VIDEOS, WORKERS = 40, 2
+N_THREADS = 1  # of each encoder: two actors and their decoders share two cores
 IN_FLIGHT = WORKERS + AHEAD  # of one actor
 OUTPUT = paths.features(NAME, "visual")
 LOG = Path("begun.log")
@@ -77,7 +79,7 @@ def forget_everything() -> None:
 
 def execute_on(cluster: Any, root: Path, **execution: Any) -> None:
     params = load_params(root)
-    params["execution"] = {"engine": "ray", "address": cluster.address, **execution}
+    params["execution"] = {"engine": "ray", "address": cluster.address, "cpus_per_worker": N_THREADS, **execution}
     params["extraction"]["workers"] = WORKERS
     save_params(root, params)
 
@@ -94,7 +96,10 @@ def by_local_engine(project: Path) -> tuple[dict[str, bytes], str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project)
         patch.setitem(MODALITIES, "visual", partial(RecordingVisual, LOG.absolute()))
+        n_threads = torch.get_num_threads()
+        torch.set_num_threads(N_THREADS)
         found = extracted()
+        torch.set_num_threads(n_threads)
         forget_everything()
     assert len(found[0]) == N_VIDEOS - 2
     assert found[1].startswith(f"2 videos of {NAME!r} have no visual features")

@@ -118,7 +118,7 @@ class _Mapping:
         self._root, self._limit, self._may_use_gpu = root, in_flight_per_worker, may_use_gpu
         self._n_threads = in_flight_per_worker if is_concurrent else 1
         self._slots: dict[tuple[str, int], _Slot] = {}
-        self._given_up: set[tuple[str, int]] = set()
+        self._given_up: dict[tuple[str, int], str] = {}
         self._kinds: set[str] = set()
         self._n_deaths_in_a_row = 0
         self._looked_around = -LOOK_AROUND_SECONDS
@@ -159,7 +159,8 @@ class _Mapping:
         if not self._slots and (self._given_up or waited > PATIENCE_SECONDS):
             raise ClusterError(self._no_place())
         if waited > PATIENCE_SECONDS:
-            log.warning("no worker has started for %.0f s; %s", waited, self._needs())
+            log.warning("no worker is at work since %.0f s; %s", waited, self._needs())
+            self._had_a_ready_slot = now
 
     def _place(self, place: Place, n_failed_starts: int) -> _Slot:
         ray = self._ray
@@ -260,7 +261,7 @@ class _Mapping:
         slot.in_flight.clear()
         del self._slots[key]
         if n_failed_starts >= FAILED_STARTS:
-            self._given_up.add(key)
+            self._given_up[key] = f"{slot.place.node.address} {why}"
         elif any(node.id == slot.place.node.id for node in living_nodes(self._ray)):
             self._slots[key] = self._place(slot.place, n_failed_starts)
 
@@ -274,7 +275,8 @@ class _Mapping:
 
     def _no_place(self) -> str:
         if self._given_up:
-            return "no worker starts on any node, though each was tried; look at the logs of Ray on the machines"
+            reasons = "; ".join(sorted(set(self._given_up.values())))
+            return f"no worker starts on any node: {reasons}; look at the logs of Ray there"
         return f"no place for a worker: {self._needs()}"
 
 
