@@ -1,7 +1,6 @@
 """Extraction on a real cluster of two nodes: whatever is killed on the way, it ends with the local engine's bytes."""
 
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -51,10 +50,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     whole = write_video(
         videos / "damaged.mp4", n_frames=40, frame_fn=lambda i: noise[i], container_options={"movflags": "faststart"}
     )
-    content, rng = bytearray(whole.read_bytes()), random.Random(0)
-    for _ in range(100):
-        content[rng.randrange(4000, len(content))] ^= 1 << rng.randrange(8)
-    whole.write_bytes(content)
+    content = whole.read_bytes()
+    whole.write_bytes(content[: len(content) // 2] + bytes(len(content) - len(content) // 2))
     write_project(root, {path.name: "normal" for path in videos.iterdir()})
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)

@@ -41,10 +41,11 @@ class Host:
             )
         os.chdir(self._root)
         try:
-            self._worker: Worker = pickle.loads(self._pickled_make)()
+            worker: Worker = pickle.loads(self._pickled_make)()
         except AvadclipError as error:
             raise type(error)(f"on {socket.gethostname()}: {error}") from None
-        return self._worker.kind
+        self._worker = worker
+        return worker.kind
 
     def run(self, row: Any) -> Any:
         """Pass one row on."""
