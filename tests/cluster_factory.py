@@ -34,15 +34,22 @@ def cluster_of_two() -> Iterator[Cluster]:
         for name, value in environment.items():
             patch.setenv(name, value)
         # Paths of sockets may be 107 characters long.
-        cluster = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False, "temp_dir": folder})
+        cluster = Cluster()
+        add_node(cluster, include_dashboard=False, temp_dir=folder)
         add_node(cluster)
         yield cluster
         cluster.shutdown()
 
 
-def add_node(cluster: Cluster) -> Any:
-    """One more node."""
-    return cluster.add_node(**NODE)
+def add_node(cluster: Cluster, **options: Any) -> Any:
+    """One more node; the first one is the head."""
+    for _ in range(3):
+        try:
+            return cluster.add_node(**NODE, **options)
+        except Exception as error:  # Ray raises just this after 30 s, which a busy machine may need
+            if "timed out" not in str(error):
+                raise
+    raise AssertionError("no node of Ray starts within 30 s on this machine")
 
 
 def kill_raylet(node: Any) -> None:
