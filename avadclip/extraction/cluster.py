@@ -149,7 +149,7 @@ def encode_on_cluster(
         ray = stack.enter_context(connected(execution))
         folder.mkdir(parents=True, exist_ok=True)
         (folder / probe).touch()
-        stack.callback((folder / probe).unlink)
+        stack.callback((folder / probe).unlink, missing_ok=True)
         tally = stack.enter_context(Tally(pending, modality.stride))
         task = Task(make_modality, modality.recipe, settings, folder if is_shared else None, probe)
         results = map_rows(
