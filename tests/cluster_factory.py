@@ -28,6 +28,7 @@ def cluster_of_two() -> Iterator[Cluster]:
     # What actors import: the code under test, and this file.
     environment = {
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_AUTH_MODE": "disabled",  # a token would be looked for in the home folder
         "PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)]),
     }
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as folder:

@@ -150,8 +150,8 @@ def test_killed_raylet_and_features_that_are_sent(here: Path, cluster: Any, by_l
     killer = AfterSomeVideos(20, replace_node)
     try:
         assert extracted() == by_local_engine
-    finally:
         killer.join()
+    finally:
         add_node(cluster)
     begun_too_often(n_deaths=1)
     assert not list(Path(".cache").rglob("*.tmp"))

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -154,7 +154,7 @@ def encode_on_cluster(
         task = Task(make_modality, modality.recipe, settings, folder if is_shared else None, probe)
         results = map_rows(
             ray,
-            (Row(video.source.id, replace(video, path=video.path.absolute())) for video in pending),
+            (Row(video.source.id, video) for video in pending),
             partial(EncodingWorker, task),
             execution,
             root=str(Path.cwd()),
