@@ -24,7 +24,7 @@ pytest.importorskip("ray", reason="Ray is not installed: pip install '.[cluster]
 
 CHAPTER = (ROOT / "README.md").read_text().split("\n## On a cluster\n")[1].split("\n## ")[0]
 CONSOLE = [line for block in re.findall(r"```console\n(.*?)```", CHAPTER, re.S) for line in block.splitlines()]
-REPRO, START_HEAD, START_NODE = (line.removeprefix("$ ") for line in CONSOLE)
+REPRO, MAKE_TOKEN, USE_TOKEN, START_HEAD, START_NODE = (line.removeprefix("$ ") for line in CONSOLE)
 SLURM = re.findall(r"```bash\n(.*?)```", CHAPTER, re.S)[0]
 EXTRACTED = {"extract_visual@demo", "extract_audio@demo"}
 IP = "127.0.0.3"  # loopback, and not 127.0.0.1, which Ray replaces by the machine's address on its network
@@ -64,7 +64,8 @@ def shell(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, 
         write_stub(stubs / "hostname", f"echo {IP} 192.0.2.9\n")
         environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "RAY_ADDRESS")}
         environment["PATH"] = os.pathsep.join([str(stubs), str(binaries), os.environ["PATH"]])
-        environment |= {"RAY_USAGE_STATS_ENABLED": "0", "DVC_NO_ANALYTICS": "1"}
+        # The token of Ray goes into the home folder.
+        environment |= {"RAY_USAGE_STATS_ENABLED": "0", "DVC_NO_ANALYTICS": "1", "HOME": ray_folder}
         yield environment
         end_ray(ray_folder)
 
@@ -85,7 +86,7 @@ def end_ray(folder: str) -> None:
 def forget_features(project: Path) -> bytes:
     """As if nothing had been extracted; ``dvc.lock``, which holds the hash of what was."""
     for name in ("features", ".cache", ".dvc/cache"):
-        shutil.rmtree(project / name)
+        shutil.rmtree(project / name, ignore_errors=True)  # a failed test before has left nothing
     return (project / "dvc.lock").read_bytes()
 
 
@@ -106,10 +107,10 @@ def run(command: str, folder: Path, environment: dict[str, str]) -> str:
 def test_by_hand(project: Path, shell: dict[str, str]) -> None:
     before = forget_features(project)
     port = str(free_port())
-    head = f"{START_HEAD.replace('6379', port)} --node-ip-address={IP}"
-    run(head, project, shell)
-    run(START_NODE.replace("6379", port).replace("first-machine", IP), project, shell)
-    output = run(f"RAY_ADDRESS={IP}:{port} {REPRO}", project, shell)
+    start_node = START_NODE.replace("6379", port).replace("first-machine", IP)
+    run(f"{MAKE_TOKEN}; {USE_TOKEN}; {START_HEAD.replace('6379', port)}", project, shell)
+    run(f"{USE_TOKEN}; {start_node}", project, shell)
+    output = run(f"{USE_TOKEN}; RAY_ADDRESS={IP}:{port} {REPRO}", project, shell)
     assert ran(output) == EXTRACTED
     assert output.count("avadclip.cluster.mapping: worker on") >= 2
     assert (project / "dvc.lock").read_bytes() == before
