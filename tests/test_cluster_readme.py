@@ -62,11 +62,11 @@ def shell(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, 
         write_stub(stubs / "srun", 'while [[ "$1" == --* ]]; do shift; done\nexec "$@"\n')
         write_stub(stubs / "scontrol", "echo node1; echo node2\n")
         write_stub(stubs / "hostname", f"echo {IP} 192.0.2.9\n")
-        environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "RAY_ADDRESS")}
-        environment["PATH"] = os.pathsep.join([str(stubs), str(binaries), os.environ["PATH"]])
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "RAY_"))}
+        search = os.pathsep.join([str(stubs), str(binaries), os.environ["PATH"]])
         # The token of Ray goes into the home folder.
-        environment |= {"RAY_USAGE_STATS_ENABLED": "0", "DVC_NO_ANALYTICS": "1", "HOME": ray_folder}
-        yield environment
+        ours = {"RAY_USAGE_STATS_ENABLED": "0", "DVC_NO_ANALYTICS": "1", "HOME": ray_folder, "PATH": search}
+        yield inherited | ours
         end_ray(ray_folder)
 
 
