@@ -41,7 +41,7 @@ lock:
 	rm -rf .cache/lock && $(PYTHON) -m venv .cache/lock
 	.cache/lock/bin/pip install --quiet .
 	$(FREEZE) > requirements.lock
-	.cache/lock/bin/pip install --quiet '.[test]'
+	.cache/lock/bin/pip install --quiet '.[test,cluster]'
 	.cache/lock/bin/pip install --quiet --no-deps wav2clip==0.1.0
 	$(FREEZE) | comm -13 requirements.lock - > requirements-test.lock
 	rm -rf .cache/lock build avadclip.egg-info

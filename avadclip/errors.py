@@ -47,3 +47,7 @@ class ExtractionError(AvadclipError):
 
 class ReportError(AvadclipError):
     """The page cannot show what it is asked to show."""
+
+
+class ClusterError(AvadclipError):
+    """The Ray cluster is missing, or cannot do what is asked of it."""

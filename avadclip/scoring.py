@@ -1,7 +1,8 @@
 """A trained detector over the test videos of a data set -> scores of every snippet, once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
@@ -37,6 +38,73 @@ class Job:
     student: str = "visual_student"
 
 
+class Scorer:
+    """A detector and its features; the student that stands in where there is no sound is loaded when it is needed.
+
+    Raises
+    ------
+    CheckpointError : there is no such detector, or it expects other features.
+    FeatureError : there are no features.
+    """
+
+    def __init__(self, job: Job, device: torch.device | str) -> None:
+        self._job, self._device = job, device
+        self._detector = self._load(job.variant)
+
+    @property
+    def provenance(self) -> Provenance:
+        """Of what this scores."""
+        job, description = self._job, self._detector.checkpoint.description
+        return Provenance(
+            job.dataset,
+            job.variant,
+            job.trained_on,
+            description.selection,
+            description.classes,
+            _stride(self._detector.folders),
+        )
+
+    def score_video(self, video_id: str) -> VideoScores | None:
+        """Scores of one video; None if it has no sound and that is to be refused.
+
+        Raises
+        ------
+        FeatureError : features are missing or damaged.
+        CheckpointError : there is no student to stand in.
+        """
+        features = read_video(self._detector.folders, video_id)
+        if self._job.missing_audio == "visual_fallback" or not misses_sound(features):
+            return score_video(self._detector.checkpoint, features, self._device)
+        if self._job.missing_audio == "refuse":
+            return None
+        student = self._student
+        return score_video(student.checkpoint, read_video(student.folders, video_id), self._device)
+
+    @cached_property
+    def _student(self) -> "_Loaded":
+        job, student = self._job, self._load(self._job.student)
+        wanted = self._detector.checkpoint.description.classes
+        if student.checkpoint.description.classes != wanted:
+            raise CheckpointError(
+                f"{paths.run(job.trained_on, job.student)}: knows the classes"
+                f" {student.checkpoint.description.classes}, but {job.variant} knows {wanted}; train both on the same"
+                " classes"
+            )
+        return student
+
+    def _load(self, variant: str) -> "_Loaded":
+        checkpoint = load_checkpoint(paths.run(self._job.trained_on, variant), self._device)
+        folders = open_folders(self._job.dataset, checkpoint.detector.modalities)
+        _check_features(checkpoint, folders, self._job)
+        return _Loaded(checkpoint, folders)
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    checkpoint: Checkpoint
+    folders: Folders
+
+
 def score(job: Job, videos: Sequence[Video], device: torch.device | str) -> Scores:
     """Score the test videos of a manifest that are not excluded.
 
@@ -46,45 +114,30 @@ def score(job: Job, videos: Sequence[Video], device: torch.device | str) -> Scor
     FeatureError : features are missing or damaged.
     EvaluationError : there is no test video, or videos have no sound and that is to be refused.
     """
-    checkpoint = _load(job, job.variant, device)
-    folders = open_folders(job.dataset, checkpoint.detector.modalities)
-    _check_features(checkpoint, folders, job)
-    rows, silent = [], []
-    for video in videos:
-        if video.split != "test" or video.excluded:
-            continue
-        features = read_video(folders, video.id)
-        if job.missing_audio != "visual_fallback" and misses_sound(features):
-            silent.append(video)
-        else:
-            rows.append(score_video(checkpoint, features, device))
-    if silent and job.missing_audio == "refuse":
-        listed = ", ".join(video.id for video in silent)
-        raise EvaluationError(
-            f"{len(silent)} test videos of {job.dataset} have no sound and `score.missing_audio` is `refuse`: {listed};"
-            " exclude them, or choose `visual_student` or `visual_fallback`"
-        )
+    scorer = Scorer(job, device)
+    rows = {video_id: scorer.score_video(video_id) for video_id in scored_ids(videos)}
+    return put_together(job, scorer.provenance, rows)
+
+
+def scored_ids(videos: Sequence[Video]) -> list[str]:
+    """The test videos that are not excluded."""
+    return [video.id for video in videos if video.split == "test" and not video.excluded]
+
+
+def put_together(job: Job, provenance: Provenance, rows: Mapping[str, VideoScores | None]) -> Scores:
+    """What was found for each video -> the scores of all.
+
+    Raises
+    ------
+    EvaluationError : there is no video, or some were refused.
+    """
+    silent = sorted(video_id for video_id, row in rows.items() if row is None)
     if silent:
-        rows += _score_silent(job, checkpoint, silent, device)
-    description = checkpoint.description
-    made_by = Provenance(
-        job.dataset, job.variant, job.trained_on, description.selection, description.classes, _stride(folders)
-    )
-    return collect(made_by, rows)
-
-
-def _score_silent(
-    job: Job, checkpoint: Checkpoint, silent: Sequence[Video], device: torch.device | str
-) -> list[VideoScores]:
-    student = _load(job, job.student, device)
-    if student.description.classes != checkpoint.description.classes:
-        raise CheckpointError(
-            f"{paths.run(job.trained_on, job.student)}: knows the classes {student.description.classes}, but"
-            f" {job.variant} knows {checkpoint.description.classes}; train both on the same classes"
+        raise EvaluationError(
+            f"{len(silent)} test videos of {job.dataset} have no sound and `score.missing_audio` is `refuse`:"
+            f" {', '.join(silent)}; exclude them, or choose `visual_student` or `visual_fallback`"
         )
-    folders = open_folders(job.dataset, student.detector.modalities)
-    _check_features(student, folders, job)
-    return [score_video(student, read_video(folders, video.id), device) for video in silent]
+    return collect(provenance, [row for row in rows.values() if row is not None])
 
 
 def score_video(checkpoint: Checkpoint, features: VideoFeatures, device: torch.device | str) -> VideoScores:
@@ -113,10 +166,6 @@ def _modality_used(features: VideoFeatures) -> str:
 def misses_sound(features: VideoFeatures) -> bool:
     """Whether a detector that gets these features looks and listens, and there is nothing to hear."""
     return features.visual is not None and features.audio_valid is not None and not features.audio_valid.any()
-
-
-def _load(job: Job, variant: str, device: torch.device | str) -> Checkpoint:
-    return load_checkpoint(paths.run(job.trained_on, variant), device)
 
 
 def _check_features(checkpoint: Checkpoint, folders: Folders, job: Job) -> None:

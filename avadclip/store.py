@@ -7,7 +7,9 @@ the recipe that made it, the hash of its source, a checksum, and a fingerprint =
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -97,27 +99,58 @@ def fingerprint(recipe: Recipe, video_id: str, content_hash: str) -> str:
 
 def write(path: Path, features: Features) -> None:
     """Write a feature file atomically; the same features give the same bytes."""
+    with _atomically(path) as temporary, h5py.File(temporary, "w") as file:
+        _fill(file, features)
+
+
+def to_bytes(features: Features) -> bytes:
+    """The bytes of the file that :func:`write` writes, for another machine to :func:`write_bytes`."""
+    with h5py.File.in_memory() as file:
+        _fill(file, features)
+        file.flush()
+        return bytes(file.id.get_file_image())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a feature file that :func:`to_bytes` made, atomically.
+
+    Raises
+    ------
+    FeatureError : these bytes are not a whole feature file; nothing is written.
+    """
+    with _atomically(path) as temporary:
+        temporary.write_bytes(content)
+        read(temporary)
+
+
+@contextmanager
+def _atomically(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path`, which becomes `path` if the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # The folder may be shared by machines, on which processes have the same number.
+    temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
     try:
-        with h5py.File(temporary, "w") as file:
-            file.attrs["format"] = FORMAT
-            file.attrs["id"] = features.source.id
-            file.attrs["content_hash"] = features.source.content_hash
-            file.attrs["n_frames"] = features.source.n_frames
-            file.attrs["frame_rate"] = features.source.frame_rate
-            file.attrs["recipe"] = json.dumps(features.recipe, sort_keys=True)
-            file.attrs["decoder"] = features.decoder
-            file.attrs["checksum"] = features.checksum
-            file.attrs["fingerprint"] = features.fingerprint
-            # Half-precision features do not compress (lzf 1.00, gzip 0.86): contiguous reads are worth more.
-            file.create_dataset("values", data=features.values)
-            file.create_dataset("valid", data=features.valid)
-            file.create_dataset("boundary_seconds", data=features.boundary_seconds)
+        yield temporary
         _flush_to_disk(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _fill(file: h5py.File, features: Features) -> None:
+    file.attrs["format"] = FORMAT
+    file.attrs["id"] = features.source.id
+    file.attrs["content_hash"] = features.source.content_hash
+    file.attrs["n_frames"] = features.source.n_frames
+    file.attrs["frame_rate"] = features.source.frame_rate
+    file.attrs["recipe"] = json.dumps(features.recipe, sort_keys=True)
+    file.attrs["decoder"] = features.decoder
+    file.attrs["checksum"] = features.checksum
+    file.attrs["fingerprint"] = features.fingerprint
+    # Half-precision features do not compress (lzf 1.00, gzip 0.86): contiguous reads are worth more.
+    file.create_dataset("values", data=features.values)
+    file.create_dataset("valid", data=features.valid)
+    file.create_dataset("boundary_seconds", data=features.boundary_seconds)
 
 
 def read(path: Path, recipe: Recipe | None = None) -> Features:

@@ -31,7 +31,8 @@ from avadclip.encoders.clip import ImageEncoder, load_clip
 from avadclip.encoders.device import resolve_device
 from avadclip.encoders.tower import computes_natively
 from avadclip.extraction import modality
-from avadclip.extraction.local import Pending, encode_videos
+from avadclip.extraction.encoding import Pending
+from avadclip.extraction.local import encode_videos
 from avadclip.extraction.tasks import VisualTask
 from avadclip.extraction.work_cache import WorkCache
 from avadclip.hashing import sha256_of

@@ -10,7 +10,13 @@ def main(dataset: str, variant: str, trained_on: str = "") -> None:
     """Score with the detector that was trained on `trained_on`; by default on the same data set."""
     params = config.load()
     job = Job(dataset, variant, trained_on or dataset, params.score.missing_audio, params.score.student)
-    scored = score(job, read_manifest(paths.manifest(dataset)), resolve_device(params.compute.device))
+    videos = read_manifest(paths.manifest(dataset))
+    if params.execution.engine == "ray":
+        from avadclip.scoring_cluster import score_on_cluster  # an engine is imported only when it is asked for
+
+        scored = score_on_cluster(job, videos, params.compute.device, params.execution)
+    else:
+        scored = score(job, videos, resolve_device(params.compute.device))
     scores.write(paths.scores(dataset, variant, job.trained_on), scored)
 
 

@@ -75,6 +75,7 @@ def test_nothing_changed(project: Path) -> None:
         ("datasets.demo.training.seed", 7, LEARN),
         ("datasets.demo.training.loss_weights", {"binary": 1.0, "align": 2.0, "text": 0.0, "ukd": 0.5}, LEARN),
         ("extraction.workers", 1, set()),
+        ("execution.engine", "ray", set()),
         # The visual student stands in where there is no sound, so every detector is scored again after it.
         ("train.audio_visual.fusion", "add", LEARN - {"train@demo-visual_baseline"}),
         (

@@ -152,7 +152,7 @@ def test_a_copied_model_folder_works_anywhere_and_features_are_kept(
         assert cache.usage().n_files == 2
         assert progress == sorted(progress)
         assert progress[-1] == (46, 46)  # 23 snippets, seen and heard
-        monkeypatch.setattr("avadclip.extraction.local.Encoding.start", None)  # nothing is to be encoded again
+        monkeypatch.setattr("avadclip.extraction.encoding.Encoding.start", None)  # nothing is to be encoded again
         assert elsewhere.predict(loud).to_json() == expected
 
 

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
+from ruamel.yaml import YAML
 from training_factory import CLASSES, NAME, STRIDE, dimensions, make_videos, text_tower, write_training_project
 
 from avadclip import paths, scores, store
@@ -161,6 +163,21 @@ def test_stage_writes_the_same_file_twice() -> None:
     assert scores.read(path).checksum == run_job().checksum
     main(NAME, "audio_visual", NAME)
     assert path.read_bytes() == first
+
+
+def test_a_cluster_writes_the_same_file(cluster: Any) -> None:
+    yaml = YAML()
+    params = yaml.load(Path("params.yaml"))
+    params["score"] = {"missing_audio": "visual_student"}
+    yaml.dump(params, Path("params.yaml"))
+    main(NAME, "audio_visual")
+    path = paths.scores(NAME, "audio_visual")
+    by_local_engine = path.read_bytes()
+    path.unlink()
+    params["execution"] = {"engine": "ray", "address": cluster.address}
+    yaml.dump(params, Path("params.yaml"))
+    main(NAME, "audio_visual")
+    assert path.read_bytes() == by_local_engine
 
 
 @pytest.mark.gpu

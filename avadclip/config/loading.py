@@ -14,6 +14,7 @@ from avadclip.config.base import Section, validated_as
 from avadclip.config.datasets import Dataset
 from avadclip.config.detector import AudioVisual, Released, Student
 from avadclip.config.evaluation import Evaluate, Figures, Report, Score
+from avadclip.config.execution import Execution
 from avadclip.config.features import Extraction
 from avadclip.config.training import Compute
 from avadclip.config.worlds import World
@@ -36,6 +37,7 @@ class Params(Section):
     worlds: dict[str, World] = {}  # data sets that are rendered here
     datasets: dict[str, Dataset]
     extraction: Extraction = Extraction()
+    execution: Execution = Execution()
     train: dict[str, TrainedOrReleased] = {}  # variants of detectors that learn from labels, or are imported
     distill: dict[str, Student] = {}  # variants that learn from a teacher, too
     teacher: str = "audio_visual"  # the variant of `train` that they learn from

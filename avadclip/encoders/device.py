@@ -1,5 +1,7 @@
 """Where a network computes."""
 
+import platform
+
 import torch
 
 from avadclip.errors import ConfigError
@@ -24,3 +26,12 @@ def resolve_device(name: str) -> torch.device:
             "write `auto` or `cpu`, or install the CUDA build of torch"
         )
     return device
+
+
+def kind_of_machine(device: str) -> str:
+    """What the last digits of a result may depend on, apart from parameters and inputs."""
+    chosen = resolve_device(device)
+    if chosen.type == "cuda":
+        return f"{torch.cuda.get_device_name(chosen)}, torch {torch.__version__}"
+    capability = torch.backends.cpu.get_cpu_capability()
+    return f"{platform.machine()} {capability}, {torch.get_num_threads()} threads, torch {torch.__version__}"

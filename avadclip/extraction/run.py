@@ -3,9 +3,10 @@
 import fcntl
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
@@ -15,7 +16,8 @@ from avadclip.datasets.manifest import read_manifest
 from avadclip.datasets.model import Video
 from avadclip.errors import ExtractionError
 from avadclip.exclusion import exclude_lines
-from avadclip.extraction.local import Pending, encode_videos
+from avadclip.extraction.encoding import Outcome, Pending
+from avadclip.extraction.local import encode_videos
 from avadclip.extraction.modality import MODALITIES
 from avadclip.extraction.work_cache import WorkCache
 from avadclip.store import Source
@@ -69,8 +71,8 @@ def extract(dataset: str, modality: str, params: Params) -> Summary:
         started = monotonic()
         fingerprints = {v.id: store.fingerprint(job.recipe, v.id, v.content_hash) for v in videos}
         missing = [video for video in videos if not cache.holds(fingerprints[video.id])]
-        outcome = encode_videos([_pending(video) for video in missing], job, cache, settings)
-        _fill(output, {i: fingerprint for i, fingerprint in fingerprints.items() if i not in outcome.failures}, cache)
+        outcome = _encode([_pending(video) for video in missing], dataset, modality, cache, params)
+        fill(output, {i: fingerprint for i, fingerprint in fingerprints.items() if i not in outcome.failures}, cache)
     summary = Summary(
         name=f"{dataset}/{modality}",
         n_videos=len(videos),
@@ -87,11 +89,20 @@ def extract(dataset: str, modality: str, params: Params) -> Summary:
     return summary
 
 
+def _encode(pending: Sequence[Pending], dataset: str, modality: str, cache: WorkCache, params: Params) -> Outcome:
+    make_modality = partial(MODALITIES[modality], params.dataset(dataset))
+    if params.execution.engine == "local":
+        return encode_videos(pending, make_modality(), cache, params.extraction)
+    from avadclip.extraction.cluster import encode_on_cluster  # an engine is imported only when it is asked for
+
+    return encode_on_cluster(pending, make_modality, cache, params.extraction, params.execution)
+
+
 def _pending(video: Video) -> Pending:
     return Pending(Path(video.path), Source(video.id, video.content_hash, video.n_frames, video.frame_rate))
 
 
-def _fill(output: Path, fingerprints: Mapping[str, str], cache: WorkCache) -> None:
+def fill(output: Path, fingerprints: Mapping[str, str], cache: WorkCache) -> None:
     """Make `output` hold exactly the files of these videos."""
     output.mkdir(parents=True, exist_ok=True)
     names = {f"{video_id}{store.SUFFIX}" for video_id in fingerprints}

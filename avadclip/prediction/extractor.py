@@ -12,7 +12,7 @@ from avadclip.datasets.probe_cache import VideoFacts
 from avadclip.datasets.probing import Examination
 from avadclip.errors import PredictionError
 from avadclip.extraction import warm_up
-from avadclip.extraction.local import Encoding, Pending
+from avadclip.extraction.encoding import Encoded, Encoding, Pending
 from avadclip.extraction.modality import MODALITIES, Encoder, Sections
 from avadclip.extraction.work_cache import WorkCache
 from avadclip.media.probe import probe
@@ -126,13 +126,14 @@ class Extractor:
             if self._cache is not None:
                 self._cache.put(made)
 
-        encoding = Encoding(modality, self._encoder(name), pool, keep)
+        ends: list[Encoded] = []
+        encoding = Encoding(modality, self._encoder(name), pool, keep=keep, ended=ends.append)
         encoding.start(video)
         for event in pool.events():
             if event.key == source.id:
                 yield encoding.handle(event)
         if name not in features:
-            raise PredictionError(told(encoding.failures[source.id], named))
+            raise PredictionError(told(ends[0].failure or "", named))
 
     def _encoder(self, name: Modality) -> Encoder:
         if name not in self._encoders:

@@ -1,0 +1,161 @@
+"""Videos on their way to features, the same in every engine: which decoder is tried, and what has arrived."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avadclip.errors import DatasetError, FeatureError
+from avadclip.extraction.modality import Encoder, Modality
+from avadclip.extraction.tasks import Chunk, Timeline
+from avadclip.store import Features, Recipe, Source
+from avadclip.workers import Event, Failed, Finished, GuardedPool, Item
+
+log = logging.getLogger(__name__)
+
+HOPELESS = {DatasetError.__name__, FileNotFoundError.__name__, PermissionError.__name__}
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A video that has no features yet."""
+
+    path: Path
+    source: Source
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an engine did; the features themselves are in the work cache."""
+
+    failures: dict[str, str]  # video id -> reason
+    n_encoded_snippets: int
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The end of one video: its features were kept, or `failure` says why not."""
+
+    id: str
+    n_snippets: int  # that were encoded
+    seconds: float  # since it was begun
+    checksum: str | None  # of the features
+    failure: str | None = None
+
+
+@dataclass
+class _Progress:
+    """A video that is being decoded."""
+
+    video: Pending
+    n_tried: int = 0  # decoders that have failed on it
+    n_snippets: int = 0
+    started: float = field(default_factory=time.monotonic)
+    values: list[NDArray[np.float16]] = field(default_factory=list)
+    valid: list[NDArray[np.bool_]] = field(default_factory=list)
+    timeline: Timeline | None = None
+
+    def add(self, message: Chunk | Timeline, encoder: Encoder) -> int:
+        """Take what the worker sent; the number of rows that were encoded."""
+        if isinstance(message, Timeline):
+            self.timeline = message
+            return 0
+        values = encoder.encode(message.inputs)
+        values[..., ~message.valid, :] = 0
+        self.values.append(values)
+        self.valid.append(message.valid)
+        self.n_snippets += len(message.valid)
+        return len(message.valid)
+
+    def forget(self) -> None:
+        """Drop what one decoder has sent: the next one begins anew."""
+        self.values, self.valid, self.timeline = [], [], None
+
+    def join(self, recipe: Recipe, width: int) -> Features:
+        """The finished features. A video without sound has sent no chunk: nothing is valid."""
+        assert self.timeline is not None
+        n = len(self.timeline.boundary_seconds) - 1
+        return Features(
+            source=self.video.source,
+            recipe=recipe,
+            values=np.concatenate(self.values, axis=-2) if self.values else np.zeros((n, width), np.float16),
+            valid=np.concatenate(self.valid) if self.valid else np.zeros(n, bool),
+            boundary_seconds=self.timeline.boundary_seconds,
+            decoder=self.timeline.decoder,
+        )
+
+
+class Encoding:
+    """Videos that one pool decodes and one encoder encodes.
+
+    A video that a decoder cannot read, crashes or hangs on is tried with the modality's next decoder; a video that none
+    can read costs itself only.
+
+    Parameters
+    ----------
+    keep : what becomes of the features of one video.
+    ended : called once for every video that was started, after its features were kept.
+    """
+
+    def __init__(
+        self,
+        modality: Modality,
+        encoder: Encoder,
+        pool: GuardedPool,
+        keep: Callable[[Features], None],
+        ended: Callable[[Encoded], None],
+    ) -> None:
+        self._modality, self._encoder, self._pool = modality, encoder, pool
+        self._keep, self._ended = keep, ended
+        self._videos: dict[str, _Progress] = {}
+
+    def start(self, video: Pending) -> None:
+        """Queue a video."""
+        self._videos[video.source.id] = _Progress(video)
+        self._submit(self._videos[video.source.id])
+
+    def handle(self, event: Event) -> int:
+        """React to what a worker sent; the number of snippets that were encoded now."""
+        progress = self._videos.get(event.key)
+        if progress is None:  # it has failed already, and this is what its decoder was still sending
+            return 0
+        match event:
+            case Item(_, message):
+                return self._encode(progress, message)
+            case Finished():
+                features = progress.join(self._modality.recipe, self._encoder.width)
+                self._keep(features)
+                self._end(progress, features.checksum)
+            case Failed():
+                self._try_next_decoder(progress, event)
+        return 0
+
+    def _submit(self, progress: _Progress) -> None:
+        video, decoder = progress.video, self._modality.decoders[progress.n_tried]
+        self._pool.submit(video.source.id, self._modality.task(video.path, video.source, decoder))
+
+    def _encode(self, progress: _Progress, message: Chunk | Timeline) -> int:
+        try:
+            return progress.add(message, self._encoder)
+        except FeatureError as error:  # not finite: what else the worker sends of this video is dropped
+            self._end(progress, None, str(error))
+            return 0
+
+    def _end(self, progress: _Progress, checksum: str | None, failure: str | None = None) -> None:
+        video_id = progress.video.source.id
+        del self._videos[video_id]
+        self._ended(Encoded(video_id, progress.n_snippets, time.monotonic() - progress.started, checksum, failure))
+
+    def _try_next_decoder(self, progress: _Progress, failed: Failed) -> None:
+        progress.n_tried += 1
+        # Another decoder does not help against a file that is gone or was changed.
+        if progress.n_tried == len(self._modality.decoders) or failed.error in HOPELESS:
+            self._end(progress, None, failed.reason)
+        else:
+            log.info("%s: %s; trying %s", failed.key, failed.reason, self._modality.decoders[progress.n_tried])
+            progress.forget()
+            self._submit(progress)

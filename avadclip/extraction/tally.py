@@ -1,0 +1,66 @@
+"""How far an extraction has come, and what failed: for whoever watches it, and for its end."""
+
+import logging
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from avadclip.extraction.encoding import Encoded, Outcome, Pending
+from avadclip.media.timeline import n_snippets
+from avadclip.progress import rate_progress
+
+log = logging.getLogger(__name__)
+
+LOG_SECONDS = 60.0  # between two lines where there is no terminal for a bar
+
+
+class Tally:
+    """A bar in snippets with rate, remaining time and failures; each failure is logged as it comes."""
+
+    def __init__(self, pending: Sequence[Pending], stride: int) -> None:
+        self._n_videos = len(pending)
+        self._n_encoded_snippets = 0
+        self._failures: dict[str, str] = {}
+        self._progress = rate_progress()
+        total = sum(n_snippets(video.source.n_frames, stride) for video in pending)
+        self._logged = time.monotonic()
+        self._bar = self._progress.add_task(f"encoding {self._n_videos} videos", total=total, unit="snippets")
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def advance(self, n_encoded: int) -> None:
+        """So many snippets were encoded."""
+        self._n_encoded_snippets += n_encoded
+        self._progress.advance(self._bar, n_encoded)
+        if self._progress.disable and time.monotonic() - self._logged > LOG_SECONDS:
+            self._logged = time.monotonic()
+            log.info("%s", self)
+
+    def __str__(self) -> str:
+        task = self._progress.tasks[self._bar]
+        remaining = "?" if task.time_remaining is None else str(timedelta(seconds=int(task.time_remaining)))
+        return (
+            f"{task.description}: {task.completed:.0f} of {task.total:.0f} snippets,"
+            f" {task.speed or 0.0:.1f} snippets/s, {remaining} remaining"
+        )
+
+    def ended(self, video: Encoded) -> None:
+        """A video is done, or has failed."""
+        if video.failure is not None:
+            self._failures[video.id] = video.failure
+            log.warning("%s: %s", video.id, video.failure)
+            description = f"encoding {self._n_videos} videos, {len(self._failures)} failed"
+            self._progress.update(self._bar, description=description)
+
+    def outcome(self) -> Outcome:
+        """What was done."""
+        return Outcome(self._failures, self._n_encoded_snippets)

@@ -1,0 +1,176 @@
+"""Extraction on a real cluster of two nodes: whatever is killed on the way, it ends with the local engine's bytes."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("ray", reason="Ray is not installed: pip install '.[cluster]'")
+
+from cluster_factory import RecordingVisual, add_node, kill_raylet, read_log
+from media_factory import write_video
+from project_factory import NAME, contents, load_params, prepare_here, save_params, write_project
+
+from avadclip import config, paths
+from avadclip.errors import ClusterError, ExtractionError
+from avadclip.extraction import run
+from avadclip.extraction.cluster import AHEAD
+from avadclip.extraction.modality import MODALITIES
+
+TESTS = Path(__file__).parent
+N_VIDEOS, WORKERS = 40, 2
+N_THREADS = 1  # of each encoder: two actors and their decoders share two cores
+IN_FLIGHT = WORKERS + AHEAD  # of one actor
+OUTPUT = paths.features(NAME, "visual")
+LOG = Path("begun.log")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """40 videos: 38 good ones, one that is damaged, and one that takes its decoder with it. Prepared."""
+    root = tmp_path_factory.mktemp("project")
+    videos = root / "videos"
+    videos.mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (40, 48, 64, 3), np.uint8)
+    for n in range(N_VIDEOS - 1):
+        name = f"video {n:02}.mp4" if n else "crash.mp4"
+        write_video(videos / name, n_frames=14 - n % 7, frame_fn=lambda i, n=n: noise[(i + n) % 40])
+    whole = write_video(
+        videos / "damaged.mp4", n_frames=40, frame_fn=lambda i: noise[i], container_options={"movflags": "faststart"}
+    )
+    content = whole.read_bytes()
+    whole.write_bytes(content[: len(content) // 2] + bytes(len(content) - len(content) // 2))
+    write_project(root, {path.name: "normal" for path in videos.iterdir()})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        prepare_here()
+    return root
+
+
+@pytest.fixture
+def here(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The project without any features; what is begun is written down."""
+    monkeypatch.chdir(project)
+    monkeypatch.setitem(MODALITIES, "visual", partial(RecordingVisual, LOG.absolute()))  # type: ignore[arg-type]
+    yield project
+    forget_everything()
+
+
+def forget_everything() -> None:
+    for folder in (Path("features"), Path(".cache")):
+        shutil.rmtree(folder, ignore_errors=True)
+    LOG.unlink(missing_ok=True)
+
+
+def execute_on(cluster: Any, root: Path, **execution: Any) -> None:
+    params = load_params(root)
+    params["execution"] = {"engine": "ray", "address": cluster.address, "cpus_per_worker": N_THREADS, **execution}
+    params["extraction"]["workers"] = WORKERS
+    save_params(root, params)
+
+
+def extracted() -> tuple[dict[str, bytes], str]:
+    """Every byte of the features of the good videos, and what is said about the bad ones."""
+    with pytest.raises(ExtractionError) as error:
+        run.extract(NAME, "visual", config.load())
+    return contents(OUTPUT), str(error.value)
+
+
+@pytest.fixture(scope="module")
+def by_local_engine(project: Path) -> tuple[dict[str, bytes], str]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project)
+        patch.setitem(MODALITIES, "visual", partial(RecordingVisual, LOG.absolute()))
+        n_threads = torch.get_num_threads()
+        torch.set_num_threads(N_THREADS)
+        found = extracted()
+        torch.set_num_threads(n_threads)
+        forget_everything()
+    assert len(found[0]) == N_VIDEOS - 2
+    assert found[1].startswith(f"2 videos of {NAME!r} have no visual features")
+    return found
+
+
+class AfterSomeVideos(threading.Thread):
+    """Does something once `n` videos are in the work cache (shared store) or were begun."""
+
+    def __init__(self, n: int, what: Callable[[], None]) -> None:
+        super().__init__(daemon=True)
+        self._n, self._what = n, what
+        self.start()
+
+    def run(self) -> None:
+        while len({begun.video_id for begun in read_log(LOG)}) < self._n:
+            time.sleep(0.02)
+        self._what()
+
+
+def kill_an_actor() -> None:
+    os.kill(read_log(LOG)[-1].pid, signal.SIGKILL)
+
+
+def begun_too_often(n_deaths: int) -> None:
+    """Nothing is encoded more than once beyond what was in flight in an actor that died."""
+    times = Counter((begun.decoder, begun.video_id) for begun in read_log(LOG))
+    again = {key: n - 1 for key, n in times.items() if n > 1}
+    assert 0 < sum(again.values()) <= n_deaths * IN_FLIGHT
+    assert {begun.video_id for begun in read_log(LOG)} == {path.stem for path in Path("videos").iterdir()}
+
+
+def test_killed_actor(here: Path, cluster: Any, by_local_engine: Any) -> None:
+    execute_on(cluster, here)
+    killer = AfterSomeVideos(20, kill_an_actor)
+    assert extracted() == by_local_engine
+    killer.join()
+    begun_too_often(n_deaths=1)
+
+
+def test_killed_raylet_and_features_that_are_sent(here: Path, cluster: Any, by_local_engine: Any) -> None:
+    """Without a shared store; the other node does the rest, until a new one joins."""
+    execute_on(cluster, here, store="driver")
+    node = next(iter(cluster.worker_nodes))
+
+    def replace_node() -> None:
+        kill_raylet(node)
+        cluster.remove_node(node, allow_graceful=False)
+
+    killer = AfterSomeVideos(20, replace_node)
+    try:
+        assert extracted() == by_local_engine
+        killer.join()
+    finally:
+        add_node(cluster)
+    begun_too_often(n_deaths=1)
+    assert not list(Path(".cache").rglob("*.tmp"))
+
+
+def test_killed_driver(here: Path, cluster: Any, by_local_engine: Any) -> None:
+    execute_on(cluster, here)
+    driver = subprocess.Popen(
+        [sys.executable, str(TESTS / "cluster_driver.py"), str(LOG.absolute())], stderr=subprocess.DEVNULL
+    )
+    AfterSomeVideos(20, driver.kill).join()
+    assert driver.wait() == -signal.SIGKILL
+    done = set(Path(".cache/features").glob("??/*.h5"))
+    assert 0 < len(done) < N_VIDEOS - 2
+    assert extracted() == by_local_engine
+    begun_too_often(n_deaths=2)
+
+
+def test_a_store_that_is_not_shared_is_noticed(here: Path, cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    execute_on(cluster, here)
+    monkeypatch.setattr(Path, "touch", lambda path: None)  # the probe, which a worker looks for
+    with pytest.raises(ClusterError, match=r"not the folder that the driver sees.*execution.store: driver"):
+        run.extract(NAME, "visual", config.load())
