@@ -154,7 +154,7 @@ def read(path: Path, recipe: Recipe | None = None, content: bytes | None = None)
             promised = {name: str(_attribute(file, name)) for name in ("checksum", "fingerprint")}
     except FileNotFoundError:
         raise FeatureError(f"{path}: no such feature file; run `dvc repro` or `dvc pull`") from None
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise FeatureError(f"{path}: not a readable feature file ({error}); delete it and extract again") from None
     for name, expected in promised.items():
         found = getattr(features, name)

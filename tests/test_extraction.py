@@ -3,6 +3,7 @@
 import logging
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -204,6 +205,15 @@ def test_a_damaged_file_of_the_work_cache_is_made_again(here: Path, decoded: lis
     decoded.clear()
     assert extract_both() == first
     assert len(decoded) == 2
+
+
+def test_a_file_that_is_gone_as_soon_as_it_is_written_is_an_error(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from avadclip.extraction import run
+
+    monkeypatch.setattr(run, "encode_videos", lambda *_: SimpleNamespace(failures={}, n_encoded_snippets=0))
+    with pytest.raises(ExtractionError, match=r"4 files that were just written are damaged or gone.* late sound, long"):
+        extract(NAME, "visual", config.load())
+    assert contents(VISUAL) == {}
 
 
 def test_strays_in_the_output_go_away(here: Path) -> None:
