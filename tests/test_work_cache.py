@@ -1,5 +1,6 @@
 """The work cache: nothing leaves it unchecked, and what was checked once is not opened again."""
 
+import errno
 import logging
 import os
 from pathlib import Path
@@ -86,6 +87,16 @@ def test_a_truncated_file_is_made_again(cache: WorkCache, share: float) -> None:
     assert not cache.holds(FIRST.fingerprint)
     cache.put(FIRST)
     assert cache.holds(FIRST.fingerprint)
+
+
+def test_what_the_disk_cannot_read_any_more_is_made_again(cache: WorkCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken_sector(path: Path) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", broken_sector)
+        assert not cache.holds(FIRST.fingerprint)
+    assert not cache.path(FIRST.fingerprint).exists()
 
 
 def test_a_file_under_the_name_of_another_is_refused(cache: WorkCache, tmp_path: Path) -> None:

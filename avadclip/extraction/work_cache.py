@@ -51,20 +51,17 @@ class WorkCache:
         path = self.path(fingerprint)
         try:
             content = path.read_bytes()
+            found = hashlib.sha256(content).hexdigest()
+            if self._sums.get(fingerprint) != found:
+                if store.read(path, content=content).fingerprint != fingerprint:
+                    raise FeatureError(f"{path}: holds the features of another video or recipe; it is made again")
+                self._sums[fingerprint] = found
         except FileNotFoundError:
             return None
-        found = hashlib.sha256(content).hexdigest()
-        if self._sums.get(fingerprint) == found:
-            return content
-        try:
-            whole = store.read(path, content=content).fingerprint == fingerprint
-        except FeatureError as error:
+        except (FeatureError, OSError) as error:  # OSError: the disk cannot read it any more
             log.warning("work cache: %s", error)
-            whole = False
-        if not whole:
-            path.unlink()
+            path.unlink(missing_ok=True)
             return None
-        self._sums[fingerprint] = found
         return content
 
     def put(self, features: Features) -> None:
