@@ -241,7 +241,7 @@ def scratch_project(where: Path | None) -> Iterator[None]:
 
 def main(
     sizes: Annotated[list[int] | None, typer.Argument(help="Numbers of videos.")] = None,
-    scratch: Annotated[Path | None, typer.Option(help="Where the projects lie; 100,000 videos need 12 GB.")] = None,
+    scratch: Annotated[Path | None, typer.Option(help="Where the projects lie; 100,000 videos need 13 GB.")] = None,
     json_path: Annotated[Path | None, typer.Option("--json")] = None,
 ) -> None:
     """Measure, and print a table."""
