@@ -162,6 +162,7 @@ def measure_fill(folder: Path, n_videos: int) -> dict[str, float]:
     for fingerprint in fingerprints.values():
         cache.path(fingerprint).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(example, cache.path(fingerprint))
+    output.mkdir(parents=True, exist_ok=True)
     seconds = []
     for _ in range(2):
         started = time.perf_counter()

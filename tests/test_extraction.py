@@ -3,6 +3,7 @@
 import logging
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -48,10 +49,31 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def extracted(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same project with the features of both modalities. Tests work on copies."""
+    root = tmp_path_factory.mktemp("extracted") / "project"
+    shutil.copytree(project, root)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        extract_both()
+    return root
+
+
 @pytest.fixture
 def here(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project in the working directory in which nothing has been extracted."""
     root = tmp_path / "project"
     shutil.copytree(project, root)
+    monkeypatch.chdir(root)
+    return root
+
+
+@pytest.fixture
+def done(extracted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project in the working directory in which everything has been extracted."""
+    root = tmp_path / "project"
+    shutil.copytree(extracted, root)
     monkeypatch.chdir(root)
     return root
 
@@ -74,14 +96,17 @@ def extract_both() -> tuple[dict[str, bytes], dict[str, bytes]]:
     params = config.load()
     for modality in ("visual", "audio"):
         extract(NAME, modality, params)
+    return outputs()
+
+
+def outputs() -> tuple[dict[str, bytes], dict[str, bytes]]:
     return contents(VISUAL), contents(AUDIO)
 
 
-def test_features_are_those_of_the_sampled_frames(here: Path) -> None:
+def test_features_are_those_of_the_sampled_frames(done: Path) -> None:
     params = config.load()
-    extract(NAME, "visual", params)
     visual = params.dataset(NAME).visual
-    path, encoder = here / "videos" / "long.mp4", ImageEncoder(visual, "cpu")
+    path, encoder = done / "videos" / "long.mp4", ImageEncoder(visual, "cpu")
     info = probe(path)
     frames = np.concatenate([b.rgb for b in decode_frames(path, info, np.arange(75), "pyav")])
     one_by_one = [encoder.encode(canvas(rgb, "center", 64)[None]) for rgb in frames[::4]]
@@ -93,10 +118,8 @@ def test_features_are_those_of_the_sampled_frames(here: Path) -> None:
     assert found.valid.all()
 
 
-def test_sound_is_encoded_on_the_same_timeline(here: Path) -> None:
+def test_sound_is_encoded_on_the_same_timeline(done: Path) -> None:
     params = config.load()
-    for modality in ("visual", "audio"):
-        extract(NAME, modality, params)
     found = FeatureFolder(AUDIO).read("late sound")
     boundaries = FeatureFolder(VISUAL).read("late sound").boundary_seconds
     np.testing.assert_array_equal(found.boundary_seconds, boundaries)
@@ -107,21 +130,19 @@ def test_sound_is_encoded_on_the_same_timeline(here: Path) -> None:
     np.testing.assert_array_equal(found.valid[certain], (centres >= 2.0)[certain])
     assert not found.values[~found.valid].any()
     encoder = AudioEncoder(params.dataset(NAME).audio, "cpu")
-    windows = decode_windows(here / "videos" / "late sound.mkv", centres, 1.0)
+    windows = decode_windows(done / "videos" / "late sound.mkv", centres, 1.0)
     expected = [encoder.encode(spectrogram(window.samples)[None])[0] for window in windows]
     np.testing.assert_allclose(  # batches round differently than single windows
         found.values[found.valid].astype(float), np.array(expected)[found.valid].astype(float), atol=2e-3
     )
 
 
-def test_no_sound_is_a_state_and_no_error(here: Path) -> None:
-    extract(NAME, "audio", config.load())
+def test_no_sound_is_a_state_and_no_error(done: Path) -> None:
     silent = FeatureFolder(AUDIO).read("silent")
     assert (silent.n_snippets, silent.valid.any(), silent.values.any()) == (8, False, False)
 
 
-def test_what_decord_cannot_be_trusted_with_goes_through_pyav(here: Path) -> None:
-    extract(NAME, "visual", config.load())
+def test_what_decord_cannot_be_trusted_with_goes_through_pyav(done: Path) -> None:
     folder = FeatureFolder(VISUAL)
     assert {i: folder.read(i).decoder.split()[0] for i in ("silent", "turned")} == {
         "silent": "decord",
@@ -139,16 +160,14 @@ def test_ten_crop_gives_ten_views_and_the_first_is_the_centre(here: Path) -> Non
     assert len({values[view].tobytes() for view in range(10)}) == 10
 
 
-def test_a_second_run_decodes_nothing_and_leaves_every_byte(here: Path, decoded: list[str]) -> None:
-    first = extract_both()
-    n_decoded = len(decoded)
+def test_a_second_run_decodes_nothing_and_leaves_every_byte(done: Path, decoded: list[str]) -> None:
+    first = outputs()
     assert extract_both() == first
-    assert len(decoded) == n_decoded
+    assert decoded == []
 
 
-def test_an_emptied_output_comes_back_from_the_work_cache(here: Path, decoded: list[str]) -> None:
-    first = extract_both()
-    decoded.clear()
+def test_an_emptied_output_comes_back_from_the_work_cache(done: Path, decoded: list[str]) -> None:
+    first = outputs()
     shutil.rmtree("features")
     assert extract_both() == first
     assert decoded == []
@@ -156,58 +175,66 @@ def test_an_emptied_output_comes_back_from_the_work_cache(here: Path, decoded: l
     assert (VISUAL / "long.h5").stat().st_nlink == 1
 
 
-def test_outputs_do_not_depend_on_how_one_got_there(here: Path, decoded: list[str]) -> None:
-    from_scratch = extract_both()
+def test_outputs_do_not_depend_on_how_one_got_there(done: Path, decoded: list[str]) -> None:
+    from_scratch = outputs()
     shutil.rmtree("features")
     shutil.rmtree(".cache")
     few = {name: label for name, label in LABELS.items() if name != "long.mp4"}
-    write_table(here, few)
+    write_table(done, few)
     prepare_here()
     grown = extract_both()
     assert set(grown[0]) == {"silent.h5", "turned.h5", "late sound.h5"}
-    write_table(here, LABELS)
+    write_table(done, LABELS)
     prepare_here()
     decoded.clear()
     assert extract_both() == from_scratch
     assert decoded == ["long", "long"]  # once for each modality: the others were there
-    write_table(here, few)
+    write_table(done, few)
     prepare_here()
     assert extract_both() == grown
 
 
-def test_going_back_to_earlier_parameters_costs_nothing(here: Path, decoded: list[str]) -> None:
-    first = extract_both()
-    params = load_params(here)
+def test_going_back_to_earlier_parameters_costs_nothing(done: Path, decoded: list[str]) -> None:
+    first = outputs()
+    params = load_params(done)
     params["datasets"][NAME]["visual"]["stride"] = 16
-    save_params(here, params)
+    save_params(done, params)
     assert extract_both() != first
     params["datasets"][NAME]["visual"]["stride"] = 4
-    save_params(here, params)
+    save_params(done, params)
     decoded.clear()
     assert extract_both() == first
     assert decoded == []
 
 
-def test_number_of_workers_is_not_part_of_the_result(here: Path) -> None:
-    first = extract_both()
+def test_number_of_workers_is_not_part_of_the_result(done: Path) -> None:
+    first = outputs()
     shutil.rmtree(".cache")
-    params = load_params(here)
+    params = load_params(done)
     params["extraction"]["workers"] = 1
-    save_params(here, params)
+    save_params(done, params)
     assert extract_both() == first
 
 
-def test_a_damaged_file_of_the_work_cache_is_made_again(here: Path, decoded: list[str]) -> None:
-    first = extract_both()
+def test_a_damaged_file_of_the_work_cache_is_made_again(done: Path, decoded: list[str]) -> None:
+    first = outputs()
     for path in sorted(Path(".cache/features").glob("??/*.h5"))[:2]:
         path.write_bytes(path.read_bytes()[:-600])
-    decoded.clear()
     assert extract_both() == first
     assert len(decoded) == 2
 
 
-def test_strays_in_the_output_go_away(here: Path) -> None:
-    first = extract_both()
+def test_a_file_that_is_gone_as_soon_as_it_is_written_is_an_error(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from avadclip.extraction import run
+
+    monkeypatch.setattr(run, "encode_videos", lambda *_: SimpleNamespace(failures={}, n_encoded_snippets=0))
+    with pytest.raises(ExtractionError, match=r"4 files that were just written are damaged or gone.* late sound, long"):
+        extract(NAME, "visual", config.load())
+    assert contents(VISUAL) == {}
+
+
+def test_strays_in_the_output_go_away(done: Path) -> None:
+    first = outputs()
     (VISUAL / "left.h5").write_text("the video left the manifest")
     (VISUAL / ".long.h5.123.tmp").write_text("a killed process left this")
     assert extract_both() == first
@@ -249,17 +276,17 @@ def test_summary_counts_what_happened(here: Path, caplog: pytest.LogCaptureFixtu
     assert (again.n_cached, again.n_encoded, again.n_encoded_snippets) == (4, 0, 0)
 
 
-def test_pruning_keeps_what_is_needed(here: Path, decoded: list[str]) -> None:
+def test_pruning_keeps_what_is_needed(done: Path, decoded: list[str]) -> None:
     from avadclip.audit import current_fingerprints
 
-    first = extract_both()
-    cache, params = WorkCache(Path(".cache/features")), load_params(here)
+    first = outputs()
+    cache, params = WorkCache(Path(".cache/features")), load_params(done)
     params["datasets"][NAME]["visual"]["stride"] = 16
-    save_params(here, params)
+    save_params(done, params)
     extract_both()
     assert cache.usage().n_files == 16
     params["datasets"][NAME]["visual"]["stride"] = 4
-    save_params(here, params)
+    save_params(done, params)
     (cache.path("ab" * 32).parent).mkdir(exist_ok=True)
     cache.path("ab" * 32).with_suffix(".tmp").write_text("a killed process left this")
     cache.prune(current_fingerprints(config.load()))

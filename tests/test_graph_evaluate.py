@@ -1,5 +1,6 @@
 """A changed threshold re-runs evaluation and what draws its results, and nothing else: the real ``dvc repro``."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,19 @@ GRAPH = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
 STAGES = ("evaluate", "figures", "report")
 
 
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """These stages of the real graph with the real code, on ready-made scores of a small data set."""
-    clone(tmp_path)
-    write_yaml(tmp_path / "dvc.yaml", {"stages": {name: GRAPH[name] for name in STAGES}})
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """These stages of the real graph with the real code, on ready-made scores of a small data set; the working
+    directory. Nothing has been run."""
+    folder = clone(tmp_path_factory.mktemp("clone"))
+    write_yaml(folder / "dvc.yaml", {"stages": {name: GRAPH[name] for name in STAGES}})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_inputs(folder)
+        yield folder
+
+
+def write_inputs(folder: Path) -> None:
     case = make_case(np.random.default_rng(1))
     write_manifest(paths.manifest("demo"), case.videos)
     write_ground_truth(paths.ground_truth("demo"), case.segments)
@@ -38,21 +46,28 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         },
         origin="params.yaml",
     )
-    write_yaml(tmp_path / "params.yaml", params.model_dump(mode="json"))
-    return tmp_path
+    write_yaml(folder / "params.yaml", params.model_dump(mode="json"))
+
+
+def test_metrics_and_plots_are_shown(project: Path) -> None:
+    assert repro(project) == SEE
+    shown = dvc(project, "metrics", "show", "--json")
+    assert '"alignment"' in shown
+    plots = dvc(project, "plots", "show", "--json")
+    for name in ("precision_recall", "roc", "map_over_iou", "per_class", "reliability"):
+        assert f"{name}.csv" in plots
+    assert "DVC_METRIC" not in plots  # every anchor of the templates has been filled in
 
 
 def test_what_a_change_reruns(project: Path) -> None:
-    assert repro(project) == SEE
+    """Follows the test above. That DVC tracks every key of a block is the matter of test_graph_blocks.py."""
     assert repro(project) == set()
-    for key, value in (
-        ("evaluate.alarm_threshold", 0.7),
-        ("evaluate.iou_thresholds", [0.2, 0.5]),
-        ("evaluate.strict.depth", 0.4),
-        ("evaluate.bootstrap_seed", 1),
-    ):
-        change(project, key, value)
-        assert repro(project) == SEE, key
+    change(project, "evaluate.alarm_threshold", 0.7)
+    assert repro(project) == SEE
+    change(project, "evaluate.iou_thresholds", [0.2, 0.5])
+    change(project, "evaluate.strict.depth", 0.4)
+    change(project, "evaluate.bootstrap_seed", 1)
+    assert repro(project) == SEE
     change(project, "figures.n_videos", 2)
     assert repro(project) == FIGURES
     change(project, "report.players", 2)
@@ -62,16 +77,6 @@ def test_what_a_change_reruns(project: Path) -> None:
     assert repro(project) == set()
     paths.scores("demo", "visual_student").unlink()
     assert repro(project) == SEE
-
-
-def test_metrics_and_plots_are_shown(project: Path) -> None:
-    repro(project)
-    shown = dvc(project, "metrics", "show", "--json")
-    assert '"alignment"' in shown
-    plots = dvc(project, "plots", "show", "--json")
-    for name in ("precision_recall", "roc", "map_over_iou", "per_class", "reliability"):
-        assert f"{name}.csv" in plots
-    assert "DVC_METRIC" not in plots  # every anchor of the templates has been filled in
 
 
 def test_no_stage_before_them_looks_at_thresholds() -> None:

@@ -1,5 +1,6 @@
 """The feature store: same content, same bytes; anything else than what was asked for is refused, and named."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,19 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.boundary_seconds, written.boundary_seconds)
     assert (found.source, found.recipe, found.decoder) == (written.source, written.recipe, written.decoder)
     assert (found.n_snippets, found.fingerprint) == (5, written.fingerprint)
+
+
+def test_bytes_in_memory_are_read_like_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    store.write(path, features(views=10))
+    whole = path.read_bytes()
+    path.write_bytes(b"is not opened")
+    found = store.read(path, RECIPE, content=whole)
+    np.testing.assert_array_equal(found.values, features(views=10).values)
+    assert (found.source, found.checksum) == (features().source, features(views=10).checksum)
+    for damaged in (b"", b"text", whole[:100], whole[: len(whole) // 2]):
+        with pytest.raises(FeatureError, match=r"a\.h5"):
+            store.read(path, content=damaged)
 
 
 def test_same_features_same_bytes_and_no_other_file(tmp_path: Path) -> None:
@@ -110,6 +124,37 @@ def test_a_truncated_file_is_refused(tmp_path: Path, share: float) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(FeatureError, match=r"a\.h5"):
+        store.read(path)
+
+
+def _replace(file: h5py.File, name: str, value: Any) -> None:
+    del file[name]
+    if value is not None:
+        file[name] = value
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda file: file.attrs.__delitem__("id"),
+        lambda file: file.attrs.__setitem__("n_frames", [1, 2]),
+        lambda file: file.attrs.__setitem__("n_frames", "many"),
+        lambda file: file.attrs.__setitem__("recipe", h5py.Empty("f")),
+        lambda file: file.attrs.__setitem__("recipe", "{"),
+        lambda file: file.attrs.__setitem__("decoder", b"\xff\xfe"),
+        lambda file: _replace(file, "valid", None),
+        lambda file: _replace(file, "valid", 1.0),
+        lambda file: _replace(file, "values", h5py.Empty("f")),
+        lambda file: (_replace(file, "values", None), file.create_group("values")),
+        lambda file: _replace(file, "values", ["text", "more"]),
+    ],
+)
+def test_hdf5_of_another_kind_is_refused(tmp_path: Path, change: Callable[[h5py.File], object]) -> None:
+    path = tmp_path / "a.h5"
+    store.write(path, features())
+    with h5py.File(path, "r+") as file:
+        change(file)
+    with pytest.raises(FeatureError, match="a"):
         store.read(path)
 
 

@@ -3,7 +3,7 @@
 import fcntl
 import logging
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -67,12 +67,23 @@ def extract(dataset: str, modality: str, params: Params) -> Summary:
     cache = WorkCache(Path(settings.work_cache))
     job = MODALITIES[modality](params.dataset(dataset))
     videos = [video for video in read_manifest(paths.manifest(dataset)) if not video.excluded]
+    sums = cache.folder / f"{dataset}.{modality}.sums"
     with _exclusive(cache.folder / f"{dataset}.{modality}.lock", output):
         started = monotonic()
+        cache.load_sums(sums)
         fingerprints = {v.id: store.fingerprint(job.recipe, v.id, v.content_hash) for v in videos}
-        missing = [video for video in videos if not cache.holds(fingerprints[video.id])]
+        _remove_strays(output, fingerprints)
+        lacking = fill(output, fingerprints, cache)
+        cache.save_sums(sums, fingerprints.values())
+        missing = [video for video in videos if video.id in lacking]
         outcome = _encode([_pending(video) for video in missing], dataset, modality, cache, params)
-        fill(output, {i: fingerprint for i, fingerprint in fingerprints.items() if i not in outcome.failures}, cache)
+        encoded = {video_id: fingerprints[video_id] for video_id in lacking if video_id not in outcome.failures}
+        if lost := fill(output, encoded, cache):
+            raise ExtractionError(
+                f"{cache.folder}: {len(lost)} files that were just written are damaged or gone, among them those of"
+                f" {', '.join(sorted(lost)[:3])}; does something else write there, is the disk sound? Then run it again"
+            )
+        cache.save_sums(sums, fingerprints.values())
     summary = Summary(
         name=f"{dataset}/{modality}",
         n_videos=len(videos),
@@ -102,14 +113,24 @@ def _pending(video: Video) -> Pending:
     return Pending(Path(video.path), Source(video.id, video.content_hash, video.n_frames, video.frame_rate))
 
 
-def fill(output: Path, fingerprints: Mapping[str, str], cache: WorkCache) -> None:
-    """Make `output` hold exactly the files of these videos."""
+def _remove_strays(output: Path, video_ids: Collection[str]) -> None:
+    """Make `output` a folder in which there is nothing but feature files of these videos."""
     output.mkdir(parents=True, exist_ok=True)
-    names = {f"{video_id}{store.SUFFIX}" for video_id in fingerprints}
+    names = {f"{video_id}{store.SUFFIX}" for video_id in video_ids}
     for stray in [path for path in output.iterdir() if path.name not in names]:
         shutil.rmtree(stray) if stray.is_dir() else stray.unlink()
-    for video_id, fingerprint in fingerprints.items():
-        cache.copy_to(fingerprint, output / f"{video_id}{store.SUFFIX}")
+
+
+def fill(output: Path, fingerprints: Mapping[str, str], cache: WorkCache) -> set[str]:
+    """Bring the files of these videos (id -> fingerprint); the ids of those that are not in the work cache.
+
+    What lies in `output` for one of the latter was made from another video or recipe, and goes away.
+    """
+    files = {video_id: output / f"{video_id}{store.SUFFIX}" for video_id in fingerprints}
+    lacking = {video_id for video_id, file in files.items() if not cache.copy_to(fingerprints[video_id], file)}
+    for video_id in lacking:
+        files[video_id].unlink(missing_ok=True)
+    return lacking
 
 
 @contextmanager

@@ -5,11 +5,11 @@ killed extraction loses only the videos in flight, ten new videos cost ten, and 
 nothing.
 """
 
-import filecmp
+import hashlib
 import logging
 import os
-import shutil
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,10 +29,15 @@ class Usage:
 
 
 class WorkCache:
-    """Feature files under ``<folder>/<first two digits>/<fingerprint>.h5``."""
+    """Feature files under ``<folder>/<first two digits>/<fingerprint>.h5``.
+
+    A file is believed only after its content was checked, in full and each time. Opening 200,000 small HDF5 files takes
+    minutes, so the sha256 of what was found whole once is remembered, by fingerprint, and checked instead.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._sums: dict[str, str] = {}
 
     def path(self, fingerprint: str) -> Path:
         """Where the file with this fingerprint lies, or would lie."""
@@ -40,31 +45,59 @@ class WorkCache:
 
     def holds(self, fingerprint: str) -> bool:
         """Whether the file is here and whole; a damaged one is removed, so that it is made again."""
+        return self._read(fingerprint) is not None
+
+    def _read(self, fingerprint: str) -> bytes | None:
         path = self.path(fingerprint)
-        if not path.exists():
-            return False
         try:
-            return store.read(path).fingerprint == fingerprint
-        except FeatureError as error:
+            content = path.read_bytes()
+            found = hashlib.sha256(content).hexdigest()
+            if self._sums.get(fingerprint) != found:
+                if store.read(path, content=content).fingerprint != fingerprint:
+                    raise FeatureError(f"{path}: holds the features of another video or recipe; it is made again")
+                self._sums[fingerprint] = found
+        except FileNotFoundError:
+            return None
+        except (FeatureError, OSError) as error:  # OSError: the disk cannot read it any more
             log.warning("work cache: %s", error)
-            path.unlink()
-            return False
+            path.unlink(missing_ok=True)
+            return None
+        return content
 
     def put(self, features: Features) -> None:
         """Keep the features of one video."""
         store.write(self.path(features.fingerprint), features)
 
-    def copy_to(self, fingerprint: str, destination: Path) -> None:
+    def copy_to(self, fingerprint: str, destination: Path) -> bool:
         """Fill one file of a stage output; it is left alone if it has the right bytes already.
 
-        Always a copy: DVC may turn outputs into read-only links into its own cache.
+        Always a copy: DVC may turn outputs into read-only links into its own cache. The bytes that are written are the
+        bytes that were checked.
+
+        Returns
+        -------
+        bool : False if the file is not here, or was damaged; see :meth:`holds`.
         """
-        source = self.path(fingerprint)
-        if destination.is_file() and filecmp.cmp(source, destination, shallow=False):
-            return
-        temporary = destination.with_name(f".{destination.name}.{os.getpid()}.tmp")
-        shutil.copyfile(source, temporary)
-        temporary.replace(destination)
+        content = self._read(fingerprint)
+        if content is None:
+            return False
+        if not (destination.is_file() and destination.read_bytes() == content):
+            temporary = destination.with_name(f".{destination.name}.{os.getpid()}.tmp")
+            temporary.write_bytes(content)
+            temporary.replace(destination)
+        return True
+
+    def load_sums(self, path: Path) -> None:
+        """Remember what :meth:`save_sums` wrote; of a damaged file, what can be read."""
+        if path.exists():
+            text = path.read_text(encoding="ascii", errors="replace")
+            self._sums.update(re.findall(r"^([0-9a-f]{64}) ([0-9a-f]{64})$", text, re.MULTILINE))
+
+    def save_sums(self, path: Path, fingerprints: Iterable[str]) -> None:
+        """Write down the sha256 of the files with these fingerprints that were found whole."""
+        temporary = path.with_name(f"{path.name}.tmp")
+        temporary.write_text("".join(f"{i} {self._sums[i]}\n" for i in fingerprints if i in self._sums))
+        temporary.replace(path)
 
     def usage(self, without: Collection[str] = ()) -> Usage:
         """What lies here, apart from the files with these fingerprints."""

@@ -4,8 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score
+from numpy.typing import ArrayLike, NDArray
 
 from avadclip.datasets.ground_truth import anomalous_spans
 from avadclip.datasets.model import Segment, Video
@@ -32,7 +31,7 @@ def validation_judge(videos: Sequence[Video], folders: Folders, device: torch.de
 
     def judge(detector: Detector) -> float:
         scores = [_top_mean(detect(detector, video, device).anomaly_probability) for video in shown]
-        return float(average_precision_score(anomalous, scores))
+        return _average_precision(anomalous, scores)
 
     return judge
 
@@ -59,9 +58,15 @@ def released_test_judge(
         scored = [detect(detector, video, device).anomaly_probability for video in shown]
         scores = np.concatenate([s[: len(n)] for s, n in zip(scored, positive_frames, strict=True)])
         # A snippet stands for its positive and its negative frames; weights spare the repeated array.
-        return float(average_precision_score(truth, np.tile(scores, 2), sample_weight=weights))
+        return _average_precision(truth, np.tile(scores, 2), weights)
 
     return judge
+
+
+def _average_precision(truth: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> float:
+    from sklearn.metrics import average_precision_score  # takes a second to import; most trainings keep the last epoch
+
+    return float(average_precision_score(truth, scores, sample_weight=weights))
 
 
 def _top_mean(scores: NDArray[np.float32]) -> float:
