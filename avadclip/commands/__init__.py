@@ -1,0 +1,1 @@
+"""Commands of ``avadclip`` that have a file of their own."""
