@@ -142,9 +142,9 @@ def _clash(ours: _Offer, theirs: _Offer) -> list[str]:
     if (ours.checksum, ours.decoder) == (theirs.checksum, theirs.decoder):
         return []
     return [
-        f"{theirs.path}: not the same as {ours.path}, but {theirs.modality} features of {theirs.id!r} with the"
-        f" same recipe: checksum {theirs.checksum[:12]}..., read by {theirs.decoder}, expected {ours.checksum[:12]}..., read"
-        f" by {ours.decoder}; were they encoded on machines of different types? Remove one of the two"
+        f"{theirs.path}: not the same as {ours.path}, but {theirs.modality} features of {theirs.id!r} with the same"
+        f" recipe: checksum {theirs.checksum[:12]}... (read by {theirs.decoder}), expected {ours.checksum[:12]}..."
+        f" (read by {ours.decoder}); were they encoded on machines of different types? Remove one of the two"
     ]
 
 
