@@ -79,6 +79,7 @@ class Team:
             "GIT_CONFIG_GLOBAL": str(self.folder / "gitconfig"),
             "GIT_CONFIG_NOSYSTEM": "1",
             "DVC_NO_ANALYTICS": "1",
+            "OMP_NUM_THREADS": "1",  # several people share this machine
             "COLUMNS": "200",
         }
         return subprocess.Popen(

@@ -20,7 +20,8 @@ from avadclip.audit import Needed, needed
 from avadclip.cli import app
 from avadclip.datasets.manifest import write_manifest
 from avadclip.datasets.model import Video
-from avadclip.errors import FeatureError
+from avadclip.errors import ExtractionError, FeatureError
+from avadclip.extraction import run
 from avadclip.extraction.work_cache import WorkCache
 from avadclip.store import Features, Source
 
@@ -243,11 +244,28 @@ def test_killed_half_way_and_again() -> None:
     assert files(OURS) == files(THEIRS)
 
 
-def test_parts_of_a_manifest_are_disjoint_and_as_long_as_each_other() -> None:
-    from avadclip.extraction.run import Part
+def test_a_part_that_fails_in_one_modality_is_done_in_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = []
 
+    def extract_part(dataset: str, modality: str, params: object, part: run.Part) -> str:
+        done.append((dataset, modality, part))
+        if modality == "visual":
+            raise ExtractionError("1 videos of 'toy' have no visual features")
+        return "audio is done"
+
+    monkeypatch.setattr(run, "extract_part", extract_part)
+    result = CliRunner().invoke(app, ["features", "extract", NAME, "--part", "2/3"])
+    assert done == [(NAME, modality, run.Part(2, 3)) for modality in ("visual", "audio")]
+    assert (result.exit_code, "audio is done" in result.output, "no visual features" in result.output) == (
+        1,
+        True,
+        True,
+    )
+
+
+def test_parts_of_a_manifest_are_disjoint_and_as_long_as_each_other() -> None:
     for count in (1, 2, 3, 7):
-        parts = [Part(number, count).of(list(IDS)) for number in range(1, count + 1)]
+        parts = [run.Part(number, count).of(list(IDS)) for number in range(1, count + 1)]
         assert sorted(video for part in parts for video in part) == sorted(IDS)
         assert max(map(len, parts)) - min(map(len, parts)) <= 1
 

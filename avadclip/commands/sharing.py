@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from avadclip import config
+from avadclip.errors import ExtractionError
 
 ParamsFile = Annotated[Path, typer.Option("--params", help="Parameter file.")]
 
@@ -23,8 +24,14 @@ def extract(
 
     share = Part.parse(part)
     loaded = config.load(params)
+    failures = []
     for modality in ("visual", "audio"):
-        typer.echo(str(extract_part(dataset, modality, loaded, share)))
+        try:
+            typer.echo(str(extract_part(dataset, modality, loaded, share)))
+        except ExtractionError as error:  # what one modality cannot read costs the other nothing
+            failures.append(str(error))
+    if failures:
+        raise ExtractionError("\n".join(failures))
 
 
 def merge(
