@@ -48,7 +48,6 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
             team.readme(anna, command)
         team.run(anna, "git push --quiet")
         yield team
-        (folder / "people" / "transcript").rename("/tmp/team/transcript")
 
 
 @pytest.fixture(scope="module")
