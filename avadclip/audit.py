@@ -10,7 +10,7 @@ from avadclip.config import Params
 from avadclip.datasets.manifest import read_manifest
 from avadclip.errors import FeatureError
 from avadclip.extraction.modality import MODALITIES
-from avadclip.store import FeatureFolder, Recipe
+from avadclip.store import FeatureFolder, Recipe, Source
 
 
 @dataclass(frozen=True)
@@ -63,16 +63,36 @@ def problems(dataset: str, modality: str, params: Params) -> Iterator[str]:
         except FeatureError as error:
             yield str(error)
             continue
-        if found.fingerprint != store.fingerprint(recipe, video.id, video.content_hash):
+        if found.source != Source(video.id, video.content_hash, video.n_frames, video.frame_rate):
             yield f"{features.path(video.id)}: made from another version of {video.path}; run `dvc repro`"
+
+
+@dataclass(frozen=True)
+class Needed:
+    """A feature file that today's parameters and a manifest ask for."""
+
+    modality: str
+    id: str
+    content_hash: str  # of the video
+    recipe: Recipe
+
+    @property
+    def fingerprint(self) -> str:
+        """What the file is addressed by in the work cache."""
+        return store.fingerprint(self.recipe, self.id, self.content_hash)
+
+
+def needed(params: Params) -> Iterator[Needed]:
+    """Every feature file of every data set that has a manifest here."""
+    for dataset, section in params.datasets.items():
+        if not paths.manifest(dataset).exists():
+            continue
+        videos = [video for video in read_manifest(paths.manifest(dataset)) if not video.excluded]
+        for modality, make in MODALITIES.items():
+            recipe = make(section).recipe
+            yield from (Needed(modality, video.id, video.content_hash, recipe) for video in videos)
 
 
 def current_fingerprints(params: Params) -> set[str]:
     """Fingerprints of everything that today's parameters and manifests need."""
-    return {
-        store.fingerprint(MODALITIES[modality](section).recipe, video.id, video.content_hash)
-        for dataset, section in params.datasets.items()
-        if paths.manifest(dataset).exists()
-        for modality in MODALITIES
-        for video in read_manifest(paths.manifest(dataset))
-    }
+    return {entry.fingerprint for entry in needed(params)}

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from avadclip import config, paths
-from avadclip.commands import interop
+from avadclip.commands import interop, sharing
 from avadclip.commands.encoders import train_audio_encoder
 from avadclip.commands.predict import predict
 from avadclip.config import Params
@@ -20,7 +20,7 @@ from avadclip.errors import AvadclipError
 from avadclip.extraction.work_cache import WorkCache
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Audio-visual video anomaly detection.")
-features = typer.Typer(no_args_is_help=True, help="Look at feature stores, check them, clean the work cache.")
+features = typer.Typer(no_args_is_help=True, help="Look at feature stores, check and merge them, clean the work cache.")
 app.add_typer(features, name="features")
 console = Console()
 
@@ -150,6 +150,10 @@ def prune(
         typer.echo(f"removed {size}")
     else:
         typer.echo(f"nothing removed ({size} not needed today)")
+
+
+features.command()(one_line_errors(sharing.extract))
+features.command()(one_line_errors(sharing.merge))
 
 
 @app.command()

@@ -16,7 +16,7 @@ from avadclip.config.features import Audio, Precision, Visual, Weights
 from avadclip.datasets.manifest import read_manifest
 from avadclip.encoders.device import resolve_device
 from avadclip.encoders.tower import computes_natively
-from avadclip.encoders.weights import WAV2CLIP, Published, cache_folder, locate, published_clip
+from avadclip.encoders.weights import WAV2CLIP, Published, cache_folder, locate, place, published_clip
 from avadclip.errors import AvadclipError
 from avadclip.media.decord_reader import decord_available
 from avadclip.media.timeline import n_snippets
@@ -95,10 +95,10 @@ def _inputs(name: str, dataset: Dataset) -> Iterator[Finding]:
 
 
 def _weights(subject: str, weights: Weights, published: Published | None) -> Finding:
-    if weights.path is None and published is not None and not (cache_folder() / published.name).exists():
-        advice = f"fetched from {published.url} when first needed; without network copy it to {cache_folder()}"
-        return Finding("warning", subject, f"{published.name} is not on this machine yet", advice)
     try:
+        if weights.path is None and published is not None and not place(published).exists():
+            advice = f"fetched from {published.url} when first needed; without network copy it to {cache_folder()}"
+            return Finding("warning", subject, f"{published.name} is not on this machine yet", advice)
         return Finding("ok", subject, str(locate(weights, published, key=subject)))
     except AvadclipError as error:
         return Finding("problem", subject, "unusable", str(error))

@@ -216,10 +216,14 @@ def _array(file: h5py.File, name: str) -> NDArray[Any]:
 
 def check_recipe(path: Path, found: Recipe, expected: Recipe) -> None:
     """Raise :class:`FeatureError` that names every key in which two recipes differ."""
+    if differing := differences(found, expected):
+        raise FeatureError(f"{path}: made with another recipe: {differing}; run `dvc repro` to make it anew")
+
+
+def differences(found: Recipe, expected: Recipe) -> str:
+    """Every key in which two recipes differ, with both values; empty if there is none."""
     differing = [key for key in sorted({*found, *expected}) if found.get(key) != expected.get(key)]
-    if differing:
-        lines = "; ".join(f"{key} is {found.get(key)!r}, expected {expected.get(key)!r}" for key in differing)
-        raise FeatureError(f"{path}: made with another recipe: {lines}; run `dvc repro` to make it anew")
+    return "; ".join(f"{key} is {found.get(key)!r}, expected {expected.get(key)!r}" for key in differing)
 
 
 class FeatureFolder:

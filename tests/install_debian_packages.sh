@@ -6,6 +6,7 @@ set -euo pipefail
 # command  package
 packages="
 chromium   chromium
+sshd       openssh-server
 "
 
 missing=()

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import h5py
 import pytest
 from media_factory import tone, write_video
 from project_factory import NAME, load_params, prepare_here, save_params, write_project
@@ -71,6 +72,14 @@ def test_verify_names_every_problem(here: Path) -> None:
         "3 problems",
     ):
         assert words in result.output
+
+
+def test_verify_compares_what_no_checksum_covers(here: Path) -> None:
+    path = VISUAL / "silent.h5"
+    with h5py.File(path, "r+") as file:
+        file.attrs["frame_rate"] = 24.0
+    result = avadclip("features", "verify")
+    assert (result.exit_code, f"{path}: made from another version" in result.output) == (1, True)
 
 
 def test_verify_sees_another_recipe(here: Path) -> None:

@@ -3,6 +3,7 @@ import subprocess
 import sys
 import threading
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -50,6 +51,21 @@ def test_published_file_is_fetched_once(server, cache):
         assert path == cache / "model.pt"
         assert sha256_of(path) == server.sha256
     assert server.requests == ["/model.pt"]
+
+
+def test_what_the_team_shares_comes_first_and_has_to_be_pulled(server, cache, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    published, weights = Published("model.pt", server.url), Weights(sha256=server.sha256)
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "model.pt.dvc").touch()
+    with pytest.raises(WeightsError, match=r"run `dvc pull weights/model\.pt\.dvc`"):
+        locate(weights, published)
+    (tmp_path / "weights" / "model.pt").write_bytes((tmp_path / "web" / "model.pt").read_bytes())
+    assert locate(weights, published) == Path("weights/model.pt")
+    (tmp_path / "weights" / "model.pt").write_bytes(b"x")
+    with pytest.raises(WeightsError, match=r"weights/model\.pt: not the pinned weights"):
+        locate(weights, published)
+    assert server.requests == []
 
 
 def test_wrong_download_is_not_kept(server, cache):

@@ -14,6 +14,7 @@ from avadclip.config.features import Visual, Weights
 from avadclip.errors import WeightsError
 from avadclip.hashing import sha256_of
 
+SHARED = Path("weights")  # of the project: what the team shares there through DVC comes before anything else
 TIMEOUT_SECONDS = 30.0  # of silence, not of the whole download
 
 
@@ -49,8 +50,8 @@ def locate(weights: Weights, published: Published | None, key: str = "weights") 
     Parameters
     ----------
     weights : a local path, or none for the published file.
-    published : what to fetch, once, into :func:`cache_folder` where there is no local path; none if there is no such
-        file for this encoder.
+    published : what to fetch, once, to :func:`place` where there is no local path; none if there is no such file for
+        this encoder.
     key : where `weights` stands in params.yaml, for messages.
 
     Raises
@@ -63,13 +64,27 @@ def locate(weights: Weights, published: Published | None, key: str = "weights") 
             hint = f"; it can be downloaded from {published.url}" if published else ""
             raise WeightsError(f"{key}.path: {path}: no such file (expected sha256 {weights.sha256}){hint}")
     elif published is not None:
-        path = cache_folder() / published.name
+        path = place(published)
         if not path.is_file():
             _fetch(published, path, weights, key)
     else:
         raise WeightsError(f"{key}.path: missing; nothing is published for this encoder, so name a local file")
     _verify(path, str(path), weights, key)
     return path
+
+
+def place(published: Published) -> Path:
+    """Where a published file lies, or is put when it is fetched: below ``weights`` if the team shares it there.
+
+    Raises
+    ------
+    WeightsError : it is shared through DVC, but was not pulled to this machine.
+    """
+    shared, cached = SHARED / published.name, cache_folder() / published.name
+    pointer = shared.with_name(f"{shared.name}.dvc")
+    if pointer.is_file() and not shared.is_file() and not cached.is_file():
+        raise WeightsError(f"{shared}: shared through DVC, but not on this machine; run `dvc pull {pointer}`")
+    return shared if shared.is_file() else cached
 
 
 def cache_folder() -> Path:

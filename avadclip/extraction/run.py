@@ -2,6 +2,7 @@
 
 import fcntl
 import logging
+import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -46,6 +47,26 @@ class Summary:
         )
 
 
+@dataclass(frozen=True)
+class Part:
+    """One of `count` shares of a manifest, which people on several machines divide among them."""
+
+    number: int  # from 1
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Part":
+        """``"1/2"`` -> the first of two; :class:`ExtractionError` if it is no such share."""
+        found = re.fullmatch(r"(\d+)/(\d+)", text, re.ASCII)
+        if found is None or not 1 <= int(found[1]) <= int(found[2]):
+            raise ExtractionError(f"part: expected one of 1/n, 2/n ... n/n, for example 1/2, found {text!r}")
+        return cls(int(found[1]), int(found[2]))
+
+    def of(self, videos: Sequence[Video]) -> list[Video]:
+        """Every `count`-th video: the parts of the same manifest are disjoint and as long as each other."""
+        return list(videos[self.number - 1 :: self.count])
+
+
 def extract(dataset: str, modality: str, params: Params) -> Summary:
     """Make the features of every video of the manifest that is not excluded, in ``features/<dataset>/<modality>``.
 
@@ -62,30 +83,49 @@ def extract(dataset: str, modality: str, params: Params) -> Summary:
     ExtractionError : some videos failed, with reasons and the lines to exclude them; or the folder is being filled by
         another process.
     """
+    return _extract(dataset, modality, params, part=None)
+
+
+def extract_part(dataset: str, modality: str, params: Params, part: Part) -> Summary:
+    """Make the features of some of the videos, in the work cache alone; see :func:`extract` for the rest.
+
+    The stage's output is made of whole manifests only, by :func:`extract`, when all parts are in one work cache.
+    """
+    return _extract(dataset, modality, params, part)
+
+
+def _extract(dataset: str, modality: str, params: Params, part: Part | None) -> Summary:
     settings = params.extraction
     output = paths.features(dataset, modality)
     cache = WorkCache(Path(settings.work_cache))
     job = MODALITIES[modality](params.dataset(dataset))
     videos = [video for video in read_manifest(paths.manifest(dataset)) if not video.excluded]
-    sums = cache.folder / f"{dataset}.{modality}.sums"
-    with _exclusive(cache.folder / f"{dataset}.{modality}.lock", output):
+    # Machines that share a work cache can fill it with different parts at the same time.
+    name = f"{dataset}.{modality}" if part is None else f"{dataset}.{modality}.{part.number}of{part.count}"
+    if part is not None:
+        videos = part.of(videos)
+    sums = cache.folder / f"{name}.sums"
+    with _exclusive(cache.folder / f"{name}.lock", output if part is None else cache.folder):
         started = monotonic()
         cache.load_sums(sums)
         fingerprints = {v.id: store.fingerprint(job.recipe, v.id, v.content_hash) for v in videos}
-        _remove_strays(output, fingerprints)
-        lacking = fill(output, fingerprints, cache)
+        if part is None:
+            _remove_strays(output, fingerprints)
+            lacking = fill(output, fingerprints, cache)
+        else:
+            lacking = {v.id for v in videos if not cache.holds(fingerprints[v.id])}
         cache.save_sums(sums, fingerprints.values())
         missing = [video for video in videos if video.id in lacking]
         outcome = _encode([_pending(video) for video in missing], dataset, modality, cache, params)
         encoded = {video_id: fingerprints[video_id] for video_id in lacking if video_id not in outcome.failures}
-        if lost := fill(output, encoded, cache):
+        if part is None and (lost := fill(output, encoded, cache)):
             raise ExtractionError(
                 f"{cache.folder}: {len(lost)} files that were just written are damaged or gone, among them those of"
                 f" {', '.join(sorted(lost)[:3])}; does something else write there, is the disk sound? Then run it again"
             )
         cache.save_sums(sums, fingerprints.values())
     summary = Summary(
-        name=f"{dataset}/{modality}",
+        name=f"{dataset}/{modality}" + ("" if part is None else f", part {part.number}/{part.count}"),
         n_videos=len(videos),
         hours=sum(video.n_frames / video.frame_rate for video in videos) / 3600,
         n_cached=len(videos) - len(missing),

@@ -9,6 +9,7 @@ import hashlib
 import logging
 import os
 import re
+import shutil
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,22 @@ class WorkCache:
     def put(self, features: Features) -> None:
         """Keep the features of one video."""
         store.write(self.path(features.fingerprint), features)
+
+    def adopt(self, path: Path, fingerprint: str, checksum: str) -> None:
+        """Keep a copy of a feature file from elsewhere, atomically; :class:`FeatureError` if it is not this file."""
+        destination = self.path(fingerprint)
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        temporary = destination.with_name(f".{destination.name}.{os.getpid()}.tmp")
+        try:
+            shutil.copyfile(path, temporary)
+            copied = store.read(temporary)
+            if (copied.fingerprint, copied.checksum) != (fingerprint, checksum):
+                raise FeatureError(f"{path}: changed while it was being copied; merge again")
+            temporary.replace(destination)
+        except OSError as error:
+            raise FeatureError(f"{path}: cannot be copied to {destination}: {error}") from None
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def copy_to(self, fingerprint: str, destination: Path) -> bool:
         """Fill one file of a stage output; it is left alone if it has the right bytes already.

@@ -1,0 +1,51 @@
+"""``avadclip features extract`` and ``merge``: an extraction that several machines share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from avadclip import config
+from avadclip.errors import ExtractionError
+
+ParamsFile = Annotated[Path, typer.Option("--params", help="Parameter file.")]
+
+
+def extract(
+    dataset: Annotated[str, typer.Argument(help="A data set of the parameter file.")],
+    part: Annotated[str, typer.Option(help="Which share of the videos: 1/2 and 2/2, for example.")],
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Encode one share of a data set, pictures and sound, into the work cache only; for somebody to merge.
+
+    Needs the manifest, and of the videos those of this share. Exit 1 if some of them failed.
+    """
+    from avadclip.extraction.run import Part, extract_part
+
+    share = Part.parse(part)
+    loaded = config.load(params)
+    failures = []
+    for modality in ("visual", "audio"):
+        try:
+            typer.echo(str(extract_part(dataset, modality, loaded, share)))
+        except ExtractionError as error:  # what one modality cannot read costs the other nothing
+            failures.append(str(error))
+    if failures:
+        raise ExtractionError("\n".join(failures))
+
+
+def merge(
+    sources: Annotated[list[Path], typer.Argument(help="Work caches or folders of features, from anywhere.")],
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Copy the features that today's parameters and manifests need into the work cache: `dvc repro` then skips them.
+
+    Every file is read and checked before the first is copied. Nothing is copied if one is damaged, made with another
+    recipe or from another version of its video, or if there are two different files for one video.
+    """
+    from avadclip.extraction.work_cache import WorkCache
+    from avadclip.merging import merge_features
+
+    loaded = config.load(params)
+    cache = WorkCache(Path(loaded.extraction.work_cache))
+    typer.echo(f"{cache.folder}: {merge_features(sources, cache, loaded)}")
