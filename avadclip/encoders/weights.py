@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.progress import wrap_file
 
-from avadclip.config.features import Visual, Weights
+from avadclip.config.features import Clip, Weights
 from avadclip.errors import WeightsError
 from avadclip.hashing import sha256_of
 
@@ -39,9 +39,9 @@ WAV2CLIP = Published(
 _PUBLISHED_CLIPS = {"ViT-B-16-quickgelu": OPENAI_VIT_B_16}
 
 
-def published_clip(visual: Visual) -> Published | None:
+def published_clip(clip: Clip) -> Published | None:
     """The file that is offered for this image encoder, if there is one."""
-    return None if visual.encoder_config else _PUBLISHED_CLIPS.get(visual.encoder)
+    return None if clip.encoder_config else _PUBLISHED_CLIPS.get(clip.encoder)
 
 
 def locate(weights: Weights, published: Published | None, key: str = "weights") -> Path:

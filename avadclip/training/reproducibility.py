@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,15 +15,16 @@ def deterministic_algorithms() -> Iterator[None]:
     """Within the block torch computes with deterministic algorithms alone, or raises where there is none."""
     # cuBLAS is deterministic only with a fixed workspace, which it reads from here when it starts.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    before = torch.are_deterministic_algorithms_enabled(), deterministic.fill_uninitialized_memory
+    memory: Any = deterministic  # mypy does not see the attribute
+    before = torch.are_deterministic_algorithms_enabled(), memory.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True)
     # Torch would fill every new array for those who read what nobody has written: a tenth of a step on a CPU.
-    deterministic.fill_uninitialized_memory = False
+    memory.fill_uninitialized_memory = False
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before[0])
-        deterministic.fill_uninitialized_memory = before[1]
+        memory.fill_uninitialized_memory = before[1]
 
 
 def seed_epoch(seed: int, epoch: int) -> np.random.Generator:
