@@ -64,6 +64,9 @@ def test_what_can_be_predicted_is_and_the_rest_is_told(project: Path, monkeypatc
         assert [(s["start_frame"], s["end_frame"]) for s in video["segments"]] == [(0, video["n_frames"])]
         assert Path("out", f"{video['id']}.vtt").read_text().count("-->") == 1
     assert len(Path("out/segments.csv").read_text().splitlines()) == 4
+    page = Path("out/report.html").read_text()
+    assert "<img src=x" not in page
+    assert len(list(Path("out/media").iterdir())) == 3
     assert len(list(Path(".cache/features").rglob("*.h5"))) == 6  # seen and heard
 
 
