@@ -136,9 +136,9 @@ def add_videos(clone: Path, *, n_more: int = 0) -> list[Path]:
 
 
 def objects(remote: Path) -> dict[str, Path]:
-    """md5 -> file of everything in a remote's folder; each has to be what it is called."""
+    """md5 -> file of everything in the folder of a remote or a cache; each has to be what it is called."""
     found = {}
-    for path in (remote / "files" / "md5").glob("??/*"):
+    for path in (remote / "files" / "md5").glob("??/[!.]*"):  # what was killed leaves .<random>.tmp
         name = path.parent.name + path.name
         assert hashlib.md5(path.read_bytes()).hexdigest() == name.removesuffix(".dir"), path
         found[name] = path
