@@ -32,6 +32,7 @@ from avadclip.extraction.modality import MODALITIES
 TESTS = Path(__file__).parent
 N_VIDEOS, WORKERS = 40, 2
 N_THREADS = 1  # of each encoder: two actors and their decoders share two cores
+HOSTILE = ("crash", "damaged")
 IN_FLIGHT = WORKERS + AHEAD  # of one actor
 OUTPUT = paths.features(NAME, "visual")
 LOG = Path("begun.log")
@@ -122,8 +123,11 @@ def kill_an_actor() -> None:
 
 
 def begun_too_often(n_deaths: int) -> None:
-    """Nothing is encoded more than once beyond what was in flight in an actor that died."""
-    times = Counter((begun.decoder, begun.video_id) for begun in read_log(LOG))
+    """Nothing is encoded more than once beyond what was in flight in an actor that died.
+
+    A failure is not kept, so whoever starts again tries the bad files again, with either engine.
+    """
+    times = Counter((begun.decoder, begun.video_id) for begun in read_log(LOG) if begun.video_id not in HOSTILE)
     again = {key: n - 1 for key, n in times.items() if n > 1}
     assert 0 < sum(again.values()) <= n_deaths * IN_FLIGHT
     assert {begun.video_id for begun in read_log(LOG)} == {path.stem for path in Path("videos").iterdir()}
