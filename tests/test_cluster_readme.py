@@ -27,6 +27,7 @@ CONSOLE = [line for block in re.findall(r"```console\n(.*?)```", CHAPTER, re.S) 
 REPRO, MAKE_TOKEN, USE_TOKEN, START_HEAD, START_NODE = (line.removeprefix("$ ") for line in CONSOLE)
 SLURM = re.findall(r"```bash\n(.*?)```", CHAPTER, re.S)[0]
 EXTRACTED = {"extract_visual@demo", "extract_audio@demo"}
+PATIENCE_SECONDS = 900  # a busy machine takes minutes to start Ray and its workers
 IP = "127.0.0.3"  # loopback, and not 127.0.0.1, which Ray replaces by the machine's address on its network
 
 
@@ -98,7 +99,13 @@ def free_port() -> int:
 
 def run(command: str, folder: Path, environment: dict[str, str]) -> str:
     done = subprocess.run(
-        ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+        ["bash", "-c", command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -128,7 +135,13 @@ def test_slurm(project: Path, shell: dict[str, str]) -> None:
     }
     with (project / "job.log").open("w") as log:  # no pipe: the steps in the background would keep it open
         done = subprocess.run(
-            ["bash", str(script)], cwd=project, env=shell | job, stdout=log, stderr=log, timeout=300, check=False
+            ["bash", str(script)],
+            cwd=project,
+            env=shell | job,
+            stdout=log,
+            stderr=log,
+            timeout=PATIENCE_SECONDS,
+            check=False,
         )
     output = (project / "job.log").read_text()
     assert done.returncode == 0, output
