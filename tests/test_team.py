@@ -15,11 +15,12 @@ from team_factory import CHAPTER, NAME, SPLITS, Team, add_videos, commands, obje
 
 N_VIDEOS = sum(map(len, SPLITS.values()))
 FEATURES = {f"extract_{modality}@{NAME}" for modality in ("visual", "audio")}
-EVALUATE = {f"evaluate@{NAME}", f"figures@{NAME}"}
+EVALUATE = {f"evaluate@{NAME}", f"figures@{NAME}", f"report@{NAME}"}
 VARIANTS = ("audio_visual", "visual_student")
 LEARN = {
     f"train@{NAME}-{VARIANTS[0]}",
     f"distill@{NAME}-{VARIANTS[1]}",
+    f"package@{NAME}",
     *(f"score@{NAME}-{v}" for v in VARIANTS),
 } | EVALUATE
 TEAMS_COMMAND = "dvc repro --pull --allow-missing"
@@ -148,7 +149,7 @@ def test_evaluating_needs_scores_only(team: Team) -> None:
     team.readme(cleo, pull)
     change(cleo, "evaluate.alarm_threshold", 0.7)
     assert ran(team.readme(cleo, repro)) == EVALUATE
-    assert not (cleo / "runs").exists()
+    assert [path.name for path in (cleo / "runs").rglob("*.*")] == ["alarm.json"]  # `evaluate` writes it; no detector
     assert not (cleo / "features" / NAME).exists()
 
 
@@ -164,7 +165,7 @@ def test_scores_that_were_not_pulled_are_missed(team: Team, cleo: Path) -> None:
 
 
 def test_two_changes_meet_in_dvc_lock(team: Team, ben: Path, cleo: Path) -> None:
-    team.run(cleo, "dvc push evaluate figures && git commit --quiet --all --message Threshold && git push --quiet")
+    team.run(cleo, "dvc push evaluate figures report && git commit --quiet --all --message Threshold && git push --quiet")
     change(ben, "figures.formats", ["svg"])
     assert ran(team.run(ben, TEAMS_COMMAND)) == {f"figures@{NAME}"}
     team.run(ben, "git commit --quiet --all --message 'As SVG'")
@@ -224,7 +225,7 @@ def test_newer_code_without_videos(team: Team, cleo: Path) -> None:
     change(cleo, "evaluate.alarm_threshold", 0.65)
     team.run(cleo, TEAMS_COMMAND, expected=255)
     team.readme(cleo, "dvc pull prepare score")
-    assert ran(team.readme(cleo, "dvc repro --pull --allow-missing --single-item evaluate figures")) == EVALUATE
+    assert ran(team.readme(cleo, "dvc repro --pull --allow-missing --single-item evaluate figures report")) == EVALUATE
 
 
 def test_weights_are_shared(team: Team, anna: Path, cleo: Path) -> None:
