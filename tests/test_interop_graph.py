@@ -22,7 +22,8 @@ DETECTORS = ("visual_student", "audio_visual")
 IMPORTS = {f"{stage}@{NAME}" for stage in ("prepare", "extract_visual", "extract_audio")}
 TRAIN = {f"train@{NAME}-{variant}" for variant in DETECTORS}
 SCORE = {f"score@{NAME}-{variant}" for variant in DETECTORS}
-SEE = {f"{stage}@{NAME}" for stage in ("evaluate", "figures")}
+SEE = {f"{stage}@{NAME}" for stage in ("evaluate", "figures", "report")}
+PACKAGE = {f"package@{NAME}"}
 
 
 def chapter() -> list[list[str]]:
@@ -76,7 +77,7 @@ def stages(project: Path) -> list[set[str]]:
 
 
 def test_the_chapter_leads_to_metrics(project: Path, stages: list[set[str]]) -> None:
-    assert stages[0] == IMPORTS | TRAIN | SCORE | SEE
+    assert stages[0] == IMPORTS | TRAIN | PACKAGE | SCORE | SEE
     metrics = json.loads((project / "results" / NAME / "metrics.json").read_text())
     assert set(metrics) == {*DETECTORS, "random", "videos"}
     assert metrics["videos"] == {"evaluated": 4, "excluded": 0}
@@ -118,7 +119,7 @@ def test_afterwards_it_is_a_graph_like_any_other(project: Path, stages: list[set
     # Another checkpoint under the same name has another hash, so it is imported and scored again; the other is not.
     released.write_checkpoint(project / "released" / "model_xd_t.pth", "teacher", width=WIDTH, seed=1)
     avadclip(project, *next(words[1:] for words in chapter() if "released/model_xd_t.pth" in words))
-    assert repro(project) == {f"train@{NAME}-audio_visual", f"score@{NAME}-audio_visual"} | SEE
+    assert repro(project) == {f"train@{NAME}-audio_visual", f"score@{NAME}-audio_visual"} | PACKAGE | SEE
 
     # Other bytes in one file: the manifest follows, and one video is imported again.
     path = next((project / "released" / "wav2clip").rglob("test.talk__#1_label_A.npy"))

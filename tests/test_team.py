@@ -165,7 +165,9 @@ def test_scores_that_were_not_pulled_are_missed(team: Team, cleo: Path) -> None:
 
 
 def test_two_changes_meet_in_dvc_lock(team: Team, ben: Path, cleo: Path) -> None:
-    team.run(cleo, "dvc push evaluate figures report && git commit --quiet --all --message Threshold && git push --quiet")
+    team.run(
+        cleo, "dvc push evaluate figures report && git commit --quiet --all --message Threshold && git push --quiet"
+    )
     change(ben, "figures.formats", ["svg"])
     assert ran(team.run(ben, TEAMS_COMMAND)) == {f"figures@{NAME}"}
     team.run(ben, "git commit --quiet --all --message 'As SVG'")

@@ -41,7 +41,7 @@ def write_report(folder: Path, test_set: TestSet, params: Params) -> None:
         raise EvaluationError(f"{summary}: no such file; run `dvc repro evaluate`")
     predictions = list(predict_test_set(test_set, params))
     by_alarm = sorted(predictions, key=lambda prediction: -prediction.alarm)
-    playable = [prediction.id for prediction in by_alarm if Path(prediction.path).is_file()]
+    playable = [prediction.id for prediction in by_alarm if _is_video(prediction.path)]
     players = set(playable[: params.report.players])
     pages = [PageVideo(found, Path(found.path) if found.id in players else None) for found in predictions]
     with TemporaryDirectory() as pictures:
@@ -99,11 +99,16 @@ def _without_stand_in(own: Mapping[str, VideoScores]) -> dict[str, VideoScores]:
     return {name: row for name, row in own.items() if not (repeated and name == first)}
 
 
+def _is_video(path: str) -> bool:
+    """Whether there is something to play: not on a machine without the videos, nor in place of imported features."""
+    return Path(path).suffix != ".npy" and Path(path).is_file()
+
+
 class _Clock:
     """When the frames of one video are shown: as its file says, or evenly where the file is not here."""
 
     def __init__(self, video: Video, stride: int) -> None:
-        if Path(video.path).is_file():
+        if _is_video(video.path):
             info = probe(Path(video.path))
             if info.n_frames != video.n_frames:
                 raise DatasetError(
