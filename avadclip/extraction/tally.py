@@ -24,9 +24,9 @@ class Tally:
         self._n_encoded_snippets = 0
         self._failures: dict[str, str] = {}
         self._progress = rate_progress()
-        total = sum(n_snippets(video.source.n_frames, stride) for video in pending)
-        self._logged = time.monotonic()
-        self._bar = self._progress.add_task(f"encoding {self._n_videos} videos", total=total, unit="snippets")
+        self._total = sum(n_snippets(video.source.n_frames, stride) for video in pending)
+        self._started = self._logged = time.monotonic()
+        self._bar = self._progress.add_task(f"encoding {self._n_videos} videos", total=self._total, unit="snippets")
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -46,11 +46,13 @@ class Tally:
             log.info("%s", self)
 
     def __str__(self) -> str:
-        task = self._progress.tasks[self._bar]
-        remaining = "?" if task.time_remaining is None else str(timedelta(seconds=int(task.time_remaining)))
+        # A bar that is not shown measures no speed.
+        rate = self._n_encoded_snippets / max(time.monotonic() - self._started, 1e-3)
+        left = max(self._total - self._n_encoded_snippets, 0)  # a second decoder begins anew
+        remaining = timedelta(seconds=int(left / rate)) if rate else "?"
         return (
-            f"{task.description}: {task.completed:.0f} of {task.total:.0f} snippets,"
-            f" {task.speed or 0.0:.1f} snippets/s, {remaining} remaining"
+            f"{self._progress.tasks[self._bar].description}: {self._n_encoded_snippets} of {self._total} snippets,"
+            f" {rate:.1f} snippets/s, {remaining} remaining"
         )
 
     def ended(self, video: Encoded) -> None:
