@@ -104,9 +104,12 @@ def write_project(folder: Path, test_set: TestSet, scored: scores.Scores) -> Non
     scores.write(folder / paths.scores("xd", "audio_visual"), scored)
     recipe = {"weights": {"sha256": "0" * 64}, "precision": "float32"}
     section = {"kind": "xd_violence", "videos": "v", "annotations": "a", "classes": list(CLASSES)}
+    shipped = YAML(typ="safe").load(ROOT / "params.yaml")
     params = {
         "datasets": {"xd": section | {"visual": recipe | {"stride": STRIDE}, "audio": recipe}},
         "evaluate": SETTINGS.model_dump(mode="json") | {"bootstrap_resamples": 0},
+        "train": shipped["train"],
+        "score": shipped["score"] | {"variants": ["audio_visual"]},
     }
     graph = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
     # Features lie there as outputs of a stage, as in a full checkout; writing them is not what is timed.

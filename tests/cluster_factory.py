@@ -3,12 +3,14 @@
 import os
 import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from ray.cluster_utils import Cluster
 
@@ -18,6 +20,7 @@ from avadclip.store import Source
 from avadclip.workers import Task
 
 TESTS = Path(__file__).parent
+HELD_AT = 10  # videos that a process has begun
 # Ray takes 127.0.0.1 for the address of the machine on its network; all of 127.x.x.x is loopback.
 NODE = {"num_cpus": 1, "object_store_memory": 80_000_000, "node_ip_address": "127.0.0.2"}
 
@@ -68,16 +71,23 @@ class Crash:
 
 
 class RecordingVisual(modality.Visual):
-    """The visual modality that writes down which process begins which video; videos called ``crash...`` do."""
+    """The visual modality that writes down which process begins which video; videos called ``crash...`` do.
+
+    While the file `hold` exists, every process stops in the middle of its 10th video: whatever is done to it then hits
+    a process at work, however fast the machine is.
+    """
 
     def __init__(self, log: Path, dataset: Dataset) -> None:
         super().__init__(dataset)
-        self._log = log
+        self._log, self._hold, self._n_begun = log, hold(log), 0
 
     def task(self, path: Path, source: Source, decoder: modality.Decoder) -> Task:
         """Written with one call, so that lines of several processes do not mix."""
         with self._log.open("a") as file:
             file.write(f"{os.getpid()} {decoder} {source.id}\n")
+        self._n_begun += 1
+        while self._n_begun >= HELD_AT and self._hold.exists():
+            time.sleep(0.02)
         return Crash() if source.id.startswith("crash") else super().task(path, source, decoder)
 
 
@@ -88,6 +98,19 @@ class Begun:
     pid: int
     decoder: str
     video_id: str
+
+
+def hold(log: Path) -> Path:
+    """While this file exists, processes that write into `log` stop in the middle of their 10th video."""
+    return log.with_suffix(".hold")
+
+
+def has_ended(pid: int) -> bool:
+    """A zombie has, too."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def read_log(log: Path) -> list[Begun]:

@@ -19,7 +19,7 @@ import torch
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install '.[cluster]'")
 
-from cluster_factory import RecordingVisual, add_node, kill_raylet, read_log
+from cluster_factory import HELD_AT, RecordingVisual, add_node, has_ended, hold, kill_raylet, read_log
 from media_factory import write_video
 from project_factory import NAME, contents, load_params, prepare_here, save_params, write_project
 
@@ -72,7 +72,8 @@ def here(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def forget_everything() -> None:
     for folder in (Path("features"), Path(".cache")):
         shutil.rmtree(folder, ignore_errors=True)
-    LOG.unlink(missing_ok=True)
+    for file in (LOG, hold(LOG)):
+        file.unlink(missing_ok=True)
 
 
 def execute_on(cluster: Any, root: Path, **execution: Any) -> None:
@@ -104,18 +105,26 @@ def by_local_engine(project: Path) -> tuple[dict[str, bytes], str]:
     return found
 
 
-class AfterSomeVideos(threading.Thread):
-    """Does something once `n` videos are in the work cache (shared store) or were begun."""
+class WhileAllAreBusy(threading.Thread):
+    """Does something that ends workers while each of them is in the middle of a video; then the others go on."""
 
-    def __init__(self, n: int, what: Callable[[], None]) -> None:
+    def __init__(self, what: Callable[[], None]) -> None:
         super().__init__(daemon=True)
-        self._n, self._what = n, what
+        self._what = what
+        hold(LOG).touch()
         self.start()
 
     def run(self) -> None:
-        while len({begun.video_id for begun in read_log(LOG)}) < self._n:
+        while len(busy := self._busy()) < WORKERS:
             time.sleep(0.02)
         self._what()
+        while not any(has_ended(pid) for pid in busy):
+            time.sleep(0.02)
+        hold(LOG).unlink()
+
+    def _busy(self) -> list[int]:
+        times = Counter(begun.pid for begun in read_log(LOG))
+        return [pid for pid, n in times.items() if n >= HELD_AT]
 
 
 def kill_an_actor() -> None:
@@ -135,7 +144,7 @@ def begun_too_often(n_deaths: int) -> None:
 
 def test_killed_actor(here: Path, cluster: Any, by_local_engine: Any) -> None:
     execute_on(cluster, here)
-    killer = AfterSomeVideos(20, kill_an_actor)
+    killer = WhileAllAreBusy(kill_an_actor)
     assert extracted() == by_local_engine
     killer.join()
     begun_too_often(n_deaths=1)
@@ -146,11 +155,11 @@ def test_killed_raylet_and_features_that_are_sent(here: Path, cluster: Any, by_l
     execute_on(cluster, here, store="driver")
     node = next(iter(cluster.worker_nodes))
 
-    def replace_node() -> None:
+    def lose_node() -> None:
         kill_raylet(node)
         cluster.remove_node(node, allow_graceful=False)
 
-    killer = AfterSomeVideos(20, replace_node)
+    killer = WhileAllAreBusy(lose_node)
     try:
         assert extracted() == by_local_engine
         killer.join()
@@ -165,7 +174,7 @@ def test_killed_driver(here: Path, cluster: Any, by_local_engine: Any) -> None:
     driver = subprocess.Popen(
         [sys.executable, str(TESTS / "cluster_driver.py"), str(LOG.absolute())], stderr=subprocess.DEVNULL
     )
-    AfterSomeVideos(20, driver.kill).join()
+    WhileAllAreBusy(driver.kill).join()
     assert driver.wait() == -signal.SIGKILL
     done = set(Path(".cache/features").glob("??/*.h5"))
     assert 0 < len(done) < N_VIDEOS - 2

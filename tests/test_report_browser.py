@@ -422,11 +422,12 @@ def test_nothing_jumps_while_loading_or_from_one_video_to_the_next(world, open_p
 
 def test_light_and_dark_follow_the_system_until_the_button_is_pressed(world, open_page):
     background = "getComputedStyle(document.body).backgroundColor"
-    page = open_page(world).page
+    opened = open_page(world)
+    page = opened.page
     light = page.evaluate(background)
     page.emulate_media(color_scheme="dark")
     dark = page.evaluate(background)
-    assert page.inner_text("#theme-button") == "Light"
+    opened.wait("document.getElementById('theme-button').textContent === 'Light'")  # told with the next frame
     page.click("#theme-button")
     chosen = page.evaluate(background)
     page.emulate_media(color_scheme="light")
