@@ -2,13 +2,15 @@
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 
-from avadclip.workers import Failed, Finished, GuardedPool, Item
+from avadclip.extraction.warm_up import warm_up
+from avadclip.workers import Failed, Finished, GuardedPool, Item, Task
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Misbehave:
         time.sleep(600)
 
 
-def run(tasks: dict[str, Count | Misbehave], workers: int = 2) -> dict[str, list[object]]:
+def run(tasks: dict[str, Task], workers: int = 2) -> dict[str, list[object]]:
     """Every event, by task; `None` stands for the end."""
     seen: dict[str, list[object]] = {key: [] for key in tasks}
     # A worker needs some seconds to start on a busy machine, which must not count as a hang.
@@ -103,3 +105,15 @@ def test_workers_end_with_the_pool() -> None:
         assert {next(events).key, next(events).key} == {"a", "b"}
         processes = [worker.process for worker in pool._workers]
     assert [process.is_alive() for process in processes] == [False, False]
+
+
+def what_is_loaded() -> Iterator[bool]:
+    """A task: load what decodes, as for a first video; is torch here then?"""
+    yield from warm_up(("visual", "audio"))
+    yield "torch" in sys.modules
+
+
+def test_decoding_needs_no_torch() -> None:
+    """It would be most of the time that a worker takes to start, and most of its memory."""
+    seen = run({"": what_is_loaded})
+    assert seen == {"": [None, False, None]}

@@ -1,21 +1,29 @@
 """What the first task of a worker would wait for, done before there is one: the libraries of each modality."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from avadclip.config.detector import Modality
 from avadclip.encoders.spectrogram import N_FFT, spectrogram
 from avadclip.media.decord_reader import decord_available, import_decord
 
 
-def pictures() -> Iterator[None]:
-    """A task: import what decodes pictures."""
+def warm_up(modalities: Sequence[Modality]) -> Iterator[None]:
+    """A task: import what decodes these modalities."""
+    for modality in modalities:
+        _IMPORTS[modality]()
+    yield None
+
+
+def _pictures() -> None:
     if decord_available():
         import_decord()
-    yield None
 
 
-def sound() -> Iterator[None]:
-    """A task: import what makes spectrograms (librosa loads itself, and numba, when it is first used)."""
+def _sound() -> None:
+    """Librosa loads itself, and numba, when it is first used."""
     spectrogram(np.zeros(N_FFT, np.float32))
-    yield None
+
+
+_IMPORTS: Mapping[Modality, Callable[[], None]] = {"visual": _pictures, "audio": _sound}

@@ -1,6 +1,7 @@
 """decord, kept honest: it is used only where it agrees with the container about frames and their times."""
 
 import importlib.util
+import multiprocessing
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +98,12 @@ def open_decord(path: Path, info: VideoInfo, indices: NDArray[np.int64], n_threa
 
 
 def import_decord() -> Any:
-    """The module. It takes seconds the first time, because torch comes with it."""
-    import torch  # noqa: F401, I001  (decord crashes if torch is imported after it)
+    """The module; torch, which may crash if it is imported after decord, comes first.
+
+    Not in decode workers, which have no use for torch: it would be most of the time they take to start.
+    """
+    if multiprocessing.parent_process() is None:
+        import torch  # noqa: F401
     import decord
 
     return decord

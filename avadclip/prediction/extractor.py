@@ -1,8 +1,9 @@
 """Single videos -> features, with the recipe of a model folder, in workers that stay. No torch until it is needed."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from avadclip import store
@@ -11,18 +12,17 @@ from avadclip.config.features import Extraction
 from avadclip.datasets.probe_cache import VideoFacts
 from avadclip.datasets.probing import Examination
 from avadclip.errors import PredictionError
-from avadclip.extraction import warm_up
 from avadclip.extraction.encoding import Encoded, Encoding, Pending
 from avadclip.extraction.modality import MODALITIES, Encoder, Sections
+from avadclip.extraction.warm_up import warm_up
 from avadclip.extraction.work_cache import WorkCache
 from avadclip.media.probe import probe
 from avadclip.media.timeline import n_snippets
 from avadclip.prediction.naming import readable
 from avadclip.store import Features, Recipe, Source
-from avadclip.workers import Failed, GuardedPool, Item, Task
+from avadclip.workers import Failed, GuardedPool, Item
 
 Progress = Callable[[int, int], None]  # snippets that are encoded, and how many there will be, all modalities together
-WARM_UP: Mapping[Modality, Task] = {"visual": warm_up.pictures, "audio": warm_up.sound}
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,15 +34,16 @@ class Extracted:
 
 
 class Extractor:
-    """One worker a modality, so that each has to load its own libraries only, and the encoders.
+    """One decode worker, and the encoders.
 
-    The workers begin to load at once, beside whatever the caller does next.
+    The worker begins to load its libraries at once, beside whatever the caller does next: on two cores a second worker
+    would only slow the caller down.
 
     Parameters
     ----------
     sections : the recipe.
     modalities : what is wanted of each video.
-    settings : the device, and how long a worker may be silent.
+    settings : the device, and how long the worker may be silent.
     cache : where features are taken from and kept; None: nowhere.
     """
 
@@ -52,7 +53,9 @@ class Extractor:
         self._settings, self._cache = settings, cache
         self._modalities = {name: MODALITIES[name](sections) for name in modalities}
         self._encoders: dict[Modality, Encoder] = {}
-        self._pools = {name: self._start(name) for name in modalities}
+        self._pool = self._new_pool()
+        self._pool.submit("", partial(warm_up, modalities))  # "" is no id
+        self._pool.start()
 
     @property
     def recipes(self) -> dict[Modality, Recipe]:
@@ -60,7 +63,7 @@ class Extractor:
         return {name: modality.recipe for name, modality in self._modalities.items()}
 
     def load(self) -> None:
-        """Load the encoders, and wait until the workers are ready.
+        """Load the encoders, and wait until the worker is ready.
 
         Raises
         ------
@@ -68,15 +71,13 @@ class Extractor:
         """
         for name in self._modalities:
             self._encoder(name)
-        for pool in self._pools.values():
-            for _ in pool.events():
-                pass
+        for _ in self._pool.events():
+            pass
 
     def close(self) -> None:
-        """End the workers; the next video would start new ones."""
-        for name, pool in self._pools.items():
-            pool.__exit__(None, None, None)
-            self._pools[name] = self._new_pool()
+        """End the worker; the next video would start a new one."""
+        self._pool.__exit__(None, None, None)
+        self._pool = self._new_pool()
 
     def extract(self, path: Path, video_id: str, on_progress: Progress) -> Extracted:
         """The features of one video file.
@@ -100,10 +101,9 @@ class Extractor:
         return Extracted(facts, features)
 
     def _examine(self, path: Path, video_id: str) -> VideoFacts:
-        pool = next(iter(self._pools.values()))
-        pool.submit(video_id, Examination(str(path.absolute()), probe, with_times=False))
+        self._pool.submit(video_id, Examination(str(path.absolute()), probe, with_times=False))
         found: VideoFacts | str = "nothing was found out"
-        for event in pool.events():
+        for event in self._pool.events():
             match event:
                 case Item(_, VideoFacts() as facts):
                     found = facts
@@ -115,7 +115,7 @@ class Extractor:
 
     def _make(self, name: Modality, video: Pending, named: Path, features: dict[Modality, Features]) -> Iterator[int]:
         """Put the features of one modality into `features`; yields how many snippets were encoded."""
-        modality, pool, source = self._modalities[name], self._pools[name], video.source
+        modality, source = self._modalities[name], video.source
         fingerprint = store.fingerprint(modality.recipe, source.id, source.content_hash)
         if self._cache is not None and self._cache.holds(fingerprint):
             features[name] = store.read(self._cache.path(fingerprint), modality.recipe)
@@ -127,9 +127,9 @@ class Extractor:
                 self._cache.put(made)
 
         ends: list[Encoded] = []
-        encoding = Encoding(modality, self._encoder(name), pool, keep=keep, ended=ends.append)
+        encoding = Encoding(modality, self._encoder(name), self._pool, keep=keep, ended=ends.append)
         encoding.start(video)
-        for event in pool.events():
+        for event in self._pool.events():
             if event.key == source.id:
                 yield encoding.handle(event)
         if name not in features:
@@ -143,15 +143,9 @@ class Extractor:
     def _new_pool(self) -> GuardedPool:
         return GuardedPool(1, self._settings.stall_seconds)
 
-    def _start(self, name: Modality) -> GuardedPool:
-        pool = self._new_pool()
-        pool.submit("", WARM_UP[name])  # "" is no id
-        pool.start()
-        return pool
-
     @contextmanager
     def _no_leftovers(self) -> Iterator[None]:
-        """Whatever interrupts an extraction, its workers must not answer into the next one."""
+        """Whatever interrupts an extraction, its worker must not answer into the next one."""
         try:
             yield
         except PredictionError:

@@ -17,14 +17,14 @@ from avadclip.prediction.naming import readable, safe_id
 class Predictor:
     """The detectors and encoders of a model folder.
 
-    Decoding happens in worker processes, which Python starts by importing the program anew: a script that uses this
-    class needs ``if __name__ == "__main__":``. They end with the program, or with the ``with`` block of the predictor.
+    Decoding happens in a worker process, which Python starts by importing the program anew: a script that uses this
+    class needs ``if __name__ == "__main__":``. It ends with the program, or with the ``with`` block of the predictor.
 
     Parameters
     ----------
     model : folder, for example ``runs/demo``; see :mod:`avadclip.prediction.model_folder`.
     device : ``auto`` (the first GPU where there is one), ``cpu``, ``cuda`` or ``cuda:1``.
-    settings : how long a worker may be silent.
+    settings : how long the worker may be silent.
     cache : where features are taken from and kept, so that a video is decoded once; None: nowhere.
 
     Raises
@@ -48,7 +48,7 @@ class Predictor:
         settings = (settings or Extraction()).model_copy(update={"device": device})
         self._extractor = Extractor(self.description, self.description.modalities, settings, cache)
         try:
-            # Here, because torch takes seconds to import: the workers load their libraries beside it.
+            # Here, because torch takes seconds to import: the worker loads its libraries beside it.
             from avadclip.prediction.detectors import Detectors
 
             self._detectors = Detectors(folder, self.description, self._extractor.recipes, device)
@@ -65,7 +65,7 @@ class Predictor:
         self.close()
 
     def close(self) -> None:
-        """End the worker processes; the next prediction would start new ones."""
+        """End the worker process; the next prediction would start a new one."""
         self._extractor.close()
 
     def predict(
