@@ -91,7 +91,7 @@ class GuardedPool:
 
         Workers run ahead by what a pipe holds and then wait, so a slow consumer bounds the memory of everybody.
         """
-        while self._queue or any(worker.key for worker in self._workers):
+        while self._queue or any(worker.key is not None for worker in self._workers):
             self._hand_out()
             busy = [worker for worker in self._workers if worker.key is not None]
             ready = wait([worker.connection for worker in busy], timeout=min(1.0, self._stall_seconds))
