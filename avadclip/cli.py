@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -75,7 +76,11 @@ def results(dataset: DatasetName = None, params: ParamsFile = Path("params.yaml"
 
     loaded = config.load(params)
     for name in _chosen(loaded, dataset):
-        table = Table("detector", title=f"{name}, test split, strict protocol, in percent", title_justify="left")
+        level = f"{loaded.evaluate.confidence:.0%}"
+        title = f"{name}, test split, strict protocol, in percent, with {level} intervals"
+        # Fits a terminal of 80 columns.
+        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+        table.add_column("detector", no_wrap=True)
         for column in COLUMNS:
             table.add_column(column, justify="right")
         for row in read_headline(name):

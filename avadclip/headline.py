@@ -19,7 +19,7 @@ METRICS = (
 
 
 def read_headline(dataset: str) -> list[tuple[str, ...]]:
-    """One row a detector: its name, and the cells of `COLUMNS`, with intervals where there are any.
+    """One row a detector: its name, and the cells of `COLUMNS`, with intervals on a second line where there are any.
 
     Raises
     ------
@@ -46,5 +46,5 @@ def _cell(metrics: Mapping[str, Any], intervals: Mapping[str, tuple[float, float
         value = metrics.get(group, {}).get(name)
         if value is not None:
             ends = intervals.get(choice)
-            return f"{value:.1f}" + (f" [{ends[0]:.1f}, {ends[1]:.1f}]" if ends else "")
+            return f"{value:.1f}" + (f"\n{ends[0]:.1f}-{ends[1]:.1f}" if ends else "")
     return "-"

@@ -135,6 +135,10 @@ def test_plots_are_tables_of_every_detector() -> None:
     recall = [float(row["recall"]) for row in read_table("precision_recall.csv") if row["detector"] == "audio_visual"]
     assert recall == sorted(recall)
     assert recall[-1] == 1
+    roc = [[float(row[key]) for key in ("false_positive_rate", "true_positive_rate")] for row in read_table("roc.csv")]
+    own = [point for row, point in zip(read_table("roc.csv"), roc, strict=True) if row["detector"] == "audio_visual"]
+    assert own == sorted(own)
+    assert [own[0], own[-1]] == [[0, 0], [1, 1]]
 
 
 @pytest.mark.parametrize("kind", ["xd_violence", "cctv_fights", "table"])

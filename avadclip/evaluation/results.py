@@ -66,9 +66,7 @@ def plot_tables(assessments: Sequence[Assessment], settings: Evaluate) -> dict[s
     )
     return {
         "precision_recall.csv": curves[["detector", "recall", "precision"]],
-        "roc.csv": curves[["detector", "false_positive_rate", "recall"]].rename(
-            columns={"recall": "true_positive_rate"}
-        ),
+        "roc.csv": _roc(curves),
         "map_over_iou.csv": pd.DataFrame(_map_over_iou(assessments), columns=["detector", "protocol", "iou", "mAP"]),
         "per_class.csv": per_class.dropna(subset=["AP"]),
         "reliability.csv": pd.DataFrame(
@@ -123,6 +121,14 @@ def _curves(assessments: Sequence[Assessment], branch: str) -> Iterable[tuple[st
         curve = positives.curve(ranking.cumulate(entry.protocol.ones), CURVE_POINTS)
         for point in np.stack([curve.recall, curve.precision, curve.false_positive_rate], axis=1).tolist():
             yield entry.name, *point
+
+
+def _roc(curves: pd.DataFrame) -> pd.DataFrame:
+    """With both ends: nothing is admitted, and everything, where the last frames are negative ones."""
+    inner = curves[["detector", "false_positive_rate", "recall"]].rename(columns={"recall": "true_positive_rate"})
+    ends = [(detector, end, end) for detector in inner["detector"].unique() for end in (0.0, 1.0)]
+    whole = pd.concat([inner, pd.DataFrame(ends, columns=inner.columns)])
+    return whole.sort_values(list(whole.columns), ignore_index=True)
 
 
 def _map_over_iou(assessments: Sequence[Assessment]) -> Iterable[Row]:

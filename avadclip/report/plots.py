@@ -33,7 +33,7 @@ def draw_plots(tables: Path, folder: Path) -> list[Path]:
             FigureCanvasAgg(figure)
             axes = figure.add_subplot()
             draw(axes, table)
-            axes.legend(fontsize=7, frameon=False)
+            figure.legend(loc="outside upper center", ncols=3, fontsize=7, frameon=False)
         drawn.append(folder / f"{title}.png")
         save(figure, drawn[-1])
     return drawn
