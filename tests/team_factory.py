@@ -72,13 +72,18 @@ class Team:
         for name, real in self.stand_ins.items():
             command = command.replace(name, real)
         search = [str(self.folder / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]
-        kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "DVC_ROOT")}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in ("PYTHONPATH", "DVC_ROOT") and not name.startswith("AWS_")
+        }
         changed = {
             "PATH": os.pathsep.join(search),
             "HOME": str(self.folder),
             "GIT_CONFIG_GLOBAL": str(self.folder / "gitconfig"),
             "GIT_CONFIG_NOSYSTEM": "1",
             "DVC_NO_ANALYTICS": "1",
+            "NO_PROXY": "127.0.0.1",
             "OMP_NUM_THREADS": "1",  # several people share this machine
             "COLUMNS": "200",
         }

@@ -27,12 +27,12 @@ PACKAGE = {f"package@{NAME}"}
 
 
 def chapter() -> list[list[str]]:
-    """The words of each command of this project in the chapter, in order."""
+    """The words of each command in the chapter, in order."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     found = re.search(r"^## The authors' features and checkpoints\n(.*?)^## ", text, flags=re.S | re.M)
     assert found is not None
     lines = found[1].replace("\\\n", " ").splitlines()
-    return [shlex.split(line[2:], comments=True) for line in lines if re.match(r"\$ (avadclip|dvc) ", line)]
+    return [shlex.split(line[2:], comments=True) for line in lines if line.startswith("$ ")]
 
 
 def avadclip(folder: Path, *words: str, code: int = 0) -> str:
@@ -50,6 +50,12 @@ def avadclip(folder: Path, *words: str, code: int = 0) -> str:
     return done.stdout + done.stderr
 
 
+def git(folder: Path, *words: str) -> None:
+    """``git <words>``, where the authors' repository is another one on this machine."""
+    instead = f"url.{folder.parent / 'authors'}.insteadOf=https://github.com/WanshunSu/AVadCLIP"
+    subprocess.run(["git", "-c", instead, *words], cwd=folder, check=True, capture_output=True)
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone in which somebody has put what the chapter asks for."""
@@ -57,8 +63,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     released.write_release(folder / "released", width=WIDTH)
     (folder / "released" / "visual").rename(folder / "released" / "clip")
     (folder / "released" / "audio").rename(folder / "released" / "wav2clip")
-    (folder / "AVadCLIP").mkdir()
-    (folder / "released" / "list").rename(folder / "AVadCLIP" / "list")
+    authors = tmp_path_factory.mktemp("authors")
+    (folder / "released" / "list").rename(authors / "list")
+    for command in ("init", "add --all", "-c user.name=A -c user.email=a@example.com commit --message list"):
+        subprocess.run(["git", *command.split()], cwd=authors, check=True, capture_output=True)
+    (folder.parent / "authors").symlink_to(authors)
     released.write_checkpoint(folder / "released" / "model_xd_t.pth", "teacher", width=WIDTH)
     released.write_checkpoint(folder / "released" / "model_xd_s.pth", "student", width=WIDTH)
     return folder
@@ -71,7 +80,10 @@ def stages(project: Path) -> list[set[str]]:
     for program, *words in chapter():
         if program == "dvc":
             done.append(ran(dvc(project, *words)))
+        elif program == "git":
+            git(project, *words)
         else:
+            assert program == "avadclip"
             avadclip(project, *words)
     return done
 

@@ -1,4 +1,4 @@
-"""People who share caches: clones of one repository, a folder and a real SSH server as remotes, the README's commands.
+"""People who share caches: clones of one repository; a folder, real SSH and S3 servers; the README's commands.
 
 The tests of this file are one story and follow each other.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from dvc_project import change, ran
 from ruamel.yaml import YAML
+from s3_server import S3Server, s3_server, write_profile
 from ssh_server import ssh_server
 from team_factory import CHAPTER, NAME, SPLITS, Team, add_videos, commands, objects, write_repository
 
@@ -28,18 +29,20 @@ TEAMS_COMMAND = "dvc repro --pull --allow-missing"
 
 @pytest.fixture(scope="module")
 def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
-    """An empty hub, the two remotes, and Anna's clone with the whole project in it, pushed."""
+    """An empty hub, the three remotes, and Anna's clone with the whole project in it, pushed."""
     folder = tmp_path_factory.mktemp("team")
-    with ssh_server(folder / "sshd") as server:
+    with ssh_server(folder / "sshd") as server, s3_server("team-bucket") as cloud:
         team = Team(
             folder / "people",
             {
                 "/mnt/team": str(folder / "disk"),
                 "ssh://server.example/srv": f"{server.url}{folder / 'server'}",
                 "~/.ssh/id_ed25519": str(server.key),
+                "https://s3.example": cloud.url,
                 "xd_violence": NAME,
             },
         )
+        write_profile(team.folder, "team")
         team.run(team.folder, "git init --quiet --bare hub.git && git clone --quiet hub.git anna")
         anna = team.folder / "anna"
         write_repository(anna)
@@ -74,6 +77,11 @@ def on_disk(team: Team) -> dict[str, Path]:
 
 def on_server(team: Team) -> dict[str, Path]:
     return objects(team.folder.parent / "server" / "avadclip")
+
+
+def in_cloud(team: Team) -> set[str]:
+    server = S3Server(team.stand_ins["https://s3.example"], "team-bucket")
+    return {"".join(key.split("/")[-2:]) for key in server.object_names()}
 
 
 def assert_every_stage_has_what_others_made(clone: Path) -> None:
@@ -117,14 +125,20 @@ def test_two_people_extract_halves_and_one_repro_encodes_nothing(team: Team, ann
     assert output.count(f"{N_VIDEOS} cached, 0 encoded") == 2
 
 
-def test_features_are_pushed_to_both_remotes(team: Team, anna: Path) -> None:
+def test_features_are_pushed_to_all_remotes(team: Team, anna: Path) -> None:
     for command in commands(CHAPTER.split("### Who has the videos")[1].split("### ")[0])[1:-1]:
         team.readme(anna, command)
     assert "dvc.lock" in team.run(anna, "git ls-files")
     # manifest, ground truth, two lists of files, and two features a video: no video, no annotation
     assert len(on_disk(team)) == len(on_server(team)) == 2 + 2 + 2 * N_VIDEOS
-    lock = (anna / "dvc.lock").read_text()
-    assert {name for name in on_disk(team) if name in lock} == {n for n in on_server(team) if n in lock}
+    assert on_disk(team).keys() == on_server(team).keys() == in_cloud(team)
+
+
+def test_what_is_in_the_cloud_comes_back(team: Team) -> None:
+    emil = team.person("emil")
+    team.run(emil, "dvc remote modify --local cloud profile team")
+    team.run(emil, "dvc pull --remote cloud prepare extract_visual extract_audio")
+    assert team.run(emil, "avadclip features verify").count("no problems") == 2
 
 
 def test_training_needs_features_and_no_video(team: Team, ben: Path) -> None:
