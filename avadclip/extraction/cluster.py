@@ -31,7 +31,7 @@ from avadclip.workers import GuardedPool
 
 MakeModality = Callable[[], Modality]
 
-AHEAD = 4  # videos that a worker has beyond those it decodes: with 2, decoders of short videos wait for the driver
+AHEAD = 4  # videos that a worker has beyond those it decodes, so that decoders never wait for the driver
 VISIBLE_SECONDS = 90.0  # a network file system may hide a new file for so long from a machine that looked for it before
 
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import multiprocessing
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -103,10 +104,8 @@ def import_decord() -> Any:
     Not in decode workers, which have no use for torch: it would be most of the time they take to start.
     """
     if multiprocessing.parent_process() is None:
-        import torch  # noqa: F401
-    import decord
-
-    return decord
+        import_module("torch")
+    return import_module("decord")
 
 
 def _first_line(error: Exception) -> str:
