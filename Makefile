@@ -17,7 +17,7 @@ demo: .venv/installed
 	.venv/bin/avadclip results
 
 test: .venv/installed-test lint
-	tests/install_debian_packages.sh
+	tests/support/install_debian_packages.sh
 	.venv/bin/python -m pytest
 
 lint: .venv/installed-test

@@ -18,7 +18,7 @@ from avadclip.commands.encoders import train_audio_encoder
 from avadclip.commands.predict import predict
 from avadclip.config import Params
 from avadclip.errors import AvadclipError
-from avadclip.extraction.work_cache import WorkCache
+from avadclip.store.work_cache import WorkCache
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Audio-visual video anomaly detection.")
 features = typer.Typer(no_args_is_help=True, help="Look at feature stores, check and merge them, clean the work cache.")
@@ -72,7 +72,7 @@ def recipe(
 @one_line_errors
 def results(dataset: DatasetName = None, params: ParamsFile = Path("params.yaml")) -> None:
     """Print the headline metrics of every scored detector, and say where the rest lies."""
-    from avadclip.headline import COLUMNS, read_headline
+    from avadclip.evaluation.headline import COLUMNS, read_headline
 
     loaded = config.load(params)
     for name in _chosen(loaded, dataset):
@@ -99,7 +99,7 @@ def results(dataset: DatasetName = None, params: ParamsFile = Path("params.yaml"
 @one_line_errors
 def show(dataset: DatasetName = None, params: ParamsFile = Path("params.yaml")) -> None:
     """Show what the feature stores hold and how they were made."""
-    from avadclip import audit
+    from avadclip.store import audit
 
     loaded = config.load(params)
     for name, modality in _stores(loaded, dataset):
@@ -123,13 +123,14 @@ def show(dataset: DatasetName = None, params: ParamsFile = Path("params.yaml")) 
 @one_line_errors
 def verify(dataset: DatasetName = None, params: ParamsFile = Path("params.yaml")) -> None:
     """Check every feature file: checksum, recipe, source, and that none is missing or too many. Exit 1 on a problem."""
-    from avadclip import audit
+    from avadclip.extraction.modalities import recipes
+    from avadclip.store import audit
 
     loaded = config.load(params)
     found = 0
     for name, modality in _stores(loaded, dataset):
         n_problems = 0
-        for problem in audit.problems(name, modality, loaded):
+        for problem in audit.problems(name, modality, recipes(loaded)[name][modality]):
             n_problems += 1
             typer.echo(problem, err=True)
         typer.echo(f"{paths.features(name, modality)}: {n_problems or 'no'} problems")
@@ -143,11 +144,12 @@ def prune(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False, params: ParamsFile = Path("params.yaml")
 ) -> None:
     """Remove from the work cache what today's parameters and manifests do not need."""
-    from avadclip import audit
+    from avadclip.extraction.modalities import recipes
+    from avadclip.store import audit
 
     loaded = config.load(params)
     cache = WorkCache(Path(loaded.extraction.work_cache))
-    keep = audit.current_fingerprints(loaded)
+    keep = audit.current_fingerprints(recipes(loaded))
     unneeded = cache.usage(without=keep)
     size = f"{unneeded.n_files} files, {unneeded.n_bytes / 1e6:.1f} MB"
     if unneeded.n_files and (yes or typer.confirm(f"Remove {size}? Going back to earlier parameters will cost time.")):
@@ -165,7 +167,7 @@ features.command()(one_line_errors(sharing.merge))
 @one_line_errors
 def doctor(params: ParamsFile = Path("params.yaml")) -> None:
     """Look for what would stop a run on this machine, and say what to do. Exit 1 on a problem."""
-    from avadclip.doctor import examine
+    from avadclip.commands.doctor import examine
 
     colours = {"ok": "green", "warning": "yellow", "problem": "red"}
     findings = list(examine(config.load(params)))

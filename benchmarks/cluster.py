@@ -20,6 +20,7 @@ import psutil
 import typer
 from rich.console import Console
 from rich.table import Table
+from tests.media_factory import write_video
 
 from avadclip import config, store
 from avadclip.cluster.mapping import Row, map_rows
@@ -29,13 +30,12 @@ from avadclip.config.features import Extraction
 from avadclip.extraction.cluster import AHEAD, Status, encode_on_cluster
 from avadclip.extraction.encoding import Encoded, Outcome, Pending
 from avadclip.extraction.local import encode_videos
-from avadclip.extraction.modality import MODALITIES
+from avadclip.extraction.modalities import modality
 from avadclip.extraction.run import fill
-from avadclip.extraction.work_cache import WorkCache
-from avadclip.hashing import sha256_of
+from avadclip.io import sha256_of
 from avadclip.media.probe import probe
 from avadclip.store import Source
-from tests.media_factory import write_video
+from avadclip.store.work_cache import WorkCache
 
 MEBIBYTE = 2**20
 HERE = Execution(engine="ray", address="local")
@@ -92,7 +92,7 @@ def measure(encode: Callable[[WorkCache], Outcome], n_videos: int) -> Speed:
 def measure_engines(folder: Path, n_videos: int, repeats: int) -> dict[str, Any]:
     """Both engines in turns; medians."""
     videos = write_videos(folder, n_videos)
-    make = partial(MODALITIES["visual"], config.load().dataset("demo"))
+    make = partial(modality, "visual", config.load().dataset("demo"))
     settings = Extraction(device="cpu")
     engines: dict[str, Callable[[WorkCache], Outcome]] = {
         "local": lambda cache: encode_videos(videos, make(), cache, settings),

@@ -19,18 +19,19 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import average_precision_score
 
-from avadclip import config, paths, scores
+from avadclip import config, paths
 from avadclip.config import Params
 from avadclip.config.datasets import Dataset
 from avadclip.config.detector import AudioVisual, Student
 from avadclip.datasets.manifest import read_manifest
 from avadclip.demo.plan import Clip, plan_world
-from avadclip.encoders.device import resolve_device
+from avadclip.device import resolve_device
 from avadclip.evaluation.assessment import assess
 from avadclip.evaluation.evaluate import assess_all, score_files, write_results
 from avadclip.evaluation.results import write_json
 from avadclip.evaluation.testset import TestSet, read_test_set
-from avadclip.scoring import Job, score
+from avadclip.scoring import scores
+from avadclip.scoring.run import Job, score
 from avadclip.training.run import Run, train
 
 DATASET = "demo"

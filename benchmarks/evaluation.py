@@ -21,15 +21,16 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 from ruamel.yaml import YAML
+from tests.evaluation_oracle import OracleVideo, released_frame_metrics, released_map
 
-from avadclip import paths, scores
+from avadclip import paths
 from avadclip.config.evaluation import Evaluate
 from avadclip.datasets.ground_truth import write_ground_truth
 from avadclip.datasets.manifest import write_manifest
 from avadclip.datasets.model import Segment, Video
 from avadclip.evaluation import metrics, protocols, timeline
 from avadclip.evaluation.testset import TestSet, random_scores
-from tests.evaluation_oracle import OracleVideo, released_frame_metrics, released_map
+from avadclip.scoring import scores
 
 ROOT = Path(__file__).parents[1]
 CLASSES = ("normal", "fighting", "shooting", "riot", "abuse", "car accident", "explosion")

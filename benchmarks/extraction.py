@@ -27,20 +27,21 @@ from rich.table import Table
 
 from avadclip.config.datasets import Dataset
 from avadclip.config.features import Audio, Extraction, Visual, Weights
+from avadclip.device import resolve_device
 from avadclip.encoders.clip import ImageEncoder, load_clip
-from avadclip.encoders.device import resolve_device
 from avadclip.encoders.tower import computes_natively
-from avadclip.extraction import modality
 from avadclip.extraction.encoding import Pending
 from avadclip.extraction.local import encode_videos
+from avadclip.extraction.protocol import Encoder
 from avadclip.extraction.tasks import VisualTask
-from avadclip.extraction.work_cache import WorkCache
-from avadclip.hashing import sha256_of
+from avadclip.extraction.videos import VideoFrames
+from avadclip.io import sha256_of
 from avadclip.media.probe import probe
 from avadclip.media.timeline import n_snippets, sample_indices
 from avadclip.store import Source
-from tests.media_factory import write_video
-from tests.weights_factory import write_clip_weights
+from avadclip.store.work_cache import WorkCache
+from tests.support.media_factory import write_video
+from tests.support.weights_factory import write_clip_weights
 
 import decord  # isort: skip  (crashes if torch is imported after it)
 
@@ -58,10 +59,10 @@ class StandInEncoder:
         return np.zeros((1, len(inputs), self.width), np.float16)
 
 
-class Loaded(modality.Visual):
+class Loaded(VideoFrames):
     """The visual modality around an encoder that is loaded already, as it is in a long run."""
 
-    def __init__(self, visual: Visual, encoder: modality.Encoder) -> None:
+    def __init__(self, visual: Visual, encoder: Encoder) -> None:
         audio = Audio(weights=visual.weights, precision="float32")
         super().__init__(
             Dataset(
@@ -70,7 +71,7 @@ class Loaded(modality.Visual):
         )
         self._encoder = encoder
 
-    def load_encoder(self, device: str) -> modality.Encoder:
+    def load_encoder(self, device: str) -> Encoder:
         """The encoder."""
         return self._encoder
 
@@ -120,7 +121,7 @@ def source_of(clip: Path) -> Source:
     return Source(clip.stem, sha256_of(clip), info.n_frames, info.frame_rate)
 
 
-def extract_one(folder: Path, visual: Visual, clip: Path, encoder: modality.Encoder) -> None:
+def extract_one(folder: Path, visual: Visual, clip: Path, encoder: Encoder) -> None:
     """One clip through the local engine into an empty work cache."""
     cache = WorkCache(Path(tempfile.mkdtemp(dir=folder)))
     outcome = encode_videos([Pending(clip, source_of(clip))], Loaded(visual, encoder), cache, Extraction(workers=1))

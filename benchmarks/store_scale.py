@@ -26,16 +26,17 @@ from rich.console import Console
 from rich.table import Table
 from ruamel.yaml import YAML
 
-from avadclip import audit, config, paths, store
+from avadclip import config, paths, store
 from avadclip.config.features import Extraction
 from avadclip.datasets.ground_truth import write_ground_truth
 from avadclip.datasets.manifest import read_manifest, write_manifest
 from avadclip.datasets.model import Video
-from avadclip.extraction.modality import MODALITIES
-from avadclip.extraction.work_cache import WorkCache
-from avadclip.store import Features, Recipe, Source
+from avadclip.extraction.modalities import NAMES
+from avadclip.extraction.modalities import modality as modality_of
+from avadclip.store import Features, Recipe, Source, audit
+from avadclip.store.video import open_folders
+from avadclip.store.work_cache import WorkCache
 from avadclip.training.data import load_training_set
-from avadclip.training.video import open_folders
 
 ROOT = Path(__file__).parents[1]
 NAME, CLASSES = "many", ("normal", "fighting")
@@ -168,8 +169,8 @@ def forge_features(videos: list[Video]) -> None:
 
 def recipes() -> dict[str, Recipe]:
     """Modality -> recipe of the project in the working directory."""
-    params = config.load()
-    return {modality: job(params.dataset(NAME)).recipe for modality, job in MODALITIES.items()}
+    section = config.load().dataset(NAME)
+    return {name: modality_of(name, section).recipe for name in NAMES}
 
 
 def work_cache() -> WorkCache:
@@ -179,13 +180,13 @@ def work_cache() -> WorkCache:
 
 def extract() -> None:
     """Both stages by hand: everything is in the work cache."""
-    for modality in MODALITIES:
-        run(f"pipeline.extract_{modality}", NAME)
+    for name in NAMES:
+        run(f"pipeline.extract_{name}", NAME)
 
 
 def verify() -> None:
     """What ``avadclip features verify`` does."""
-    found = [problem for modality in MODALITIES for problem in audit.problems(NAME, modality, config.load())]
+    found = [problem for name, recipe in recipes().items() for problem in audit.problems(NAME, name, recipe)]
     assert not found, found[:3]
 
 
@@ -207,7 +208,7 @@ def measure(measured: Measured) -> None:
     """Every step once, in a project in the working directory."""
     everything = make_videos(measured.n_videos + N_NEW)
     videos, new = everything[: measured.n_videos], everything[measured.n_videos :]
-    stages = [f"extract_{modality}@{NAME}" for modality in MODALITIES]
+    stages = [f"extract_{name}@{NAME}" for name in NAMES]
     write_videos(videos)
     list_videos(videos)
     forge_features(videos)

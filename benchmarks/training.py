@@ -26,11 +26,11 @@ from torch.nn import functional
 
 from avadclip.config.detector import AudioVisual
 from avadclip.config.training import Training
-from avadclip.detector.audio_visual import AudioVisualDetector
-from avadclip.detector.interface import Batch, DetectorOutput, Dimensions, Targets
-from avadclip.detector.layers import Mlp
-from avadclip.detector.temporal import GraphBranch, LocalBlock
-from avadclip.detector.text import TextTower
+from avadclip.detectors.audio_visual import AudioVisualDetector
+from avadclip.detectors.parts.layers import Mlp
+from avadclip.detectors.parts.temporal import GraphBranch, LocalBlock
+from avadclip.detectors.parts.text import TextTower
+from avadclip.detectors.protocol import Batch, DetectorOutput, Dimensions, Targets
 from avadclip.training.data import Sample, TrainingSet
 from avadclip.training.step import train_step
 

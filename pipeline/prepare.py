@@ -4,7 +4,7 @@ from avadclip import config, paths, scripting
 from avadclip.datasets.ground_truth import write_ground_truth
 from avadclip.datasets.manifest import write_manifest
 from avadclip.datasets.prepare import prepare
-from avadclip.interop.features.prepare import prepare_release
+from avadclip.datasets.xd_violence_released import prepare_release
 from avadclip.media.probe import probe
 
 

@@ -1,9 +1,10 @@
 """Stage ``score``: a trained detector over the test videos of a data set -> one score file."""
 
-from avadclip import config, paths, scores, scripting
+from avadclip import config, paths, scripting
 from avadclip.datasets.manifest import read_manifest
-from avadclip.encoders.device import resolve_device
-from avadclip.scoring import Job, score
+from avadclip.device import resolve_device
+from avadclip.scoring import scores
+from avadclip.scoring.run import Job, score
 
 
 def main(dataset: str, variant: str, trained_on: str = "") -> None:
@@ -12,7 +13,7 @@ def main(dataset: str, variant: str, trained_on: str = "") -> None:
     job = Job(dataset, variant, trained_on or dataset, params.score.missing_audio, params.score.student)
     videos = read_manifest(paths.manifest(dataset))
     if params.execution.engine == "ray":
-        from avadclip.scoring_cluster import score_on_cluster  # an engine is imported only when it is asked for
+        from avadclip.scoring.cluster import score_on_cluster  # an engine is imported only when it is asked for
 
         scored = score_on_cluster(job, videos, params.compute.device, params.execution)
     else:

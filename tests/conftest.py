@@ -10,7 +10,7 @@ import pytest
 def cluster() -> Iterator[Any]:
     """A Ray cluster of two nodes on loopback."""
     pytest.importorskip("ray", reason="Ray is not installed: pip install '.[cluster]'")
-    from cluster_factory import cluster_of_two
+    from tests.support.cluster_factory import cluster_of_two
 
     with cluster_of_two() as cluster:
         yield cluster

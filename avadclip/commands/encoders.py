@@ -25,7 +25,7 @@ def train_audio_encoder(
         raise ConfigError(f"--out: expected a name that ends in .safetensors, found {out}")
     loaded = config.load(params)
     loaded.dataset(dataset)  # refuses an unknown name before torch is loaded
-    from avadclip.encoders.device import resolve_device
+    from avadclip.device import resolve_device
     from avadclip.pretraining.loop import Settings
     from avadclip.pretraining.own_videos import train_on_own_videos
 

@@ -21,7 +21,7 @@ def import_features(
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Make a data set of the authors' released features: links, lists, and a block of params.yaml."""
-    from avadclip.interop.features.adopt import adopt_features
+    from avadclip.interop.import_features import adopt_features
 
     found = adopt_features(dataset, visual, audio, annotations, params, alone)
     typer.echo(
@@ -36,7 +36,7 @@ def export_features(
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Write the features of a data set as .npy files and lists in the authors' layout."""
-    from avadclip.interop.features.export import export_features as export
+    from avadclip.interop.export_features import export_features as export
 
     config.load(params).dataset(dataset)  # refuses an unknown name
     written = export(dataset, out)

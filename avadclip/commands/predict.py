@@ -11,13 +11,13 @@ from rich.progress import Progress, TaskID
 from avadclip import config
 from avadclip.config.features import Extraction
 from avadclip.errors import AvadclipError, PredictionError
-from avadclip.extraction.work_cache import WorkCache
 from avadclip.prediction.document import Prediction
 from avadclip.prediction.naming import Inputs, find_videos, readable
 from avadclip.prediction.predictor import Predictor
 from avadclip.prediction.writing import MadeBy, write_predictions
 from avadclip.progress import rate_progress
 from avadclip.report.page import PageVideo, write_page
+from avadclip.store.work_cache import WorkCache
 
 
 def predict(

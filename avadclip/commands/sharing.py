@@ -43,9 +43,10 @@ def merge(
     Every file is read and checked before the first is copied. Nothing is copied if one is damaged, made with another
     recipe or from another version of its video, or if there are two different files for one video.
     """
-    from avadclip.extraction.work_cache import WorkCache
-    from avadclip.merging import merge_features
+    from avadclip.extraction.modalities import recipes
+    from avadclip.store.merge import merge_features
+    from avadclip.store.work_cache import WorkCache
 
     loaded = config.load(params)
     cache = WorkCache(Path(loaded.extraction.work_cache))
-    typer.echo(f"{cache.folder}: {merge_features(sources, cache, loaded)}")
+    typer.echo(f"{cache.folder}: {merge_features(sources, cache, recipes(loaded))}")

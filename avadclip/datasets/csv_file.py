@@ -3,13 +3,13 @@
 import csv
 import difflib
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, TextIO, TypeVar
 
 from avadclip.errors import DatasetError
+from avadclip.io import replacing
 
 T = TypeVar("T")
 _MOST_PROBLEMS = 20
@@ -86,16 +86,10 @@ def read(path: Path, *headers: tuple[str, ...], strip: bool = False) -> list[Row
 
 def write(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Write a table atomically: UTF-8, `\\n` line ends, the same rows always as the same bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with unfinished.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(header)
-            writer.writerows(rows)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
 
 
 def parse_all(rows: Iterable[Row], parse: Callable[[Row], T]) -> list[T]:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from avadclip.config.datasets import Dataset
 from avadclip.config.features import Extraction
+from avadclip.datasets.exclusion import exclude_lines
 from avadclip.datasets.frame_spans import fit
 from avadclip.datasets.load import load
 from avadclip.datasets.model import ListedVideo, Listing, Segment, TimedSegment, Video
 from avadclip.datasets.probe_cache import ProbeCache, VideoFacts
 from avadclip.datasets.probing import Probe, probe_all
 from avadclip.errors import DatasetError
-from avadclip.exclusion import exclude_lines
 
 logger = logging.getLogger(__name__)
 

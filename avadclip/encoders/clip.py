@@ -14,7 +14,7 @@ from torch import Tensor
 
 from avadclip.config.architectures import read_architecture
 from avadclip.config.features import Clip, Visual
-from avadclip.encoders.device import resolve_device
+from avadclip.device import resolve_device
 from avadclip.encoders.normalise import normalise
 from avadclip.encoders.preprocess import crops
 from avadclip.encoders.tower import Tower

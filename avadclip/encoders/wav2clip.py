@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, conv1x1
 
 from avadclip.config.features import Audio
-from avadclip.encoders.device import resolve_device
+from avadclip.device import resolve_device
 from avadclip.encoders.tower import Tower
 from avadclip.encoders.weights import WAV2CLIP, locate
 from avadclip.errors import WeightsError

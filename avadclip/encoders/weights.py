@@ -12,7 +12,7 @@ from rich.progress import wrap_file
 
 from avadclip.config.features import Clip, Weights
 from avadclip.errors import WeightsError
-from avadclip.hashing import sha256_of
+from avadclip.io import sha256_of
 
 SHARED = Path("weights")  # of the project: what the team shares there through DVC comes before anything else
 TIMEOUT_SECONDS = 30.0  # of silence, not of the whole download

@@ -14,7 +14,7 @@ from avadclip.evaluation.metrics import Metrics
 from avadclip.evaluation.protocols import Protocol
 from avadclip.evaluation.ranking import Weights
 from avadclip.evaluation.testset import TestSet
-from avadclip.scores import Provenance, Scores
+from avadclip.scoring.scores import Provenance, Scores
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from avadclip import scores
 from avadclip.config.evaluation import Evaluate
 from avadclip.errors import EvaluationError
 from avadclip.evaluation import results
@@ -11,7 +10,8 @@ from avadclip.evaluation.assessment import Assessment, assess
 from avadclip.evaluation.seeds import spread_over_seeds
 from avadclip.evaluation.summary import summarize
 from avadclip.evaluation.testset import TestSet, random_scores
-from avadclip.files import write_text
+from avadclip.io import write_text
+from avadclip.scoring import scores
 
 
 def score_files(folder: Path) -> list[Path]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from avadclip.datasets.model import ANY_CLASS, NORMAL, Segment, Video
 from avadclip.errors import EvaluationError
-from avadclip.scores import Scores
+from avadclip.scoring.scores import Scores
 
 
 def videos_under_test(videos: Sequence[Video]) -> tuple[Video, ...]:

@@ -14,7 +14,7 @@ from avadclip.evaluation.assessment import Assessment
 from avadclip.evaluation.metrics import Metrics
 from avadclip.evaluation.seeds import Spread
 from avadclip.evaluation.testset import TestSet
-from avadclip.files import write_text
+from avadclip.io import write_text
 
 Row = tuple[str | float, ...]
 

@@ -10,7 +10,7 @@ from avadclip.datasets.ground_truth import read_ground_truth
 from avadclip.datasets.manifest import read_manifest
 from avadclip.datasets.model import Segment, Video
 from avadclip.evaluation.joining import videos_under_test
-from avadclip.scores import Provenance, Scores, VideoScores, collect
+from avadclip.scoring.scores import Provenance, Scores, VideoScores, collect
 
 RANDOM = "random"
 

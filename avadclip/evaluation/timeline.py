@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from avadclip.datasets.ground_truth import anomalous_spans, class_segments, union
 from avadclip.datasets.model import NORMAL, Segment, Video
 from avadclip.evaluation.joining import check_ground_truth, check_scores, videos_under_test
-from avadclip.scores import Scores
+from avadclip.scoring.scores import Scores
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,13 @@ from avadclip.cluster.mapping import Done, Lost, Row, map_rows
 from avadclip.cluster.session import connected
 from avadclip.config.execution import Execution
 from avadclip.config.features import Extraction
-from avadclip.encoders.device import kind_of_machine
+from avadclip.device import kind_of_machine
 from avadclip.errors import ClusterError
 from avadclip.extraction.encoding import Encoded, Encoding, Outcome, Pending
-from avadclip.extraction.modality import Modality
+from avadclip.extraction.protocol import Modality
 from avadclip.extraction.tally import Tally
-from avadclip.extraction.work_cache import WorkCache
 from avadclip.store import Features, Recipe
+from avadclip.store.work_cache import WorkCache
 from avadclip.workers import GuardedPool
 
 MakeModality = Callable[[], Modality]

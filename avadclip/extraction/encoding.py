@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avadclip.errors import DatasetError, FeatureError
-from avadclip.extraction.modality import Encoder, Modality
-from avadclip.extraction.tasks import Chunk, Timeline
+from avadclip.extraction.protocol import Chunk, Encoder, Modality, SnippetTimes
 from avadclip.store import Features, Recipe, Source
 from avadclip.workers import Event, Failed, Finished, GuardedPool, Item
 
@@ -57,12 +56,12 @@ class _Progress:
     started: float = field(default_factory=time.monotonic)
     values: list[NDArray[np.float16]] = field(default_factory=list)
     valid: list[NDArray[np.bool_]] = field(default_factory=list)
-    timeline: Timeline | None = None
+    times: SnippetTimes | None = None
 
-    def add(self, message: Chunk | Timeline, encoder: Encoder) -> int:
+    def add(self, message: Chunk | SnippetTimes, encoder: Encoder) -> int:
         """Take what the worker sent; the number of rows that were encoded."""
-        if isinstance(message, Timeline):
-            self.timeline = message
+        if isinstance(message, SnippetTimes):
+            self.times = message
             return 0
         values = encoder.encode(message.inputs)
         values[..., ~message.valid, :] = 0
@@ -73,19 +72,19 @@ class _Progress:
 
     def forget(self) -> None:
         """Drop what one decoder has sent: the next one begins anew."""
-        self.values, self.valid, self.timeline = [], [], None
+        self.values, self.valid, self.times = [], [], None
 
     def join(self, recipe: Recipe, width: int) -> Features:
         """The finished features. A video without sound has sent no chunk: nothing is valid."""
-        assert self.timeline is not None
-        n = len(self.timeline.boundary_seconds) - 1
+        assert self.times is not None
+        n = len(self.times.boundary_seconds) - 1
         return Features(
             source=self.video.source,
             recipe=recipe,
             values=np.concatenate(self.values, axis=-2) if self.values else np.zeros((n, width), np.float16),
             valid=np.concatenate(self.valid) if self.valid else np.zeros(n, bool),
-            boundary_seconds=self.timeline.boundary_seconds,
-            decoder=self.timeline.decoder,
+            boundary_seconds=self.times.boundary_seconds,
+            decoder=self.times.decoder,
         )
 
 
@@ -138,7 +137,7 @@ class Encoding:
         video, decoder = progress.video, self._modality.decoders[progress.n_tried]
         self._pool.submit(video.source.id, self._modality.task(video.path, video.source, decoder))
 
-    def _encode(self, progress: _Progress, message: Chunk | Timeline) -> int:
+    def _encode(self, progress: _Progress, message: Chunk | SnippetTimes) -> int:
         try:
             return progress.add(message, self._encoder)
         except FeatureError as error:  # not finite: what else the worker sends of this video is dropped

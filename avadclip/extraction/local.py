@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from avadclip.config.features import Extraction
 from avadclip.extraction.encoding import Encoding, Outcome, Pending
-from avadclip.extraction.modality import Modality
+from avadclip.extraction.protocol import Modality
 from avadclip.extraction.tally import Tally
-from avadclip.extraction.work_cache import WorkCache
+from avadclip.store.work_cache import WorkCache
 from avadclip.workers import GuardedPool
 
 

@@ -13,15 +13,16 @@ from time import monotonic
 
 from avadclip import paths, store
 from avadclip.config import Params
+from avadclip.datasets.exclusion import exclude_lines
 from avadclip.datasets.manifest import read_manifest
 from avadclip.datasets.model import Video
 from avadclip.errors import ExtractionError
-from avadclip.exclusion import exclude_lines
 from avadclip.extraction.encoding import Outcome, Pending
 from avadclip.extraction.local import encode_videos
-from avadclip.extraction.modality import MODALITIES
-from avadclip.extraction.work_cache import WorkCache
+from avadclip.extraction.modalities import modality as modality_of
+from avadclip.extraction.modalities import reader
 from avadclip.store import Source
+from avadclip.store.work_cache import WorkCache
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ def _extract(dataset: str, modality: str, params: Params, part: Part | None) -> 
     settings = params.extraction
     output = paths.features(dataset, modality)
     cache = WorkCache(Path(settings.work_cache))
-    job = MODALITIES[modality](params.dataset(dataset))
+    job = modality_of(modality, params.dataset(dataset))
     videos = [video for video in read_manifest(paths.manifest(dataset)) if not video.excluded]
     # Machines that share a work cache can fill it with different parts at the same time.
     name = f"{dataset}.{modality}" if part is None else f"{dataset}.{modality}.{part.number}of{part.count}"
@@ -141,7 +142,7 @@ def _extract(dataset: str, modality: str, params: Params, part: Part | None) -> 
 
 
 def _encode(pending: Sequence[Pending], dataset: str, modality: str, cache: WorkCache, params: Params) -> Outcome:
-    make_modality = partial(MODALITIES[modality], params.dataset(dataset))
+    make_modality = partial(reader(modality, params.dataset(dataset)), params.dataset(dataset))
     if params.execution.engine == "local":
         return encode_videos(pending, make_modality(), cache, params.extraction)
     from avadclip.extraction.cluster import encode_on_cluster  # an engine is imported only when it is asked for

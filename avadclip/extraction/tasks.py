@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from avadclip.config.features import Views
 from avadclip.encoders.preprocess import canvas
 from avadclip.encoders.spectrogram import spectrogram
 from avadclip.errors import DatasetError
-from avadclip.hashing import sha256_of
+from avadclip.extraction.protocol import Chunk, SnippetTimes
+from avadclip.io import sha256_of
 from avadclip.media.audio import AudioWindow, decode_windows
 from avadclip.media.frames import Decoder, decode_frames
 from avadclip.media.probe import VideoInfo, probe
@@ -33,22 +33,6 @@ MIN_COVERAGE = 0.5
 
 
 @dataclass(frozen=True)
-class Chunk:
-    """At most one batch of encoder inputs [n, ...], and which of its rows are worth encoding: bool [n]."""
-
-    inputs: NDArray[Any]
-    valid: NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Timeline:
-    """The last thing that a task yields: when each snippet is shown, and what read the file."""
-
-    boundary_seconds: NDArray[np.float64]
-    decoder: str
-
-
-@dataclass(frozen=True)
 class VisualTask:
     """Sampled frames of one video -> uint8 canvases [n, height, width, 3]."""
 
@@ -61,14 +45,14 @@ class VisualTask:
     image_size: int
     batch_size: int
 
-    def __call__(self) -> Iterator[Chunk | Timeline]:
+    def __call__(self) -> Iterator[Chunk | SnippetTimes]:
         info = _probe_unchanged(self.path, self.source)
         indices = sample_indices(info.n_frames, self.stride, self.frame)
         batches = decode_frames(self.path, info, indices, self.decoder)
         canvases = (canvas(rgb, self.views, self.image_size) for batch in batches for rgb in batch.rgb)
         for rows in _grouped(canvases, self.batch_size):
             yield Chunk(np.stack(rows), np.ones(len(rows), bool))
-        yield Timeline(boundary_seconds(info, self.stride), _decoder_name(self.decoder))
+        yield SnippetTimes(boundary_seconds(info, self.stride), _decoder_name(self.decoder))
 
 
 @dataclass(frozen=True)
@@ -81,14 +65,14 @@ class AudioTask:
     window_seconds: float
     batch_size: int
 
-    def __call__(self) -> Iterator[Chunk | Timeline]:
+    def __call__(self) -> Iterator[Chunk | SnippetTimes]:
         info = _probe_unchanged(self.path, self.source)
         boundaries = boundary_seconds(info, self.stride)
         if info.has_audio:
             centres = (boundaries[:-1] + boundaries[1:]) / 2
             for rows in _grouped(decode_windows(self.path, centres, self.window_seconds), self.batch_size):
                 yield _spectrograms(rows)
-        yield Timeline(boundaries, _decoder_name("pyav") if info.has_audio else "none: no sound track")
+        yield SnippetTimes(boundaries, _decoder_name("pyav") if info.has_audio else "none: no sound track")
 
 
 def _spectrograms(windows: list[AudioWindow]) -> Chunk:

@@ -10,7 +10,7 @@ from avadclip.config.evaluation import Branch
 from avadclip.datasets.model import NORMAL
 from avadclip.evaluation.segments import find_alarms
 from avadclip.prediction.document import AnnotatedSegment, Curve, DetectedSegment, Prediction
-from avadclip.scores import VideoScores
+from avadclip.scoring.scores import VideoScores
 
 UNNAMED = "anomaly"
 

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from avadclip.config.detector import Modality
-from avadclip.detector.checkpoint import Checkpoint, load_checkpoint
-from avadclip.encoders.device import resolve_device
+from avadclip.detectors.checkpoint import Checkpoint, load_checkpoint
+from avadclip.device import resolve_device
 from avadclip.errors import CheckpointError, PredictionError
 from avadclip.prediction.model_folder import ModelFolder
-from avadclip.scores import VideoScores
-from avadclip.scoring import misses_sound, score_video
+from avadclip.scoring.run import misses_sound, score_video
+from avadclip.scoring.scores import VideoScores
 from avadclip.store import Features, Recipe
-from avadclip.training.video import VideoFeatures, join_modalities
+from avadclip.store.video import VideoFeatures, join_modalities
 
 
 class Detectors:

@@ -13,13 +13,14 @@ from avadclip.datasets.probe_cache import VideoFacts
 from avadclip.datasets.probing import Examination
 from avadclip.errors import PredictionError
 from avadclip.extraction.encoding import Encoded, Encoding, Pending
-from avadclip.extraction.modality import MODALITIES, Encoder, Sections
+from avadclip.extraction.modalities import modality
+from avadclip.extraction.protocol import Encoder, Sections
 from avadclip.extraction.warm_up import warm_up
-from avadclip.extraction.work_cache import WorkCache
 from avadclip.media.probe import probe
 from avadclip.media.timeline import n_snippets
 from avadclip.prediction.naming import readable
 from avadclip.store import Features, Recipe, Source
+from avadclip.store.work_cache import WorkCache
 from avadclip.workers import Failed, GuardedPool, Item
 
 Progress = Callable[[int, int], None]  # snippets that are encoded, and how many there will be, all modalities together
@@ -51,7 +52,7 @@ class Extractor:
         self, sections: Sections, modalities: tuple[Modality, ...], settings: Extraction, cache: WorkCache | None
     ) -> None:
         self._settings, self._cache = settings, cache
-        self._modalities = {name: MODALITIES[name](sections) for name in modalities}
+        self._modalities = {name: modality(name, sections) for name in modalities}
         self._encoders: dict[Modality, Encoder] = {}
         self._pool = self._new_pool()
         self._pool.submit("", partial(warm_up, modalities))  # "" is no id

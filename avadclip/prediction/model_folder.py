@@ -19,7 +19,7 @@ from avadclip.config.evaluation import MissingAudio
 from avadclip.config.features import Audio, Visual, Weights
 from avadclip.encoders.weights import WAV2CLIP, locate, published_clip
 from avadclip.errors import CheckpointError
-from avadclip.files import write_text
+from avadclip.io import write_text
 from avadclip.prediction.section_file import read_section, write_section
 
 PREDICTOR, ENCODERS = "predictor.json", "encoders"

@@ -5,13 +5,13 @@ from typing import Self
 
 from avadclip.config.features import Extraction
 from avadclip.errors import PredictionError
-from avadclip.extraction.work_cache import WorkCache
 from avadclip.prediction.alarm import read_alarm
 from avadclip.prediction.assembly import AboutVideo, assemble
 from avadclip.prediction.document import Prediction
 from avadclip.prediction.extractor import Extractor, Progress, told
 from avadclip.prediction.model_folder import ModelFolder
 from avadclip.prediction.naming import readable, safe_id
+from avadclip.store.work_cache import WorkCache
 
 
 class Predictor:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from avadclip.config.base import Section
 from avadclip.errors import CheckpointError
-from avadclip.files import write_text
+from avadclip.io import write_text
 
 Content = TypeVar("Content", bound=Section)
 

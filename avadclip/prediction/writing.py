@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avadclip.datasets import csv_file
-from avadclip.files import write_text
+from avadclip.io import write_text
 from avadclip.prediction.document import FORMAT, Prediction
 from avadclip.prediction.subtitles import to_vtt
 

@@ -14,7 +14,8 @@ from avadclip.config import Params
 from avadclip.config.features import Audio
 from avadclip.datasets.manifest import read_manifest
 from avadclip.errors import MediaError, TrainingError
-from avadclip.extraction.tasks import AudioTask, Chunk
+from avadclip.extraction.protocol import Chunk
+from avadclip.extraction.tasks import AudioTask
 from avadclip.pretraining.audio import train_wav2clip
 from avadclip.pretraining.loop import Settings
 from avadclip.pretraining.saving import save_half

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from avadclip.hashing import sha256_of
+from avadclip.io import sha256_of
 
 
 def save_half(model: nn.Module, path: Path) -> str:

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from avadclip import paths, scores
+from avadclip import paths
 from avadclip.config import Params
 from avadclip.datasets.model import Segment, Video
 from avadclip.errors import DatasetError, EvaluationError
@@ -20,7 +20,8 @@ from avadclip.prediction.assembly import AboutVideo, assemble
 from avadclip.prediction.document import AnnotatedSegment, Prediction
 from avadclip.report.page import PageVideo, ResultsTables, write_page
 from avadclip.report.plots import draw_plots
-from avadclip.scores import Scores, VideoScores
+from avadclip.scoring import scores
+from avadclip.scoring.scores import Scores, VideoScores
 
 
 def write_report(folder: Path, test_set: TestSet, params: Params) -> None:

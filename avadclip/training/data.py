@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from avadclip.config.detector import Modality
 from avadclip.datasets.model import Video
-from avadclip.detector.interface import Batch
+from avadclip.detectors.protocol import Batch
 from avadclip.errors import FeatureError
-from avadclip.training.bins import average_audio, average_bins
-from avadclip.training.video import Folders, VideoFeatures, read_video
+from avadclip.store.video import Folders, VideoFeatures, read_video
+from avadclip.training.bags import average_audio, average_bins
 
 Rows = NDArray[np.float32]
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from avadclip.config.training import Training
-from avadclip.detector.interface import Detector
+from avadclip.detectors.protocol import Detector
 from avadclip.errors import TrainingError
 from avadclip.progress import rate_progress
 from avadclip.training.curves import Curves

@@ -10,8 +10,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from avadclip.detector.checkpoint import write_atomically
-from avadclip.detector.interface import Detector
+from avadclip.detectors.protocol import Detector
+from avadclip.io import write_bytes
 
 FILE = "resume.safetensors"
 Tensors = dict[str, Tensor]
@@ -55,8 +55,7 @@ def save_state(
     if progress.best is not None:
         tensors |= {f"best/{name}": tensor for name, tensor in progress.best.weights.items()}
         notes |= {"best_epoch": progress.best.epoch, "best_score": progress.best.score}
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / FILE, save(tensors, metadata={"notes": json.dumps(notes)}))
+    write_bytes(folder / FILE, save(tensors, metadata={"notes": json.dumps(notes)}))
 
 
 def load_state(folder: Path, identity: str, detector: Detector, optimizer: torch.optim.Optimizer) -> Progress:

@@ -16,21 +16,21 @@ from avadclip.config.training import Compute, Training
 from avadclip.datasets.ground_truth import read_ground_truth
 from avadclip.datasets.manifest import read_manifest
 from avadclip.datasets.model import Video
-from avadclip.detector.build import build
-from avadclip.detector.checkpoint import WEIGHTS, Checkpoint, Description, load_checkpoint, save_checkpoint
-from avadclip.detector.interface import Detector, Dimensions
-from avadclip.detector.text import TextTower
+from avadclip.detectors.checkpoint import WEIGHTS, Checkpoint, Description, load_checkpoint, save_checkpoint
+from avadclip.detectors.parts.text import TextTower
+from avadclip.detectors.protocol import Detector, Dimensions
+from avadclip.detectors.registry import build
+from avadclip.device import resolve_device
 from avadclip.encoders.clip import load_clip
-from avadclip.encoders.device import resolve_device
 from avadclip.errors import CheckpointError, TrainingError
-from avadclip.hashing import sha256_of
+from avadclip.io import sha256_of
+from avadclip.store.video import Folders, open_folders
 from avadclip.training.data import TrainingSet, load_training_set
 from avadclip.training.loop import fit
 from avadclip.training.reproducibility import seed_epoch
 from avadclip.training.resume import forget_state
 from avadclip.training.selection import Judge, released_test_judge, validation_judge
 from avadclip.training.splitting import Split, check_trainable, hold_out
-from avadclip.training.video import Folders, open_folders
 
 
 @dataclass(frozen=True)

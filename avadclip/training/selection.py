@@ -8,10 +8,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from avadclip.datasets.ground_truth import anomalous_spans
 from avadclip.datasets.model import Segment, Video
-from avadclip.detector.interface import Detector
+from avadclip.detectors.inference import detect
+from avadclip.detectors.protocol import Detector
+from avadclip.store.video import Folders, read_video
 from avadclip.training.splitting import check_rankable
-from avadclip.training.video import Folders, read_video
-from avadclip.training.windows import detect
 
 Judge = Callable[[Detector], float]
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from avadclip.config.training import Training
-from avadclip.detector.interface import Detector, Targets
+from avadclip.detectors.protocol import Detector, Targets
 from avadclip.errors import ConfigError, TrainingError
 from avadclip.training.data import LabelledBatch
 

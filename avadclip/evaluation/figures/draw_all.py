@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from avadclip import scores
 from avadclip.config.evaluation import Figures
 from avadclip.errors import ConfigError, EvaluationError
 from avadclip.evaluation import timeline
@@ -14,6 +13,7 @@ from avadclip.evaluation.figures.palette import DETECTOR_COLORS, preferred_first
 from avadclip.evaluation.figures.selection import most_instructive, named, scores_of
 from avadclip.evaluation.testset import TestSet
 from avadclip.evaluation.timeline import Timeline
+from avadclip.scoring import scores
 
 
 def draw_all(folder: Path, files: Sequence[Path], details: Path, test_set: TestSet, settings: Figures) -> list[Path]:

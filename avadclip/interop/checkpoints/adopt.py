@@ -10,16 +10,16 @@ from avadclip import paths
 from avadclip.config.datasets import Dataset
 from avadclip.config.detector import AnyArchitecture, AudioVisual, Modality, Released, Student
 from avadclip.config.features import Weights
-from avadclip.detector.build import build
-from avadclip.detector.checkpoint import Checkpoint, Description, save_checkpoint
-from avadclip.detector.interface import Dimensions
-from avadclip.detector.text import TextTower
+from avadclip.detectors.checkpoint import Checkpoint, Description, save_checkpoint
+from avadclip.detectors.parts.text import TextTower
+from avadclip.detectors.protocol import Dimensions
+from avadclip.detectors.registry import build
 from avadclip.encoders.weights import locate
 from avadclip.errors import CheckpointError
 from avadclip.interop.checkpoints import names
 from avadclip.interop.checkpoints.state_dict import read_tensors
 from avadclip.store import FeatureFolder
-from avadclip.training.video import Folders, open_folders
+from avadclip.store.video import Folders, open_folders
 
 logger = logging.getLogger(__name__)
 

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avadclip import config
+from avadclip.config.editing import edited
 from avadclip.config.features import Weights
 from avadclip.errors import ConfigError
-from avadclip.hashing import sha256_of
 from avadclip.interop.checkpoints import names
 from avadclip.interop.checkpoints.adopt import assemble
 from avadclip.interop.checkpoints.state_dict import read_tensors
-from avadclip.interop.params_file import edited
+from avadclip.io import sha256_of
 
 
 @dataclass(frozen=True)

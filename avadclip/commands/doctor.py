@@ -1,0 +1,120 @@
+"""What would stop a run on this machine, and what to do about it."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from avadclip import paths
+from avadclip.config import Params
+from avadclip.config.datasets import Dataset
+from avadclip.config.features import Audio, Precision, Visual, Weights
+from avadclip.datasets.manifest import read_manifest
+from avadclip.device import resolve_device
+from avadclip.encoders.tower import computes_natively
+from avadclip.encoders.weights import WAV2CLIP, Published, cache_folder, locate, place, published_clip
+from avadclip.errors import AvadclipError
+from avadclip.media.decord_reader import decord_available
+from avadclip.media.timeline import n_snippets
+
+BYTES_PER_FEATURE = 512 * 2  # float16 of CLIP's joint width
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. `advice` says what to do where `status` is not ``ok``."""
+
+    status: Literal["ok", "warning", "problem"]
+    subject: str
+    found: str
+    advice: str = ""
+
+
+def examine(params: Params) -> Iterator[Finding]:
+    """Look at everything that `params` needs on this machine; nothing is fetched or written."""
+    yield from _decoders()
+    yield from _device(params)
+    for name, dataset in params.datasets.items():
+        yield from _inputs(name, dataset)
+        yield _weights(f"datasets.{name}.visual.weights", dataset.visual.weights, published_clip(dataset.visual))
+        if isinstance(dataset.audio, Audio):
+            yield _weights(f"datasets.{name}.audio.weights", dataset.audio.weights, WAV2CLIP)
+    yield _disk(params)
+
+
+def _decoders() -> Iterator[Finding]:
+    yield Finding("ok", "PyAV", version("av"))
+    if decord_available():
+        yield Finding("ok", "decord", version("decord"))
+    else:
+        advice = "PyAV decodes alone; features carry that in their recipe and differ from those made with decord"
+        yield Finding("warning", "decord", "not installed (no wheel for this platform?)", advice)
+
+
+def _device(params: Params) -> Iterator[Finding]:
+    try:
+        device = resolve_device(params.extraction.device)
+    except AvadclipError as error:
+        yield Finding("problem", "device", params.extraction.device, str(error))
+        return
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
+    yield Finding("ok", "device", f"{device} ({name}), torch {torch.__version__}")
+    sections = [section for dataset in params.datasets.values() for section in (dataset.visual, dataset.audio)]
+    wanted = {section.precision for section in sections if isinstance(section, Visual | Audio)}
+    for precision in sorted(wanted):
+        yield _precision(precision, device)
+
+
+def _precision(precision: Precision, device: torch.device) -> Finding:
+    subject = f"precision {precision}"
+    if (
+        device.type == "cuda"
+        and precision == "bfloat16"
+        and not torch.cuda.is_bf16_supported(including_emulation=False)
+    ):
+        return Finding("warning", subject, "emulated on this GPU", "slow here; float16 is this GPU's fast precision")
+    if not computes_natively(precision, device):
+        advice = "as slow as float32 here; faster on processors with AVX512-BF16 or AMX, and on GPUs"
+        return Finding("warning", subject, "values are rounded, products are computed in float32", advice)
+    return Finding("ok", subject, "native")
+
+
+def _inputs(name: str, dataset: Dataset) -> Iterator[Finding]:
+    for key in ("videos", "annotations"):
+        folder = Path(getattr(dataset, key))
+        subject = f"datasets.{name}.{key}"
+        if folder.is_dir():
+            yield Finding("ok", subject, str(folder))
+        else:
+            advice = "put it there; it is not needed where features were pulled and extraction need not run"
+            yield Finding("warning", subject, f"{folder}: no such folder", advice)
+
+
+def _weights(subject: str, weights: Weights, published: Published | None) -> Finding:
+    try:
+        if weights.path is None and published is not None and not place(published).exists():
+            advice = f"fetched from {published.url} when first needed; without network copy it to {cache_folder()}"
+            return Finding("warning", subject, f"{published.name} is not on this machine yet", advice)
+        return Finding("ok", subject, str(locate(weights, published, key=subject)))
+    except AvadclipError as error:
+        return Finding("problem", subject, "unusable", str(error))
+
+
+def _disk(params: Params) -> Finding:
+    """Free space against what both modalities of all manifests take, once as output and once in the work cache."""
+    needed = 2 * sum(
+        n_snippets(video.n_frames, dataset.visual.stride) * (dataset.visual.n_views + 1) * BYTES_PER_FEATURE
+        for name, dataset in params.datasets.items()
+        if paths.manifest(name).exists()
+        for video in read_manifest(paths.manifest(name))
+        if not video.excluded
+    )
+    free = shutil.disk_usage(".").free
+    found = f"{free / 1e9:.1f} GB free, features take {needed / 1e9:.1f} GB"
+    if free < needed:
+        return Finding("problem", "disk", found, "free some space, or point `extraction.work_cache` at another disk")
+    return Finding("ok", "disk", found)

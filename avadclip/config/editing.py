@@ -1,0 +1,44 @@
+"""``params.yaml`` changed by a command: comments and layout stay, and what is written is valid."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.nodes import ScalarNode
+from ruamel.yaml.representer import RoundTripRepresenter
+
+from avadclip.config.loading import load, validate
+from avadclip.io import write_text
+
+
+class _Representer(RoundTripRepresenter):
+    """Writes ``null`` where there is nothing, as the shipped file does."""
+
+    def _represent_null(self, _: None) -> ScalarNode:
+        return self.represent_scalar("tag:yaml.org,2002:null", "null")
+
+
+_Representer.add_representer(type(None), _Representer._represent_null)
+
+
+@contextmanager
+def edited(path: Path) -> Iterator[Any]:
+    """The content of a parameter file, to be changed in place; it is written at the end if it is valid then.
+
+    Raises
+    ------
+    ConfigError : the file cannot be used before or after the change; it is left as it was.
+    """
+    load(path)
+    yaml = YAML()
+    yaml.Representer = _Representer
+    yaml.preserve_quotes, yaml.width = True, 4096  # what is not changed is written as it was
+    content = yaml.load(path)
+    yield content
+    text = io.StringIO()
+    yaml.dump(content, text)
+    validate(YAML(typ="safe").load(text.getvalue()), origin=str(path))
+    write_text(path, text.getvalue())

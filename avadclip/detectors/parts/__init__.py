@@ -1,0 +1,1 @@
+"""What several detectors share, one idea a file. Tensors in, tensors out."""

@@ -1,0 +1,119 @@
+"""The temporal model: attention within local windows, then graph convolutions over the whole video.
+
+The paper names "Graph Convolution Network [16] and Temporal Transformer [21]" (sec. III-B) and takes both from VadCLIP.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from avadclip.detectors.parts.layers import Mlp, TemporalConv, quick_gelu, silence, unit
+
+SIMILARITY_THRESHOLD = 0.7  # cosine; what is not above it is no edge
+
+
+class TemporalModel(nn.Module):
+    """Snippet features [b, n, width in] -> features in the context of the video [b, n, width out].
+
+    Parameters
+    ----------
+    max_snippets : length of the learned position embedding.
+    n_layers, window : of the local transformer.
+    """
+
+    def __init__(self, width_in: int, width_out: int, max_snippets: int, n_layers: int, window: int) -> None:
+        super().__init__()
+        self.window = window
+        self.positions = nn.Parameter(torch.empty(max_snippets, width_in).normal_(std=0.01))
+        self.local = nn.ModuleList(LocalBlock(width_in) for _ in range(n_layers))
+        self.similarity_graph = GraphBranch(width_in)
+        self.distance_graph = GraphBranch(width_in)
+        self.linear = nn.Linear(2 * (width_in // 2), width_out)
+
+    def forward(self, snippets: Tensor, valid: Tensor, seen: Tensor | None) -> Tensor:
+        """`valid` [b, n]: not padding. `seen` [b, n]: positions that others may look at, None for all."""
+        n = snippets.shape[1]
+        x = snippets + self.positions[:n]
+        allowed = window_mask(x, seen, self.window)
+        for block in self.local:
+            x = block(x, allowed, self.window)
+        by_similarity = self.similarity_graph(x, similarity_edges(x, valid), seen)
+        by_distance = self.distance_graph(x, distance_edges(x), seen)
+        in_context: Tensor = self.linear(torch.cat([by_similarity, by_distance], dim=-1))
+        return in_context
+
+
+class LocalBlock(nn.Module):
+    """Pre-norm transformer block with one head, whose attention stays within windows that do not overlap."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(width)
+        self.query_key_value = nn.Linear(width, 3 * width)
+        self.attention_out = nn.Linear(width, width)
+        self.mlp_norm = nn.LayerNorm(width)
+        self.mlp = Mlp(width)
+        nn.init.xavier_uniform_(self.query_key_value.weight)
+        nn.init.zeros_(self.query_key_value.bias)
+        nn.init.zeros_(self.attention_out.bias)
+
+    def forward(self, x: Tensor, allowed: Tensor | None, window: int) -> Tensor:
+        query, key, value = self.query_key_value(self.attention_norm(x)).chunk(3, dim=-1)
+        x = x + self.attention_out(window_attention(query, key, value, allowed, window))
+        refined: Tensor = x + self.mlp(self.mlp_norm(x))
+        return refined
+
+
+def window_attention(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None, window: int) -> Tensor:
+    """Attention of [b, n, d] within windows; `allowed` comes from :func:`window_mask`."""
+    b, n, d = query.shape
+    n_windows = -(-n // window)
+
+    def cut(x: Tensor) -> Tensor:
+        return functional.pad(x, (0, 0, 0, n_windows * window - n)).reshape(b * n_windows, 1, window, d)
+
+    mixed = functional.scaled_dot_product_attention(cut(query), cut(key), cut(value), attn_mask=allowed)
+    return mixed.reshape(b, n_windows * window, d)[:, :n]
+
+
+def window_mask(x: Tensor, seen: Tensor | None, window: int) -> Tensor | None:
+    """For x [b, n, d], bool [b * windows, 1, window, window]: may query i look at key j? None if always."""
+    n = x.shape[1]
+    if seen is None and n % window == 0:
+        return None
+    looked_at = torch.ones_like(x[:, :, 0], dtype=torch.bool) if seen is None else seen
+    filled = functional.pad(looked_at, (0, -n % window)).reshape(-1, 1, window)
+    # A position that is not seen looks at everything: the result is not used, and it must not be 0 / 0.
+    return filled[:, :, None, :] | ~filled[:, :, :, None]
+
+
+class GraphBranch(nn.Module):
+    """Two graph convolutions over the same edges: d -> d/2 with a convolution beside, d/2 -> d/2 with a shortcut."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Parameter(nn.init.xavier_uniform_(torch.empty(width, width // 2)))
+        self.beside = TemporalConv(width, width // 2, kernel_size=5)
+        self.second = nn.Parameter(nn.init.xavier_uniform_(torch.empty(width // 2, width // 2)))
+
+    def forward(self, x: Tensor, edges: Tensor, seen: Tensor | None) -> Tensor:
+        """x [b, n, d], edges [b or 1, n, n] -> [b, n, d/2]."""
+        x = silence(x, seen)
+        hidden = silence(quick_gelu(edges @ (x @ self.first) + self.beside(x)), seen)
+        return quick_gelu(edges @ (hidden @ self.second) + hidden)
+
+
+def similarity_edges(x: Tensor, valid: Tensor) -> Tensor:
+    """[b, n, n]: softmax over a row of the cosines above the threshold (others count as 0), within the valid length."""
+    directions = unit(x)
+    cosines = functional.threshold(directions @ directions.transpose(1, 2), SIMILARITY_THRESHOLD, 0.0)
+    edges = cosines.masked_fill(~valid[:, None, :], -torch.inf).softmax(dim=-1)
+    return edges * valid[:, :, None]
+
+
+def distance_edges(x: Tensor) -> Tensor:
+    """[n, n] for x [b, n, d]: exp(-|i - j| / e), not normalised."""
+    position = torch.arange(x.shape[1], dtype=x.dtype, device=x.device)
+    return torch.exp(-(position[:, None] - position).abs() / math.e)

@@ -1,0 +1,33 @@
+"""How each modality comes about: the kind of its section in params.yaml decides who reads it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from avadclip.config import Params, features
+from avadclip.extraction.protocol import Modality, Sections
+from avadclip.extraction.released import ReleasedSound, ReleasedViews
+from avadclip.extraction.videos import VideoFrames, VideoSound
+from avadclip.store import Recipe
+
+NAMES = ("visual", "audio")
+READERS: dict[type[Any], Callable[[Sections], Modality]] = {
+    features.Visual: VideoFrames,
+    features.ReleasedVisual: ReleasedViews,
+    features.Audio: VideoSound,
+    features.ReleasedAudio: ReleasedSound,
+}
+
+
+def reader(name: str, sections: Sections) -> Callable[[Sections], Modality]:
+    """What makes the modality `name`, ``visual`` or ``audio``, of a data set or of a model folder."""
+    return READERS[type(getattr(sections, name))]
+
+
+def modality(name: str, sections: Sections) -> Modality:
+    """The modality `name` of a data set or of a model folder."""
+    return reader(name, sections)(sections)
+
+
+def recipes(params: Params) -> dict[str, dict[str, Recipe]]:
+    """Data set -> modality -> how its features are made with today's parameters."""
+    return {key: {name: modality(name, section).recipe for name in NAMES} for key, section in params.datasets.items()}

@@ -1,0 +1,71 @@
+"""What extraction is made of: a reader turns one video into chunks, an encoder turns chunks into features.
+
+Videos (`videos`) and features that exist already (`released`) are read through the same protocol.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avadclip.config import features
+from avadclip.media.frames import Decoder
+from avadclip.store import Recipe, Source
+from avadclip.workers import Task
+
+# What reads a file; features that are imported are not decoded.
+Reader = Decoder | Literal["npy"]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """At most one batch of encoder inputs [n, ...], and which of its rows are worth encoding: bool [n]."""
+
+    inputs: NDArray[Any]
+    valid: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class SnippetTimes:
+    """The last thing that a task yields: when each snippet is shown, and what read the file."""
+
+    boundary_seconds: NDArray[np.float64]
+    decoder: str
+
+
+class Sections(Protocol):
+    """What decides about features: a data set of params.yaml has it, and so has a model folder."""
+
+    @property
+    def visual(self) -> features.Visual | features.ReleasedVisual:
+        """How frames become features."""
+
+    @property
+    def audio(self) -> features.Audio | features.ReleasedAudio:
+        """How sound becomes features."""
+
+
+class Encoder(Protocol):
+    """What extraction needs of an encoder."""
+
+    width: int  # of a feature
+
+    def encode(self, inputs: NDArray[Any]) -> NDArray[np.float16]:
+        """Features of one batch of n inputs: [views, n, width] or [n, width]."""
+
+
+class Modality(Protocol):
+    """How videos become features."""
+
+    recipe: Recipe
+    stride: int  # source frames from one snippet to the next
+    decoders: Sequence[Reader]  # in the order in which they are tried
+
+    def load_encoder(self, device: str) -> Encoder:
+        """Load the weights; asked for only when there is something to encode."""
+
+    def task(self, path: Path, source: Source, decoder: Reader) -> Task:
+        """What a worker has to do for one video."""

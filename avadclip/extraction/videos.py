@@ -1,0 +1,60 @@
+"""Videos as a source of features: recipe, decode task and encoder of each modality."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from avadclip.config import features
+from avadclip.config.architectures import image_size
+from avadclip.extraction.protocol import Encoder, Reader, Sections
+from avadclip.extraction.recipe import audio_recipe, visual_recipe
+from avadclip.extraction.tasks import AudioTask, VisualTask
+from avadclip.media.decord_reader import decord_available
+from avadclip.store import Recipe, Source
+from avadclip.workers import Task
+
+
+class VideoFrames:
+    """Sampled frames through CLIP's image tower."""
+
+    def __init__(self, sections: Sections) -> None:
+        assert isinstance(sections.visual, features.Visual)
+        self._visual = sections.visual
+        self.stride = sections.visual.stride
+        self.recipe: Recipe = visual_recipe(sections.visual)
+        self.decoders: Sequence[Reader] = ("decord", "pyav") if decord_available() else ("pyav",)
+
+    def load_encoder(self, device: str) -> Encoder:
+        """Load CLIP's image tower."""
+        from avadclip.encoders.clip import ImageEncoder  # torch takes seconds: only when there is something to encode
+
+        return ImageEncoder(self._visual, device)
+
+    def task(self, path: Path, source: Source, decoder: Reader) -> Task:
+        """Decode one video into canvases."""
+        assert decoder != "npy"
+        visual = self._visual
+        size = image_size(visual.encoder, visual.encoder_config)
+        return VisualTask(path, source, decoder, visual.stride, visual.frame, visual.views, size, visual.batch_size)
+
+
+class VideoSound:
+    """One window of sound a snippet through Wav2CLIP, on the snippets of the visual stride."""
+
+    decoders: Sequence[Reader] = ("pyav",)
+
+    def __init__(self, sections: Sections) -> None:
+        assert isinstance(sections.audio, features.Audio)
+        assert isinstance(sections.visual, features.Visual)
+        self._audio = sections.audio
+        self.stride = sections.visual.stride
+        self.recipe: Recipe = audio_recipe(sections.audio, sections.visual)
+
+    def load_encoder(self, device: str) -> Encoder:
+        """Load Wav2CLIP."""
+        from avadclip.encoders.wav2clip import AudioEncoder
+
+        return AudioEncoder(self._audio, device)
+
+    def task(self, path: Path, source: Source, decoder: Reader) -> Task:
+        """Decode the sound of one video into spectrograms."""
+        return AudioTask(path, source, self.stride, self._audio.window_seconds, self._audio.batch_size)

@@ -1,0 +1,57 @@
+"""Files: written whole or not at all, and known by their hash."""
+
+import hashlib
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+_UNFINISHED = ".tmp"
+_serial = count()
+
+
+@contextmanager
+def replacing(path: Path, *, flush: bool = True) -> Iterator[Path]:
+    """A temporary name in the folder of `path`, which replaces `path` if the block ends well and vanishes if not.
+
+    Parameters
+    ----------
+    flush : put the content on the disk before the file gets its name, so that a power cut leaves the old file or the
+        new one. False where a file is one of very many that are checked, and filled again, by the next run.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Not named after the file, whose name may be as long as names can be. Machines that share a folder have processes
+    # of the same number, and a process has several threads.
+    temporary = path.with_name(f".{socket.gethostname()}-{os.getpid()}-{next(_serial)}{_UNFINISHED}")
+    try:
+        yield temporary
+        if flush:
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def is_unfinished(path: Path) -> bool:
+    """Whether a file is one that :func:`replacing` has not finished, or that a killed process left behind."""
+    return path.name.startswith(".") and path.suffix == _UNFINISHED
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Put a file in place, with its folders; what stood there is replaced at once or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """:func:`write_bytes` of a text in UTF-8."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def sha256_of(path: Path) -> str:
+    """sha256 of a file's content, 64 hexadecimal digits: the hash by which videos, weights and code are pinned."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,207 @@
+"""The score file: what one detector says about every test video of one data set. No torch: evaluation reads it.
+
+One HDF5 file holds all videos end to end, because opening 800 groups would take longer than evaluating them.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from avadclip.errors import EvaluationError
+from avadclip.io import replacing
+
+FORMAT = "avadclip-scores/1"
+
+
+@dataclass(frozen=True)
+class VideoScores:
+    """Scores of one video.
+
+    Attributes
+    ----------
+    id : the video.
+    modality : what the detector that scored it looked at: ``audio_visual``, ``visual`` or ``audio``.
+    anomaly_confidence : float32 [n_snippets], classification branch, 0..1.
+    class_probabilities : float32 [n_snippets, classes], alignment branch; None if the detector names no classes.
+    uncertainty : float32 [n_snippets], mean log variance of a student's features; None for other detectors.
+    """
+
+    id: str
+    modality: str
+    anomaly_confidence: NDArray[np.float32]
+    class_probabilities: NDArray[np.float32] | None = None
+    uncertainty: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Which detector made the scores, and how it sees a video."""
+
+    dataset: str  # the tested one
+    variant: str
+    trained_on: str
+    selection: str  # how the epoch was chosen; `released_test_selected` has to be shown with every number
+    classes: tuple[str, ...]  # columns of the class probabilities
+    stride: int  # source frames a snippet
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of all test videos, end to end: video v owns snippets ``first_snippet[v]:first_snippet[v + 1]``.
+
+    Attributes
+    ----------
+    ids, modalities : one entry a video, sorted by id.
+    first_snippet : int64 [videos + 1].
+    anomaly_confidence : float32 [snippets].
+    class_probabilities : float32 [snippets, classes], or None.
+    uncertainty : float32 [snippets], NaN where the video was not scored by a student.
+    """
+
+    provenance: Provenance
+    ids: tuple[str, ...]
+    modalities: tuple[str, ...]
+    first_snippet: NDArray[np.int64]
+    anomaly_confidence: NDArray[np.float32]
+    class_probabilities: NDArray[np.float32] | None
+    uncertainty: NDArray[np.float32]
+
+    @property
+    def n_snippets(self) -> NDArray[np.int64]:
+        """Snippets of each video [videos]."""
+        return np.diff(self.first_snippet)
+
+    @property
+    def checksum(self) -> str:
+        """sha256 of everything that is stored."""
+        digest = hashlib.sha256(_describe(self.provenance).encode())
+        digest.update(json.dumps([self.ids, self.modalities]).encode())
+        for array in (self.first_snippet, self.anomaly_confidence, self.class_probabilities, self.uncertainty):
+            if array is not None:
+                digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+
+def collect(provenance: Provenance, videos: Sequence[VideoScores]) -> Scores:
+    """Put the scores of single videos end to end, sorted by id.
+
+    Raises
+    ------
+    EvaluationError : no video at all, a video twice, one without snippets, arrays whose lengths disagree, a value that
+        is not finite, or some videos with class probabilities and some without.
+    """
+    if not videos:
+        raise EvaluationError(f"{provenance.dataset}: there are no test videos to score; check `split` in the manifest")
+    ordered = sorted(videos, key=lambda video: video.id)
+    for before, after in pairwise(ordered):
+        if before.id == after.id:
+            raise EvaluationError(f"{after.id}: scored twice")
+    named = [video.class_probabilities is not None for video in ordered]
+    if any(named) != all(named):
+        odd = ordered[named.index(False)].id
+        raise EvaluationError(f"{odd}: has no class probabilities, but other videos have; score all with one detector")
+    for video in ordered:
+        _check(video, len(provenance.classes))
+    return Scores(
+        provenance,
+        ids=tuple(video.id for video in ordered),
+        modalities=tuple(video.modality for video in ordered),
+        first_snippet=np.cumsum([0, *(len(video.anomaly_confidence) for video in ordered)], dtype=np.int64),
+        anomaly_confidence=np.concatenate([video.anomaly_confidence for video in ordered]).astype(np.float32),
+        class_probabilities=np.concatenate(
+            [v.class_probabilities for v in ordered if v.class_probabilities is not None]
+        )
+        if all(named)
+        else None,
+        uncertainty=np.concatenate([_uncertainty(video) for video in ordered]),
+    )
+
+
+def rows(scores: Scores) -> list[VideoScores]:
+    """The scores of single videos: the inverse of :func:`collect`."""
+    found = []
+    for index, (video_id, modality) in enumerate(zip(scores.ids, scores.modalities, strict=True)):
+        own = slice(scores.first_snippet[index], scores.first_snippet[index + 1])
+        probabilities = None if scores.class_probabilities is None else scores.class_probabilities[own]
+        uncertainty = None if np.isnan(scores.uncertainty[own]).any() else scores.uncertainty[own]
+        found.append(VideoScores(video_id, modality, scores.anomaly_confidence[own], probabilities, uncertainty))
+    return found
+
+
+def write(path: Path, scores: Scores) -> None:
+    """Write a score file atomically; the same scores give the same bytes."""
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["format"] = FORMAT
+        file.attrs["provenance"] = _describe(scores.provenance)
+        file.attrs["checksum"] = scores.checksum
+        for name in ("ids", "modalities"):
+            file.create_dataset(name, data=np.array([text.encode() for text in getattr(scores, name)]))
+        for name in ("first_snippet", "anomaly_confidence", "class_probabilities", "uncertainty"):
+            if (array := getattr(scores, name)) is not None:
+                file.create_dataset(name, data=array)
+
+
+def read(path: Path) -> Scores:
+    """Read and check a score file.
+
+    Raises
+    ------
+    EvaluationError : missing, damaged, or of another format.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            if (found := file.attrs.get("format")) != FORMAT:
+                raise EvaluationError(f"{path}: expected format {FORMAT}, found {found}; score it again")
+            provenance = json.loads(file.attrs["provenance"])
+            provenance["classes"] = tuple(provenance["classes"])
+            scores = Scores(
+                Provenance(**provenance),
+                ids=tuple(text.decode() for text in file["ids"][:].tolist()),
+                modalities=tuple(text.decode() for text in file["modalities"][:].tolist()),
+                first_snippet=file["first_snippet"][:],
+                anomaly_confidence=file["anomaly_confidence"][:],
+                class_probabilities=file["class_probabilities"][:] if "class_probabilities" in file else None,
+                uncertainty=file["uncertainty"][:],
+            )
+            promised = str(file.attrs["checksum"])
+    except FileNotFoundError:
+        raise EvaluationError(f"{path}: no such score file; run `dvc repro` or `dvc pull`") from None
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise EvaluationError(f"{path}: not a readable score file ({error}); delete it and score again") from None
+    if scores.checksum != promised:
+        raise EvaluationError(
+            f"{path}: damaged: checksum is {scores.checksum}, the file says {promised}; score it again"
+        )
+    return scores
+
+
+def _describe(provenance: Provenance) -> str:
+    return json.dumps(vars(provenance), sort_keys=True)
+
+
+def _uncertainty(video: VideoScores) -> NDArray[np.float32]:
+    if video.uncertainty is None:
+        return np.full(len(video.anomaly_confidence), np.nan, np.float32)
+    return video.uncertainty.astype(np.float32)
+
+
+def _check(video: VideoScores, n_classes: int) -> None:
+    n_snippets = len(video.anomaly_confidence)
+    if n_snippets == 0:
+        raise EvaluationError(f"{video.id}: has no snippets; exclude the video under `exclude:` in params.yaml")
+    expected = {"class_probabilities": (n_snippets, n_classes), "uncertainty": (n_snippets,)}
+    for name in ("anomaly_confidence", *expected):
+        array: NDArray[np.float32] | None = getattr(video, name)
+        if array is None:
+            continue
+        if array.shape != expected.get(name, (n_snippets,)):
+            raise EvaluationError(f"{video.id}: {name} has shape {array.shape}, expected {expected[name]}")
+        if not np.isfinite(array).all():
+            raise EvaluationError(f"{video.id}: {name} is not finite; the detector or the features are damaged")

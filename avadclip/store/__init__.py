@@ -1,0 +1,36 @@
+"""What lies in ``features/``: the file of one video, the folder of a data set, one video in all modalities.
+
+`work_cache` keeps every file that was ever made here, `merge` takes files from elsewhere, `audit` checks what is there.
+"""
+
+from avadclip.store.feature_file import (
+    FORMAT,
+    SUFFIX,
+    Features,
+    Recipe,
+    Source,
+    check_recipe,
+    differences,
+    fingerprint,
+    read,
+    to_bytes,
+    write,
+    write_bytes,
+)
+from avadclip.store.feature_folder import FeatureFolder
+
+__all__ = [
+    "FORMAT",
+    "SUFFIX",
+    "FeatureFolder",
+    "Features",
+    "Recipe",
+    "Source",
+    "check_recipe",
+    "differences",
+    "fingerprint",
+    "read",
+    "to_bytes",
+    "write",
+    "write_bytes",
+]

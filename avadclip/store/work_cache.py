@@ -1,0 +1,131 @@
+"""The work cache: every feature file that was ever made here, addressed by its fingerprint.
+
+DVC deletes the output of a stage before it runs the stage again. The work cache lies outside of DVC and git, so a
+killed extraction loses only the videos in flight, ten new videos cost ten, and going back to earlier parameters costs
+nothing.
+"""
+
+import hashlib
+import logging
+import re
+import shutil
+import time
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from avadclip import store
+from avadclip.errors import FeatureError
+from avadclip.io import is_unfinished, replacing, write_text
+from avadclip.store import Features
+
+log = logging.getLogger(__name__)
+
+ABANDONED_SECONDS = 3600.0  # no feature file takes so long to write
+
+
+@dataclass(frozen=True)
+class Usage:
+    """A number of files and their size together."""
+
+    n_files: int
+    n_bytes: int
+
+
+class WorkCache:
+    """Feature files under ``<folder>/<first two digits>/<fingerprint>.h5``.
+
+    A file is believed only after its content was checked, in full and each time. Opening 200,000 small HDF5 files takes
+    minutes, so the sha256 of what was found whole once is remembered, by fingerprint, and checked instead.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._sums: dict[str, str] = {}
+
+    def path(self, fingerprint: str) -> Path:
+        """Where the file with this fingerprint lies, or would lie."""
+        return self.folder / fingerprint[:2] / f"{fingerprint}{store.SUFFIX}"
+
+    def holds(self, fingerprint: str) -> bool:
+        """Whether the file is here and whole; a damaged one is removed, so that it is made again."""
+        return self._read(fingerprint) is not None
+
+    def _read(self, fingerprint: str) -> bytes | None:
+        path = self.path(fingerprint)
+        try:
+            content = path.read_bytes()
+            found = hashlib.sha256(content).hexdigest()
+            if self._sums.get(fingerprint) != found:
+                if store.read(path, content=content).fingerprint != fingerprint:
+                    raise FeatureError(f"{path}: holds the features of another video or recipe; it is made again")
+                self._sums[fingerprint] = found
+        except FileNotFoundError:
+            return None
+        except (FeatureError, OSError) as error:  # OSError: the disk cannot read it any more
+            log.warning("work cache: %s", error)
+            path.unlink(missing_ok=True)
+            return None
+        return content
+
+    def put(self, features: Features) -> None:
+        """Keep the features of one video."""
+        store.write(self.path(features.fingerprint), features)
+
+    def adopt(self, path: Path, fingerprint: str, checksum: str) -> None:
+        """Keep a copy of a feature file from elsewhere, atomically; :class:`FeatureError` if it is not this file."""
+        destination = self.path(fingerprint)
+        try:
+            with replacing(destination) as temporary:
+                shutil.copyfile(path, temporary)
+                copied = store.read(temporary)
+                if (copied.fingerprint, copied.checksum) != (fingerprint, checksum):
+                    raise FeatureError(f"{path}: changed while it was being copied; merge again")
+        except OSError as error:
+            raise FeatureError(f"{path}: cannot be copied to {destination}: {error}") from None
+
+    def copy_to(self, fingerprint: str, destination: Path) -> bool:
+        """Fill one file of a stage output; it is left alone if it has the right bytes already.
+
+        Always a copy: DVC may turn outputs into read-only links into its own cache. The bytes that are written are the
+        bytes that were checked.
+
+        Returns
+        -------
+        bool : False if the file is not here, or was damaged; see :meth:`holds`.
+        """
+        content = self._read(fingerprint)
+        if content is None:
+            return False
+        if not (destination.is_file() and destination.read_bytes() == content):
+            with replacing(destination, flush=False) as temporary:
+                temporary.write_bytes(content)
+        return True
+
+    def load_sums(self, path: Path) -> None:
+        """Remember what :meth:`save_sums` wrote; of a damaged file, what can be read."""
+        if path.exists():
+            text = path.read_text(encoding="ascii", errors="replace")
+            self._sums.update(re.findall(r"^([0-9a-f]{64}) ([0-9a-f]{64})$", text, re.MULTILINE))
+
+    def save_sums(self, path: Path, fingerprints: Iterable[str]) -> None:
+        """Write down the sha256 of the files with these fingerprints that were found whole."""
+        write_text(path, "".join(f"{i} {self._sums[i]}\n" for i in fingerprints if i in self._sums))
+
+    def usage(self, without: Collection[str] = ()) -> Usage:
+        """What lies here, apart from the files with these fingerprints."""
+        files = self._files(without)
+        return Usage(len(files), sum(path.stat().st_size for path in files))
+
+    def prune(self, keep: Collection[str]) -> None:
+        """Remove every file whose fingerprint is not in `keep`, and what a killed process left half written."""
+        for path in self._files(without=keep):
+            path.unlink()
+        for path in self.folder.glob("??/*"):
+            # A young one may belong to an extraction that is running, here or on another machine.
+            if is_unfinished(path) and time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+                path.unlink()
+
+    def _files(self, without: Collection[str]) -> list[Path]:
+        files = self.folder.glob(f"??/*{store.SUFFIX}")
+        return [path for path in files if path.name.removesuffix(store.SUFFIX) not in without]

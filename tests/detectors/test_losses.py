@@ -1,0 +1,123 @@
+"""Every loss term against loops over videos and snippets."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from avadclip.detectors.parts import losses
+from tests.support.gradients import assert_same, leaf
+
+LENGTHS = [[1], [15], [16], [17, 5], [40, 1, 31, 33]]
+
+
+def labels_of(n_videos: int, n_classes: int = 4) -> Tensor:
+    """The first video is normal, the others have one or two anomaly classes."""
+    labels = torch.zeros(n_videos, n_classes, dtype=torch.float64)
+    labels[0, 0] = 1
+    for video in range(1, n_videos):
+        labels[video, 1 + video % 3] = 1
+        labels[video, 1] = 1
+    return labels
+
+
+def top_k_mean_slow(values: Tensor) -> Tensor:
+    k = len(values) // 16 + 1
+    return torch.stack(sorted(values.unbind(), key=lambda value: value.item(), reverse=True)[:k]).mean()
+
+
+def binary_slow(logits: Tensor, labels: Tensor, lengths: list[int]) -> Tensor:
+    total = torch.zeros((), dtype=torch.float64)
+    for video, n in enumerate(lengths):
+        confidence = top_k_mean_slow(1 / (1 + torch.exp(-logits[video, :n])))
+        total = total - torch.log(1 - confidence if labels[video, 0] == 1 else confidence)
+    return total / len(lengths)
+
+
+def align_slow(class_logits: Tensor, labels: Tensor, lengths: list[int], alpha: Tensor) -> Tensor:
+    total = torch.zeros((), dtype=torch.float64)
+    for video, n in enumerate(lengths):
+        scores = torch.stack([top_k_mean_slow(class_logits[video, :n, c]) for c in range(labels.shape[1])])
+        p = torch.exp(scores) / torch.exp(scores).sum()
+        y = labels[video] / labels[video].sum()
+        cross_entropy = -sum(y[c] * torch.log(p[c]) for c in range(len(y)))
+        p_y = sum(y[c] * p[c] for c in range(len(y)))
+        alpha_y = sum(y[c] * alpha[c] for c in range(len(y)))
+        total = total + (cross_entropy + alpha_y * (1 - p_y) ** 2 * cross_entropy) / 2
+    return total / len(lengths)
+
+
+@pytest.fixture(autouse=True)
+def in_double_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The terms work in float32; here that would hide small mistakes."""
+    monkeypatch.setattr(Tensor, "float", Tensor.double)
+
+
+@pytest.mark.parametrize("lengths", LENGTHS)
+def test_binary(lengths: list[int]) -> None:
+    logits, labels = leaf(len(lengths), 40), labels_of(len(lengths))
+    assert_same(
+        lambda: losses.binary(logits, labels, torch.tensor(lengths)),
+        lambda: binary_slow(logits, labels, lengths),
+        [logits],
+    )
+
+
+@pytest.mark.parametrize("lengths", LENGTHS)
+def test_align(lengths: list[int]) -> None:
+    logits, alpha, labels = leaf(len(lengths), 40, 4, scale=3), leaf(4, seed=1), labels_of(len(lengths))
+    assert_same(
+        lambda: losses.align(logits, labels, torch.tensor(lengths), alpha),
+        lambda: align_slow(logits, labels, lengths, alpha),
+        [logits, alpha],
+    )
+
+
+def test_text() -> None:
+    embeddings = leaf(5, 8)
+
+    def slow() -> Tensor:
+        normal = embeddings[0]
+        cosines = [(normal @ other) / (normal.norm() * other.norm()) for other in embeddings[1:]]
+        return sum(abs(cosine) for cosine in cosines) / 4
+
+    assert_same(lambda: losses.text(embeddings), slow, [embeddings])
+
+
+def test_ukd_and_mse() -> None:
+    teacher, student, theta = leaf(2, 3, 4), leaf(2, 3, 4, seed=1), leaf(2, 3, 4, seed=2)
+    counted = torch.tensor([[True, True, False], [True, False, False]])
+    places = [(0, 0), (0, 1), (1, 0)]
+
+    def ukd_slow() -> Tensor:
+        terms = [
+            (teacher[b, n, i] - student[b, n, i]) ** 2 / (1e-6 + 2 * torch.exp(theta[b, n, i])) + theta[b, n, i]
+            for b, n in places
+            for i in range(4)
+        ]
+        return sum(terms) / len(terms)
+
+    def mse_slow() -> Tensor:
+        return sum((teacher[b, n, i] - student[b, n, i]) ** 2 for b, n in places for i in range(4)) / 12
+
+    assert_same(lambda: losses.ukd(teacher, student, theta, counted), ukd_slow, [teacher, student, theta])
+    assert_same(lambda: losses.mse(teacher, student, counted), mse_slow, [teacher, student])
+
+
+def test_nothing_counted_is_no_loss() -> None:
+    features = leaf(2, 3, 4)
+    assert losses.mse(features, features + 1, torch.zeros(2, 3, dtype=torch.bool)) == 0
+
+
+def test_what_lies_beyond_a_video_counts_for_nothing() -> None:
+    logits, labels = leaf(1, 40), labels_of(1)
+    more = torch.cat([logits, torch.full((1, 7), 1e4, dtype=torch.float64)], dim=1)
+    lengths = torch.tensor([40])
+    assert losses.binary(more, labels, lengths) == losses.binary(logits, labels, lengths)
+
+
+@pytest.mark.parametrize(("logit", "loss"), [(200.0, 100.0), (-200.0, 0.0)])
+def test_a_hopeless_confidence_is_a_large_loss_and_not_an_infinite_one(logit: float, loss: float) -> None:
+    found = losses.binary(torch.full((1, 3), logit), torch.tensor([[1.0, 0.0]], dtype=torch.float64), torch.tensor([3]))
+    assert math.isclose(float(found), loss, abs_tol=1e-6)  # torch bounds the logarithm at -100

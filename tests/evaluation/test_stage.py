@@ -1,0 +1,211 @@
+"""The stage ``evaluate`` as a process: score files in, metrics, plots and a summary out; no torch on the way."""
+
+import csv
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avadclip import paths
+from avadclip.datasets.ground_truth import write_ground_truth
+from avadclip.datasets.manifest import write_manifest
+from avadclip.datasets.model import Segment
+from avadclip.errors import ConfigError, EvaluationError
+from avadclip.evaluation.published import ROWS
+from avadclip.scoring import scores
+from pipeline.evaluate import main
+from tests.support.evaluation_factory import CLASSES, make_scores, make_video
+
+PARAMS = """
+datasets:
+  demo:
+    kind: {kind}
+    videos: videos
+    annotations: annotations
+    classes: [normal, fighting, shooting, riot]
+    visual: {{weights: {{sha256: "{sha}"}}, stride: 4, precision: float32}}
+    audio: {{weights: {{sha256: "{sha}"}}, precision: float32}}
+evaluate: {{bootstrap_resamples: 10, alarm_threshold: {alarm_threshold}}}
+"""
+VIDEOS = (
+    make_video("a", 90, ["fighting"]),
+    make_video("b", 60, ["normal"], has_audio=False),
+    make_video("c", 70, ["shooting", "riot"], has_audio=False),
+    make_video("d", 0, ["riot"], excluded="truncated file"),
+)
+SEGMENTS = (Segment("a", "fighting", 10, 50), Segment("c", "shooting", 0, 30), Segment("c", "riot", 20, 66))
+
+
+def write_params(kind: str = "table", alarm_threshold: float = 0.5) -> None:
+    text = PARAMS.format(kind=kind, sha="0" * 64, alarm_threshold=alarm_threshold)
+    Path("params.yaml").write_text(text, encoding="utf-8")
+
+
+def write_score_file(seed: int, variant: str, trained_on: str = "demo", **provenance: object) -> None:
+    made = make_scores(
+        VIDEOS[:3], CLASSES, 4, np.random.default_rng(seed), variant=variant, trained_on=trained_on, **provenance
+    )
+    scores.write(paths.scores("demo", variant, trained_on), made)
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project in which everything up to `score` has run."""
+    monkeypatch.chdir(tmp_path)
+    write_params()
+    write_manifest(paths.manifest("demo"), VIDEOS)
+    write_ground_truth(paths.ground_truth("demo"), SEGMENTS)
+    write_score_file(1, "audio_visual")
+
+
+def read_json(name: str) -> dict:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    return json.loads((paths.results("demo") / name).read_text(encoding="utf-8"), parse_constant=refuse)
+
+
+def read_table(name: str) -> list[dict[str, str]]:
+    with (paths.results("demo") / "plots" / name).open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_neither_evaluation_nor_its_stage_imports_torch() -> None:
+    heavy = "{'torch', 'open_clip', 'av', 'decord', 'librosa', 'sklearn', 'matplotlib'}"
+    code = f"import sys, avadclip.evaluation.evaluate, pipeline.evaluate; print({heavy} & set(sys.modules))"
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_every_score_file_and_the_random_row_are_evaluated() -> None:
+    write_score_file(2, "visual_student", trained_on="other")
+    main("demo")
+    metrics = read_json("metrics.json")
+    assert list(metrics) == ["videos", "audio_visual", "visual_student_from_other", "random"]
+    assert metrics["videos"] == {"evaluated": 3, "excluded": 1}
+    assert list(metrics["audio_visual"]) == ["released", "strict"]
+    assert list(metrics["audio_visual"]["released"]) == ["classification", "alignment", "mAP"]
+    assert list(metrics["audio_visual"]["released"]["mAP"]) == ["0.1", "0.2", "0.3", "0.4", "0.5", "AVG"]
+    assert set(metrics["audio_visual"]["strict"]) == {"classification", "alignment", "mAP", "alarm"}
+
+
+def test_details_tell_what_the_headline_leaves_out() -> None:
+    main("demo")
+    details = read_json("details.json")
+    assert details["excluded"] == {"d": "truncated file"}
+    detector = details["detectors"]["audio_visual"]
+    low, high = detector["intervals"]["alignment.AP"]
+    assert low <= high
+    assert list(detector["per_class"]) == ["fighting", "shooting", "riot"]
+    assert {part: found["videos"] for part, found in detector["by_audio"].items()} == {
+        "with_audio": 1,
+        "without_audio": 2,
+    }
+    assert details["detectors"]["random"]["intervals"] == {}
+
+
+def test_seeds_are_grouped_with_mean_and_standard_deviation() -> None:
+    for seed in (1, 2, 3):
+        write_score_file(seed, f"visual-seed{seed}")
+    write_score_file(9, "visual-seed9", trained_on="other")
+    main("demo")
+    spread = read_json("details.json")["seeds"]
+    assert list(spread) == ["visual"]  # one seed alone has no spread, and another training set is another group
+    metrics = read_json("metrics.json")
+    values = [metrics[f"visual-seed{seed}"]["strict"]["alignment"]["AP"] for seed in (1, 2, 3)]
+    found = spread["visual"]["strict"]
+    assert spread["visual"]["n_seeds"] == 3
+    assert found["mean"]["alignment"]["AP"] == pytest.approx(np.mean(values), rel=1e-12)  # another summation
+    assert found["std"]["alignment"]["AP"] == pytest.approx(np.std(values, ddof=1), rel=1e-9)  # differences of sums
+    assert "| `visual` | 3 | strict |" in (paths.results("demo") / "summary.md").read_text(encoding="utf-8")
+
+
+def test_plots_are_tables_of_every_detector() -> None:
+    main("demo")
+    for name in ("precision_recall.csv", "roc.csv", "map_over_iou.csv", "per_class.csv", "reliability.csv"):
+        assert {row["detector"] for row in read_table(name)} == {"audio_visual", "random"}, name
+    assert [row["iou"] for row in read_table("map_over_iou.csv")[:5]] == ["0.1", "0.2", "0.3", "0.4", "0.5"]
+    own = [row for row in read_table("reliability.csv") if row["detector"] == "audio_visual"]
+    assert sum(int(row["frames"]) for row in own) == 90 + 60 + 70
+    recall = [float(row["recall"]) for row in read_table("precision_recall.csv") if row["detector"] == "audio_visual"]
+    assert recall == sorted(recall)
+    assert recall[-1] == 1
+    roc = [[float(row[key]) for key in ("false_positive_rate", "true_positive_rate")] for row in read_table("roc.csv")]
+    own = [point for row, point in zip(read_table("roc.csv"), roc, strict=True) if row["detector"] == "audio_visual"]
+    assert own == sorted(own)
+    assert [own[0], own[-1]] == [[0, 0], [1, 1]]
+
+
+@pytest.mark.parametrize("kind", ["xd_violence", "cctv_fights", "table"])
+def test_summary_shows_published_numbers_for_published_data_sets_only(kind: str) -> None:
+    write_params(kind=kind)
+    main("demo")
+    summary = (paths.results("demo") / "summary.md").read_text(encoding="utf-8")
+    for rows in ROWS.values():
+        best = max(row.ap or 0 for row in rows)
+        assert (f"{best:.2f}" in summary) == (rows == ROWS.get(kind))
+    assert "`d`: truncated file" in summary
+    assert "nan" not in summary
+
+
+def test_summary_shows_selection_on_the_test_set() -> None:
+    write_score_file(1, "audio_visual", selection="released_test_selected")
+    main("demo")
+    assert "`released_test_selected`" in (paths.results("demo") / "summary.md").read_text(encoding="utf-8")
+
+
+def test_same_inputs_same_bytes() -> None:
+    main("demo")
+    first = {path: path.read_bytes() for path in paths.results("demo").rglob("*") if path.is_file()}
+    main("demo")
+    assert {path: path.read_bytes() for path in paths.results("demo").rglob("*") if path.is_file()} == first
+
+
+def test_alarm_threshold_moves_the_operating_point_alone() -> None:
+    main("demo")
+    before = read_json("metrics.json")["audio_visual"]
+    write_params(alarm_threshold=0.9)
+    main("demo")
+    after = read_json("metrics.json")["audio_visual"]
+    assert before["strict"].pop("alarm") != after["strict"].pop("alarm")
+    assert before == after
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ("iou_thresholds: [0.5, 0.1]", "evaluate: .*must ascend"),
+        ("alarm_threshold: 1.5", r"evaluate\.alarm_threshold: .*less than 1"),
+        ("strict: {depth: 0}", r"evaluate\.strict\.depth: .*greater than 0"),
+        ("treshold: 0.5", r"evaluate\.treshold: unknown key"),
+    ],
+)
+def test_parameters_that_make_no_sense_are_named(section: str, message: str) -> None:
+    text = Path("params.yaml").read_text(encoding="utf-8")
+    Path("params.yaml").write_text(re.sub("evaluate: .*", f"evaluate: {{{section}}}", text), encoding="utf-8")
+    with pytest.raises(ConfigError, match=message):
+        main("demo")
+
+
+def test_no_score_file_is_an_error() -> None:
+    paths.scores("demo", "audio_visual").unlink()
+    with pytest.raises(EvaluationError, match="holds no score file"):
+        main("demo")
+
+
+def test_score_file_that_does_not_fit_is_named() -> None:
+    write_manifest(paths.manifest("demo"), [*VIDEOS, replace(VIDEOS[1], id="e")])
+    with pytest.raises(EvaluationError, match=r"demo\.audio_visual\.h5: e: no score"):
+        main("demo")
+
+
+def test_scores_of_another_data_set_are_refused() -> None:
+    write_score_file(3, "visual", dataset="other")
+    with pytest.raises(EvaluationError, match=r"demo\.visual\.h5: scores of other, expected demo"):
+        main("demo")

@@ -1,0 +1,198 @@
+"""Bad files and killed processes: what is good is extracted once, what is bad is named, and nothing hangs."""
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+from avadclip import paths
+from avadclip.extraction.run import extract
+from tests.support.media_factory import tone, write_audio_only, write_video
+from tests.support.project_factory import NAME, contents, load_params, prepare_here, save_params, write_project
+
+ROOT = Path(__file__).parents[2]
+
+
+def stage(root: Path, name: str) -> subprocess.CompletedProcess[str]:
+    """A stage as DVC runs it."""
+    return subprocess.run(
+        [sys.executable, "-m", f"pipeline.{name}", NAME],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def exclude_what_it_says(root: Path, message: str) -> list[str]:
+    """Paste the proposed lines into params.yaml; the ids."""
+    lines = message.split(f"datasets.{NAME}.exclude:\n")[1]
+    proposed = YAML(typ="safe").load(lines)
+    params = load_params(root)
+    params["datasets"][NAME]["exclude"].update(proposed)
+    save_params(root, params)
+    return list(proposed)
+
+
+def write_hostile_videos(folder: Path) -> dict[str, bool]:
+    """File name -> whether it can be used."""
+    folder.mkdir(parents=True)
+    noise = np.random.default_rng(0).integers(0, 256, (40, 48, 64, 3), np.uint8)
+    whole = write_video(
+        folder / "whole.mp4",
+        n_frames=40,
+        audio=tone(1.6),
+        frame_fn=lambda i: noise[i],
+        container_options={"movflags": "faststart"},
+    ).read_bytes()
+    write_video(folder / "tiny picture.mp4", n_frames=8, size=(16, 16))
+    write_video(folder / "one frame.mp4", n_frames=1)
+    (folder / "really a matroska.mp4").write_bytes(write_video(folder / "x.mkv", n_frames=12).read_bytes())
+    (folder / "x.mkv").unlink()
+    odd_names = ["v=S-7r__#1_label_B4-0-0.mp4", 'it\'s "quoted".mp4', "näive видео №1.mp4", "a: b, {c} [d].mp4"]
+    for name in odd_names:
+        write_video(folder / name, n_frames=6)
+    (folder / "zero bytes.mp4").write_bytes(b"")
+    (folder / "text.mp4").write_text("this is not a video\n" * 100)
+    (folder / "header only.mp4").write_bytes(whole[:1500])
+    (folder / "truncated.mp4").write_bytes(whole[: len(whole) // 2])
+    (folder / "dangling.mp4").symlink_to("nowhere.mp4")
+    write_audio_only(folder / "sound only.mp4", tone(1.0))
+    good = ["whole.mp4", "tiny picture.mp4", "one frame.mp4", "really a matroska.mp4", *odd_names]
+    return {path.name: path.name in good for path in folder.iterdir()}
+
+
+def test_good_files_are_extracted_and_bad_ones_named_until_they_are_excluded(tmp_path: Path) -> None:
+    usable = write_hostile_videos(tmp_path / "videos")
+    write_project(tmp_path, dict.fromkeys(usable, "normal"))
+    bad = sorted(Path(name).stem for name, is_usable in usable.items() if not is_usable)
+
+    refused = stage(tmp_path, "prepare")
+    assert refused.returncode == 1
+    assert "Traceback" not in refused.stderr
+    assert sorted(exclude_what_it_says(tmp_path, refused.stderr)) == bad
+    assert stage(tmp_path, "prepare").returncode == 0
+    for name in ("extract_visual", "extract_audio"):
+        done = stage(tmp_path, name)
+        assert done.returncode == 0, done.stderr
+    good = sorted(f"{Path(name).stem}.h5" for name, is_usable in usable.items() if is_usable)
+    for modality in ("visual", "audio"):
+        assert sorted(path.name for path in (tmp_path / paths.features(NAME, modality)).iterdir()) == good
+
+
+def test_flipped_bits_give_whole_features_or_a_named_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """20 copies of a good video, each damaged in 20 places behind its header, between two good ones."""
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (48, 48, 64, 3), np.uint8)
+    whole = write_video(
+        videos / "a good one.mp4",
+        n_frames=48,
+        frame_fn=lambda i: noise[i],
+        container_options={"movflags": "faststart"},
+    ).read_bytes()
+    (videos / "z good one.mp4").write_bytes(whole)
+    rng = random.Random(0)
+    for copy in range(20):
+        damaged = bytearray(whole)
+        for _ in range(20):
+            damaged[rng.randrange(4000, len(whole))] ^= 1 << rng.randrange(8)
+        (videos / f"damaged {copy:02}.mp4").write_bytes(damaged)
+    write_project(tmp_path, {path.name: "normal" for path in videos.iterdir()})
+    monkeypatch.chdir(tmp_path)
+    prepare_here()
+
+    first = stage(tmp_path, "extract_visual")
+    assert "Traceback" not in first.stderr
+    failed = exclude_what_it_says(tmp_path, first.stderr) if first.returncode else []
+    assert first.returncode == (1 if failed else 0)
+    assert all(video_id.startswith("damaged") for video_id in failed)
+    prepare_here()
+    second = stage(tmp_path, "extract_visual")
+    assert second.returncode == 0, second.stderr
+    assert f"{22 - len(failed)} cached, 0 encoded" in second.stderr  # nothing good was decoded twice
+    for video_id in {path.stem for path in videos.iterdir()} - set(failed):
+        assert (paths.features(NAME, "visual") / f"{video_id}.h5").is_file()
+
+
+@pytest.mark.parametrize("modality", ["visual", "audio"])
+def test_killed_at_random_moments_it_ends_with_the_same_bytes(
+    modality: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    for n in range(8):
+        write_video(videos / f"video {n}.mp4", n_frames=100 + n, audio=tone(4.0, frequency=200 + 50 * n))
+    write_project(tmp_path, {path.name: "normal" for path in videos.iterdir()}, batch_size=2)
+    monkeypatch.chdir(tmp_path)
+    params = prepare_here()
+    started = time.monotonic()
+    extract(NAME, modality, params)
+    uninterrupted_seconds = time.monotonic() - started
+    output = paths.features(NAME, modality)
+    uninterrupted = contents(output)
+    for folder in (output, Path(".cache")):
+        subprocess.run(["rm", "-r", str(folder)], check=True)
+
+    rng = random.Random(0)
+    n_killed = 0
+    while True:
+        # In a group of its own, so that the decode workers die with it as they do when a machine is reset.
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"pipeline.extract_{modality}", NAME],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            # A fresh process also imports torch, which the measured run had done; leave room for that.
+            _, errors = process.communicate(timeout=3 + rng.random() * uninterrupted_seconds * (1 + n_killed))
+            break
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            n_killed += 1
+    assert process.returncode == 0, errors
+    assert n_killed >= 1
+    assert contents(output) == uninterrupted
+
+
+def test_workers_do_not_outlive_a_killed_extraction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    write_video(videos / "long.mp4", n_frames=2000, size=(16, 16))
+    write_project(tmp_path, {"long.mp4": "normal"}, stride=1)
+    monkeypatch.chdir(tmp_path)
+    prepare_here()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline.extract_visual", NAME], env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    workers = wait_for(lambda: children_of(process.pid))
+    time.sleep(2)  # so that it is decoding
+    process.kill()
+    process.wait()
+    assert wait_for(lambda: not any(Path(f"/proc/{worker}/fd").exists() for worker in workers))
+
+
+def children_of(pid: int) -> list[int]:
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False).stdout
+    return [int(child) for child in re.findall(r"\d+", found)]
+
+
+def wait_for(condition, seconds: float = 60):
+    """What `condition` returns once it is true; the last value after `seconds`."""
+    end = time.monotonic() + seconds
+    while not (value := condition()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return value

@@ -1,0 +1,92 @@
+"""The real graph in a folder of its own: a clone, the real ``dvc``, and which stages it ran."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[2]
+
+# The stages of the shipped graph, as DVC names them.
+VARIANTS = ("audio_visual", "visual_baseline", "visual_student", "audio_student")
+RENDER, PREPARE = {"render@demo"}, {"prepare@demo"}
+EXTRACT_VISUAL, EXTRACT_AUDIO = {"extract_visual@demo"}, {"extract_audio@demo"}
+TRAIN = {f"train@demo-{variant}" for variant in VARIANTS[:2]}
+DISTILL = {f"distill@demo-{variant}" for variant in VARIANTS[2:]}
+SCORE = {f"score@demo-{variant}" for variant in VARIANTS}
+PACKAGE = {"package@demo"}
+EVALUATE, FIGURES, REPORT = {"evaluate@demo"}, {"figures@demo"}, {"report@demo"}
+SEE = EVALUATE | FIGURES | REPORT
+LEARN = TRAIN | DISTILL | PACKAGE | SCORE | SEE
+EVERYTHING = RENDER | PREPARE | EXTRACT_VISUAL | EXTRACT_AUDIO | LEARN
+
+
+def clone(folder: Path) -> Path:
+    """What git would bring, without git: code, graph and parameters. Nothing has been run there."""
+    for name in ("avadclip", "pipeline"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", "params.yaml", ".dvcignore"):
+        shutil.copy(ROOT / name, folder)
+    dvc(folder, "init", "--no-scm", "--quiet")
+    shutil.copytree(ROOT / ".dvc" / "plots", folder / ".dvc" / "plots")
+    return folder
+
+
+def dvc(folder: Path, *words: str) -> str:
+    """What ``dvc <words>`` prints; it has to succeed."""
+    # The stages have to find this interpreter, whichever way the tests were started, and the clone's code.
+    search = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "DVC_ROOT")}
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *words],
+        cwd=folder,
+        env=environment | {"PATH": search, "DVC_NO_ANALYTICS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def repro(folder: Path, *words: str) -> set[str]:
+    """Run what has to be run; the stages that did anything."""
+    return ran(dvc(folder, "repro", *words))
+
+
+def ran(output: str) -> set[str]:
+    """The stages that ``dvc repro`` says it ran."""
+    return set(re.findall(r"Running stage '([^']+)'", output))
+
+
+def read_params(folder: Path) -> Any:
+    """``params.yaml`` as plain data."""
+    return YAML(typ="safe").load(folder / "params.yaml")
+
+
+def write_params(folder: Path, params: Any) -> None:
+    """Write ``params.yaml``."""
+    write_yaml(folder / "params.yaml", params)
+
+
+def write_yaml(path: Path, content: Any) -> None:
+    """Write plain data."""
+    with path.open("w", encoding="utf-8") as file:
+        YAML().dump(content, file)
+
+
+def change(folder: Path, key: str, value: object) -> None:
+    """Set one key of ``params.yaml``, with dots between the sections, to a value that it did not have."""
+    params = read_params(folder)
+    *sections, last = key.split(".")
+    section = params
+    for name in sections:
+        section = section[name]
+    assert section.get(last) != value, f"{key} is {value} already"
+    section[last] = value
+    write_params(folder, params)

@@ -1,0 +1,90 @@
+"""Random test sets for the evaluation: videos, ground truth and scores that fit together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from avadclip.datasets.model import Segment, Video
+from avadclip.scoring.scores import Provenance, Scores, VideoScores, collect, rows
+
+CLASSES = ("normal", "fighting", "shooting", "riot")
+FRAME_RATE = 24.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """Everything that an evaluation is given."""
+
+    videos: tuple[Video, ...]
+    segments: tuple[Segment, ...]
+    scores: Scores
+    classes: tuple[str, ...]
+
+    @property
+    def stride(self) -> int:
+        return self.scores.provenance.stride
+
+
+def make_video(video_id: str, n_frames: int, labels: Sequence[str], has_audio: bool = True, **changes: object) -> Video:
+    """A test video of the manifest."""
+    row = {
+        "id": video_id,
+        "path": f"{video_id}.mp4",
+        "split": "test",
+        "labels": tuple(labels),
+        "n_frames": n_frames,
+        "frame_rate": FRAME_RATE,
+        "has_audio": has_audio,
+        "content_hash": "0" * 64,
+    }
+    return Video(**(row | changes))
+
+
+def make_scores(
+    videos: Sequence[Video],
+    classes: Sequence[str],
+    stride: int,
+    rng: np.random.Generator,
+    levels: int | None = None,
+    **provenance: object,
+) -> Scores:
+    """Random scores; with `levels`, values are multiples of 1 / levels (a power of two: exact sums), so many tie."""
+
+    def draw(*shape: int) -> np.ndarray:
+        values = rng.random(shape) if levels is None else rng.integers(0, levels + 1, shape) / levels
+        return values.astype(np.float32)
+
+    made_by = {
+        "dataset": "demo",
+        "variant": "audio_visual",
+        "trained_on": "demo",
+        "selection": "validation",
+        "classes": tuple(classes),
+        "stride": stride,
+    }
+    made = []
+    for video in videos:
+        n_snippets = -(-video.n_frames // stride)
+        made.append(VideoScores(video.id, "audio_visual", draw(n_snippets), draw(n_snippets, len(classes))))
+    return collect(Provenance(**(made_by | provenance)), made)
+
+
+def rows_of(scores: Scores, new_ids: dict[str, str] | None = None) -> list[VideoScores]:
+    """The scores of each video, perhaps under other ids."""
+    return [replace(row, id=new_ids[row.id] if new_ids else row.id) for row in rows(scores)]
+
+
+def make_case(rng: np.random.Generator, *, stride: int = 4, levels: int | None = None, n_videos: int = 6) -> Case:
+    """A few short videos, the first anomalous and the second normal; segments of a video may overlap or coincide."""
+    classes = CLASSES[: rng.integers(2, len(CLASSES) + 1)]
+    videos, segments = [], []
+    for index in range(n_videos):
+        n_frames = int(rng.integers(1, 90))
+        is_normal = index == 1 or (index > 1 and rng.random() < 0.4)
+        labels = ["normal"] if is_normal else [str(rng.choice(classes[1:]))]
+        videos.append(make_video(f"video-{index}", n_frames, labels))
+        for _ in range(0 if is_normal else rng.integers(1, 5)):
+            start, end = sorted(rng.choice(n_frames + 1, size=2, replace=False).tolist())
+            segments.append(Segment(f"video-{index}", str(rng.choice(classes[1:])), start, end))
+    return Case(tuple(videos), tuple(segments), make_scores(videos, classes, stride, rng, levels), classes)

@@ -1,0 +1,150 @@
+"""Clones of one git repository with the real graph on a few tiny videos, and a shell for the README's commands."""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.support.dvc_project import ROOT, read_params, write_params
+from tests.support.media_factory import tone, write_video
+
+NAME = "tiny"
+SPLITS = {"train": ("fighting", "normal", "fighting", "normal"), "test": ("fighting", "normal")}
+CHAPTER = (ROOT / "README.md").read_text().split("\n## Share caches with your team\n")[1].split("\n## ")[0]
+
+
+def commands(text: str) -> list[str]:
+    """What the console blocks of a chapter say after the prompt."""
+    blocks = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
+    return [
+        re.split(r"\s{2,}#", line[2:])[0].rstrip()
+        for block in blocks
+        for line in block.splitlines()
+        if line[:2] == "$ "
+    ]
+
+
+@dataclass
+class Team:
+    """People on one machine, each with a clone and a terminal; `stand_ins` are what the README's names mean here."""
+
+    folder: Path
+    stand_ins: dict[str, str]
+    ran: set[str] = field(default_factory=set)  # of the README
+
+    def __post_init__(self) -> None:
+        programs = self.folder / "bin"
+        programs.mkdir(parents=True)
+        for name, words in (("dvc", "-m dvc"), ("avadclip", "-c 'from avadclip.cli import app; app()'")):
+            (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
+            (programs / name).chmod(0o755)
+        (self.folder / "gitconfig").write_text(
+            "[user]\nname = Test\nemail = test@example.com\n[init]\ndefaultBranch = main\n[pull]\nrebase = false\n"
+        )
+
+    def person(self, name: str) -> Path:
+        """A new clone of the team's repository."""
+        self.run(self.folder, f"git clone --quiet hub.git {name}")
+        self.run(self.folder / name, "dvc remote modify --local server keyfile ~/.ssh/id_ed25519")
+        return self.folder / name
+
+    def readme(self, clone: Path, command: str) -> str:
+        """What a command of the README's chapter prints; it has to succeed."""
+        assert command in commands(CHAPTER), f"not in the chapter: {command}"
+        self.ran.add(command)
+        return self.run(clone, command)
+
+    def run(self, clone: Path, command: str, expected: int = 0) -> str:
+        """What a line of shell prints."""
+        done = self.start(clone, command)
+        output, _ = done.communicate()
+        with (self.folder / "transcript").open("a") as file:
+            file.write(f"\n{clone.name}$ {command}\n{output}")
+        assert done.returncode == expected, f"{command}\n{output}"
+        return output
+
+    def start(self, clone: Path, command: str) -> "subprocess.Popen[str]":
+        """Start a line of shell as this clone's owner."""
+        for name, real in self.stand_ins.items():
+            command = command.replace(name, real)
+        search = [str(self.folder / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in ("PYTHONPATH", "DVC_ROOT") and not name.startswith("AWS_")
+        }
+        changed = {
+            "PATH": os.pathsep.join(search),
+            "HOME": str(self.folder),
+            "GIT_CONFIG_GLOBAL": str(self.folder / "gitconfig"),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "DVC_NO_ANALYTICS": "1",
+            "NO_PROXY": "127.0.0.1",
+            "OMP_NUM_THREADS": "1",  # several people share this machine
+            "COLUMNS": "200",
+        }
+        return subprocess.Popen(
+            command,
+            shell=True,
+            cwd=clone,
+            env=kept | changed,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+
+def write_repository(folder: Path) -> None:
+    """What git would bring of this project, with parameters for a few tiny videos; no video is in it."""
+    for name in ("avadclip", "pipeline"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore"):
+        shutil.copy(ROOT / name, folder)
+    shutil.copytree(ROOT / ".dvc", folder / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp", "config.local"))
+    params = read_params(folder)
+    tiny = params["datasets"].pop("demo")
+    tiny |= {
+        "videos": f"data/{NAME}/videos",
+        "annotations": f"data/{NAME}/annotations",
+        "classes": ["normal", "fighting"],
+    }
+    tiny["training"] |= {"epochs": 1, "batch_size": 2}
+    params |= {"worlds": {}, "datasets": {NAME: tiny}}
+    params["train"] = {"audio_visual": params["train"]["audio_visual"]}
+    params["distill"] = {"visual_student": params["distill"]["visual_student"]}
+    params["score"]["variants"] = ["audio_visual", "visual_student"]
+    params["evaluate"]["bootstrap_resamples"] = 5
+    params["figures"]["n_videos"] = 1
+    write_params(folder, params)
+
+
+def add_videos(clone: Path, *, n_more: int = 0) -> list[Path]:
+    """Put videos and annotations where a person with videos has them: six, and `n_more` for training."""
+    data = clone / "data" / NAME
+    for name in ("videos", "annotations"):
+        (data / name).mkdir(parents=True, exist_ok=True)
+    listed = [(f"{split} {n}.mp4", label, split) for split, labels in SPLITS.items() for n, label in enumerate(labels)]
+    listed += [(f"more {n}.mp4", "normal", "train") for n in range(n_more)]
+    for n, (name, _, _) in enumerate(listed):
+        if not (data / "videos" / name).exists():
+            write_video(data / "videos" / name, n_frames=60 + n, audio=tone(2.5, 220.0 + 40 * n))
+    rows = ["video,labels,split", *map(",".join, listed)]
+    (data / "annotations" / "videos.csv").write_text("\n".join(rows) + "\n")
+    (data / "annotations" / "segments.csv").write_text(
+        "video,label,start_seconds,end_seconds\ntest 0.mp4,fighting,0.8,1.8\n"
+    )
+    return [data / "videos" / name for name, _, _ in listed]
+
+
+def objects(remote: Path) -> dict[str, Path]:
+    """md5 -> file of everything in the folder of a remote or a cache; each has to be what it is called."""
+    found = {}
+    for path in (remote / "files" / "md5").glob("??/[!.]*"):  # what was killed leaves .<random>.tmp
+        name = path.parent.name + path.name
+        assert hashlib.md5(path.read_bytes()).hexdigest() == name.removesuffix(".dir"), path
+        found[name] = path
+    return found
