@@ -28,14 +28,19 @@ def model(dataset: str) -> Path:
     return Path("runs") / dataset
 
 
-def run(dataset: str, variant: str) -> Path:
+def run(dataset: str, variant: str, seed: int) -> Path:
     """Folder of a trained detector (stages ``train`` and ``distill``)."""
-    return model(dataset) / variant
+    return model(dataset) / variant / f"seed{seed}"
 
 
-def scores(dataset: str, variant: str, trained_on: str | None = None) -> Path:
+def code(name: str) -> Path:
+    """Which modules a stage runs (stage ``code``)."""
+    return Path("runs") / "code" / f"{name}.json"
+
+
+def scores(dataset: str, variant: str, seed: int, trained_on: str | None = None) -> Path:
     """Scores of the detector `variant`, trained on `trained_on` (default: the same data set), over the test videos."""
-    return scores_folder(dataset) / f"{trained_on or dataset}.{variant}.h5"
+    return scores_folder(dataset) / f"{trained_on or dataset}.{variant}.seed{seed}.h5"
 
 
 def scores_folder(dataset: str) -> Path:

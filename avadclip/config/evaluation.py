@@ -8,7 +8,7 @@ from avadclip.config.base import Section
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Branch = Literal["classification", "alignment"]
-MissingAudio = Literal["visual_student", "visual_fallback", "refuse"]
+MissingAudio = Literal["stand_in", "fallback", "refuse"]
 
 
 class Across(Section):
@@ -24,10 +24,10 @@ class Score(Section):
 
     variants: tuple[str, ...] = ()  # of `train` and `distill`, each over the test videos of every data set
     across: dict[str, Across] = {}
-    # What happens to videos without sound when a detector wants it: the student scores them, the detector falls back to
-    # the visual feature, or an error lists them.
-    missing_audio: MissingAudio = "visual_fallback"
-    student: str = "visual_student"  # the variant that scores videos without sound
+    # What counts for videos without sound when a detector wants it: the student's scores, the detector's own, which
+    # falls back to the visual feature, or nothing: an error lists them.
+    missing_audio: MissingAudio = "fallback"
+    student: str = "visual_student"  # the variant that stands in
 
 
 class Localisation(Section):
