@@ -38,8 +38,8 @@ def _videos(assessments: Sequence[Assessment], test_set: TestSet) -> str:
     if _deviates(assessments):
         seeds = ", ".join(f"`{entry.name}` {len(entry.seeds)}" for entry in assessments if len(entry.seeds) > 1)
         text += (
-            f"\nTrained with several seeds: {seeds}. Their numbers are means over the seeds; behind ± stands the standard"
-            f" deviation over the seeds, {ABSENT} where there is one.\n"
+            f"\nTrained with several seeds: {seeds}. Their numbers are means over the seeds; behind ± stands the"
+            f" standard deviation over the seeds, {ABSENT} where there is one.\n"
         )
     if test_set.excluded:
         listed = "".join(f"- `{video_id}`: {reason}\n" for video_id, reason in test_set.excluded.items())
