@@ -29,6 +29,7 @@ from avadclip.store.video import VideoFeatures, open_folders, read_video
 from avadclip.training import loop, run
 from avadclip.training.bags import sample_length
 from avadclip.training.run import Run, train
+from tests.support.dvc_project import ROOT
 from tests.support.training_factory import (
     CLASSES,
     EMBEDDING,
@@ -298,3 +299,15 @@ def test_part_of_a_recipe_overrides_those_keys_alone() -> None:
     assert changed == published.model_copy(
         update={"rounds": 3, "loss_weights": published.loss_weights | {"sparse": 0.0}}
     )
+
+
+def test_published_recipes_of_avadclip() -> None:
+    params = config.load(ROOT / "params.yaml")
+    for dataset, ukd in (("xd_violence", 1e-8), ("cctv_fights_sub", 1e-7)):
+        for variant in (*params.train, *params.distill):
+            section = params.variant(variant)
+            assert isinstance(section, Variant)
+            recipe = settings_of(section.kind, section.settings_on(dataset)).recipe
+            assert (recipe.rounds, recipe.batch_size, recipe.optimizer.learning_rate) == (10, 96, 1e-5)
+            assert (recipe.bag.length, recipe.schedule.milestones) == (256, (3, 6, 10))
+            assert recipe.loss_weights.get("ukd", ukd) == ukd

@@ -65,6 +65,13 @@ def ran(output: str) -> set[str]:
     return set(re.findall(r"Running stage '([^']+)'", output))
 
 
+def quicken(params: Any, dataset: str = "demo", **recipe: Any) -> None:
+    """Train every variant on a data set as on the demo world, but for these keys of the recipe."""
+    for variant in (*params["train"].values(), *params["distill"].values()):
+        own = variant["on"]["demo"]
+        variant["on"] = {dataset: own | {"recipe": own["recipe"] | recipe}}
+
+
 def read_params(folder: Path) -> Any:
     """``params.yaml`` as plain data."""
     return YAML(typ="safe").load(folder / "params.yaml")
