@@ -160,7 +160,8 @@ def random_set(n_videos: int) -> TrainingSet:
     visual = (0.3 * topic + 0.3 * random.standard_normal((lengths.sum(), WIDTH), np.float32)).astype(np.float32)
     audio = random.standard_normal((lengths.sum(), WIDTH), np.float32)
     labels = np.eye(len(CLASSES), dtype=np.float32)[random.integers(0, len(CLASSES), n_videos)]
-    samples = tuple(
+    places = zip(lengths.tolist(), rows.tolist(), strict=True)
+    samples = tuple(Sample(i, n, (row,), row) for i, (n, row) in enumerate(places))
         Sample(i, int(n), (int(row),), int(row)) for i, (n, row) in enumerate(zip(lengths, rows, strict=True))
     )
     return TrainingSet(samples, Bag(length=N_SNIPPETS), labels, visual, audio, np.ones(len(audio), bool))
