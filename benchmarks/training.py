@@ -162,8 +162,6 @@ def random_set(n_videos: int) -> TrainingSet:
     labels = np.eye(len(CLASSES), dtype=np.float32)[random.integers(0, len(CLASSES), n_videos)]
     places = zip(lengths.tolist(), rows.tolist(), strict=True)
     samples = tuple(Sample(i, n, (row,), row) for i, (n, row) in enumerate(places))
-        Sample(i, int(n), (int(row),), int(row)) for i, (n, row) in enumerate(zip(lengths, rows, strict=True))
-    )
     return TrainingSet(samples, Bag(length=N_SNIPPETS), labels, visual, audio, np.ones(len(audio), bool))
 
 
