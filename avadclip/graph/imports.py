@@ -31,12 +31,20 @@ def closure(modules: Iterable[Path], root: Path) -> set[Path]:
 @cache
 def _imported(module: Path, root: Path) -> tuple[Path, ...]:
     names: list[str] = []
-    for node in ast.walk(ast.parse(module.read_bytes())):
+    for node in _nodes(ast.parse(module.read_bytes())):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             names += [f"{_absolute(node, module, root)}.{alias.name}" for alias in node.names]
     return tuple(file for name in names for file in _files_of(name.split("."), root))
+
+
+def _nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    """Every node, but for what only a type checker reads."""
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"):
+            yield node
+            yield from _nodes(node)
 
 
 def _absolute(node: ast.ImportFrom, module: Path, root: Path) -> str:

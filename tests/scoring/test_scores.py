@@ -11,7 +11,7 @@ from avadclip.errors import EvaluationError
 from avadclip.scoring import scores
 from avadclip.scoring.scores import Provenance, Scores, VideoScores, collect
 
-MADE_BY = Provenance("demo", "visual_student", "demo", "last", ("normal", "fighting"), stride=16)
+MADE_BY = Provenance("demo", "visual_student", "demo", 0, ("visual",), "last", ("normal", "fighting"), stride=16)
 
 
 def make_row(video_id: str, n_snippets: int, **changes: object) -> VideoScores:
@@ -119,5 +119,5 @@ def test_changed_provenance_is_found(tmp_path: Path) -> None:
 def test_other_format_is_refused(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file.attrs["format"] = "avadclip-scores/0"
-    with pytest.raises(EvaluationError, match="expected format avadclip-scores/1, found avadclip-scores/0"):
+    with pytest.raises(EvaluationError, match="expected format avadclip-scores/2, found avadclip-scores/0"):
         scores.read(tmp_path / "x.h5")
