@@ -82,7 +82,7 @@ def test_blocks_are_consecutive_and_begin_in_their_part(n: int) -> None:
         blocks = np.asarray(chosen).reshape(4, 5)
         assert_array_equal(blocks, (blocks[:, :1] + np.arange(5)) % n)
         edges = [int(edge) for edge in np.linspace(0, n, 5)]
-        for first, start, end in zip(blocks[:, 0], edges, edges[1:], strict=True):
+        for first, start, end in zip(blocks[:, 0], edges[:-1], edges[1:], strict=True):
             assert start <= first < max(end, start + 1) or n < 4
         firsts.add(tuple(blocks[:, 0]))
     assert len(firsts) > 1 or n < 8  # drawn anew each time
