@@ -34,14 +34,17 @@ new PerformanceObserver((list) => {
 """
 
 if CHROMIUM is None and os.environ.get("CI") != "true":
-    pytest.skip("NOT TESTED IN A BROWSER: no chromium; run tests/install_debian_packages.sh", allow_module_level=True)
+    missing = "NOT TESTED IN A BROWSER: no chromium; run tests/support/install_debian_packages.sh"
+    pytest.skip(missing, allow_module_level=True)
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator:
     from playwright.sync_api import sync_playwright
 
-    assert CHROMIUM is not None, "no chromium, but CI has to test with one; run tests/install_debian_packages.sh"
+    assert CHROMIUM is not None, (
+        "no chromium, but CI has to test with one; run tests/support/install_debian_packages.sh"
+    )
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser

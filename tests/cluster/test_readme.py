@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.dvc_project import ROOT, change, clone, dvc, ran, read_params, write_params
+from tests.support.dvc_project import CODE, ROOT, change, clone, dvc, ran, read_params, write_params
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install '.[cluster]'")
 
@@ -40,7 +40,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     params["worlds"]["demo"] = {"seed": 1, "n_train": 2, "n_test": 2}
     params["extraction"]["device"] = "cpu"
     write_params(folder, params)
-    assert ran(dvc(folder, *REPRO.split()[1:])) == {"render@demo", "prepare@demo"} | EXTRACTED
+    assert ran(dvc(folder, *REPRO.split()[1:])) == CODE | {"render@demo", "prepare@demo"} | EXTRACTED
     change(folder, "execution.engine", "ray")
     return folder
 

@@ -1,4 +1,4 @@
-"""Released checkpoints: an imported detector computes what method.md says, and no file but a state dict is taken."""
+"""Released checkpoints: an imported detector computes what docs/method.md says; only a state dict is taken."""
 
 import json
 import os

@@ -39,7 +39,7 @@ def find_sshd() -> str:
     """The server of Debian's openssh-server; where there is none, the test is skipped, or fails on CI."""
     found = shutil.which("sshd", path=os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/usr/local/sbin"]))
     if found is None:
-        message = "no sshd; run tests/install_debian_packages.sh as root (Debian's openssh-server)"
+        message = "no sshd; run tests/support/install_debian_packages.sh as root (Debian's openssh-server)"
         pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
     return found
 
