@@ -7,7 +7,7 @@ FREEZE := .cache/lock/bin/pip freeze --exclude avadclip | LC_ALL=C sort \
 	| sed -E 's/^((nvidia|cuda|triton|decord)[^ ]*)$$/\1 ; sys_platform == "linux" and platform_machine == "x86_64"/'
 INSTALL := $(PIP) install --quiet --no-deps
 # As many processes as cores, up to what 16 GB of memory hold; tests that share something stay together (tests/conftest.py).
-PYTEST := .venv/bin/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
+PYTEST := .venv/bin/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadscope --no-loadscope-reorder
 
 .PHONY: install demo check test lint lock
 

@@ -29,7 +29,7 @@ from tests.support.cluster_factory import HELD_AT, RecordingVisual, add_node, ha
 from tests.support.media_factory import write_video
 from tests.support.project_factory import NAME, contents, load_params, prepare_here, save_params, write_project
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("cluster")]
+pytestmark = pytest.mark.cluster
 
 ROOT = Path(__file__).parents[2]
 N_VIDEOS, WORKERS = 40, 2

@@ -16,7 +16,7 @@ from avadclip.config.execution import Execution
 from avadclip.errors import ClusterError, FeatureError, WeightsError
 from tests.support.cluster_factory import Misbehaving, refuse_to_start
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("cluster")]
+pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ import pytest
 
 from tests.support.dvc_project import ROOT, change, clone, dvc, ran, read_params, write_params
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("cluster")]
+pytestmark = pytest.mark.cluster
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install '.[cluster]'")
 
