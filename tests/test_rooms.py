@@ -21,8 +21,9 @@ ROOMS: dict[str, set[str]] = {
     "store": {"config", "datasets"},
     "cluster": {"config"},
     "extraction": {"config", "media", "datasets", "encoders", "store", "cluster"},
-    "detectors": {"config", "store"},
-    "training": {"config", "datasets", "encoders", "store", "detectors"},
+    "detectors": {"config", "encoders", "store"},
+    "graph": {"config"},
+    "training": {"config", "datasets", "store", "detectors", "graph"},
     "scoring": {"config", "datasets", "store", "cluster", "detectors"},
     "evaluation": {"config", "datasets", "scoring"},
     "prediction": {
