@@ -1,9 +1,35 @@
-"""What several test modules share because it takes long to start."""
+"""What several test modules share because it takes long to start, and how tests are dealt out to processes."""
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
+IN_PARALLEL = "PYTEST_XDIST_WORKER" in os.environ
+
+if IN_PARALLEL:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # there are as many processes as cores
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long begins first, so that no process is left alone with it at the end."""
+    if IN_PARALLEL:
+        long = {item.path for item in items if any(map(item.get_closest_marker, ("slow", "browser", "cluster")))}
+        items.sort(key=lambda item: item.path not in long)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """The tests of a file share what is costly to make, and those of `tests/cluster` one cluster: one process each."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Sharing(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0]
+            return "cluster" if "/cluster/" in file else file
+
+    return Sharing(config, log)
 
 
 @pytest.fixture(scope="session")

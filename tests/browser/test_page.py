@@ -17,6 +17,8 @@ from avadclip.report.page import PageVideo, ResultsTables, write_page
 from tests.support import media_factory
 from tests.support.report_factory import CLASSES, make_prediction, segments_of
 
+pytestmark = pytest.mark.browser
+
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = [
     "--no-sandbox",  # tests may run as root

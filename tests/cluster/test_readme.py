@@ -21,6 +21,8 @@ import pytest
 
 from tests.support.dvc_project import CODE, ROOT, change, clone, dvc, ran, read_params, write_params
 
+pytestmark = pytest.mark.cluster
+
 pytest.importorskip("ray", reason="Ray is not installed: pip install '.[cluster]'")
 
 CHAPTER = (ROOT / "README.md").read_text().split("\n## On a cluster\n")[1].split("\n## ")[0]

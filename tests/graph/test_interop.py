@@ -16,6 +16,8 @@ from avadclip.scoring import scores
 from tests.support import released_factory as released
 from tests.support.dvc_project import CODE, ROOT, change, clone, dvc, ran, read_params, repro
 
+pytestmark = pytest.mark.slow
+
 WIDTH = 16
 NAME = "xd_violence_released"
 DETECTORS = ("visual_student", "audio_visual")

@@ -216,6 +216,7 @@ def test_decord_raises_instead_of_replacing_a_lost_frame(tmp_path):
         decode(damaged, probe(damaged), np.arange(60), "decord")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decoder", ["pyav", pytest.param("decord", marks=needs_decord)])
 def test_memory_does_not_grow_with_the_length_of_the_video(tmp_path, decoder):
     def resident_mib(n_frames: int) -> float:

@@ -15,6 +15,8 @@ from tests.support.s3_server import S3Server, s3_server, write_profile
 from tests.support.ssh_server import ssh_server
 from tests.support.team_factory import CHAPTER, NAME, SPLITS, Team, add_videos, commands, objects, write_repository
 
+pytestmark = pytest.mark.slow
+
 N_VIDEOS = sum(map(len, SPLITS.values()))
 FEATURES = {f"extract_{modality}@{NAME}" for modality in ("visual", "audio")}
 EVALUATE = {f"evaluate@{NAME}", f"figures@{NAME}", f"report@{NAME}"}
