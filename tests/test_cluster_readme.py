@@ -11,7 +11,6 @@ import socket
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,8 @@ import pytest
 from dvc_project import ROOT, change, clone, dvc, ran, read_params, write_params
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install '.[cluster]'")
+
+from cluster_factory import short_folder
 
 CHAPTER = (ROOT / "README.md").read_text().split("\n## On a cluster\n")[1].split("\n## ")[0]
 CONSOLE = [line for block in re.findall(r"```console\n(.*?)```", CHAPTER, re.S) for line in block.splitlines()]
@@ -47,7 +48,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def shell(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     """What commands see: stubs first, then this interpreter's folder. Every process of Ray is ended afterwards."""
-    with tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as ray_folder:
+    with short_folder() as ray_folder:
         stubs = Path(ray_folder) / "stubs"
         stubs.mkdir()
         binaries = Path(sys.executable).parent
