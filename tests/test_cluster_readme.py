@@ -23,7 +23,7 @@ pytest.importorskip("ray", reason="Ray is not installed: pip install '.[cluster]
 
 from cluster_factory import short_folder
 
-CHAPTER = (ROOT / "README.md").read_text().split("\n## On a cluster\n")[1].split("\n## ")[0]
+CHAPTER = (ROOT / "README.md").read_text(encoding="utf-8").split("\n## On a cluster\n")[1].split("\n## ")[0]
 CONSOLE = [line for block in re.findall(r"```console\n(.*?)```", CHAPTER, re.S) for line in block.splitlines()]
 REPRO, MAKE_TOKEN, USE_TOKEN, START_HEAD, START_NODE = (line.removeprefix("$ ") for line in CONSOLE)
 SLURM = re.findall(r"```bash\n(.*?)```", CHAPTER, re.S)[0]
