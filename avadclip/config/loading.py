@@ -1,23 +1,24 @@
 """``params.yaml`` -> :class:`Params`, with errors that name the key."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import ValidationError, WrapValidator, model_validator
 from pydantic_core import ErrorDetails
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from avadclip.config.base import Section, validated_as
 from avadclip.config.datasets import Dataset
-from avadclip.config.detector import AudioVisual, Released, Student
+from avadclip.config.detector import AudioVisual, Modality, Released, Student
 from avadclip.config.evaluation import Evaluate, Figures, Report, Score
 from avadclip.config.execution import Execution
 from avadclip.config.features import Extraction
 from avadclip.config.training import Compute
 from avadclip.config.worlds import World
+from avadclip.config.yaml_text import UnquotedError, read_yaml
 from avadclip.errors import ConfigError
 
 V = TypeVar("V")
@@ -84,6 +85,44 @@ class Params(Section):
             raise ValueError(f"score.across: {unknown[0]!r} is no data set under `datasets`; remove the line")
         return self
 
+    @model_validator(mode="after")
+    def _names_suit_the_graph(self) -> Self:
+        for section in ("worlds", "datasets", "train", "distill"):
+            check_names(section, getattr(self, section))
+        check_names("score.across", self.score.across)
+        return self
+
+    @model_validator(mode="after")
+    def _student_sees(self) -> Self:
+        """The graph needs it as soon as anything is scored, since a test video may be without sound."""
+        name, known = self.score.student, {**self.train, **self.distill}
+        if self.score.variants or self.score.across:
+            if name not in known:
+                raise ValueError(f"score.student: {name!r} is no variant under `train` or `distill`")
+            if (looked_at := _modalities(known[name])) not in (None, ("visual",)):
+                found = " and ".join(looked_at or ())
+                raise ValueError(f"score.student: {name!r} takes {found}; expected a variant with `visual` alone")
+        return self
+
+
+def _modalities(section: AudioVisual | Released | Student) -> tuple[Modality, ...] | None:
+    """What a variant takes in; None where only the released checkpoint says it."""
+    if isinstance(section, Released):
+        return None
+    return (section.modality,) if isinstance(section, Student) else section.modalities
+
+
+def check_names(section: str, names: Iterable[str]) -> None:
+    """Names become part of DVC's stages and of their commands, and keys of parameters, where a dot separates.
+
+    Raises
+    ------
+    ValueError : a name with anything else than ASCII letters, digits, `_` and `-`.
+    """
+    for name in names:
+        if re.fullmatch("[A-Za-z0-9_-]+", name) is None:
+            raise ValueError(f"{section}: {name!r} is no name for DVC; use letters, digits, `_` and `-` only")
+
 
 def _variant(variants: Mapping[str, V], section: str, variant: str) -> V:
     if variant not in variants:
@@ -99,15 +138,22 @@ def load(path: str | Path = "params.yaml") -> Params:
     ------
     ConfigError : no such file, no YAML, an unknown key, a wrong type or a value out of range; one line for each key.
     """
-    path = Path(path)
     try:
-        # YAML 1.2, as DVC reads it: `1e-5` is a number and `no` is a word.
-        data = YAML(typ="safe").load(path)
+        content = Path(path).read_bytes()
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; run from the folder that holds params.yaml") from None
+    return parse(content, origin=str(path))
+
+
+def parse(content: bytes | str, origin: str) -> Params:
+    """The same for the text of a parameter file; `origin` is the file name that errors are to show."""
+    try:
+        data = read_yaml(content)
+    except UnquotedError as error:
+        raise ConfigError(f"{origin}: {error}") from None
     except YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    return validate(data, origin=str(path))
+        raise ConfigError(f"{origin}: not valid YAML: {' '.join(str(error).split())}") from None
+    return validate(data, origin)
 
 
 def validate(data: Any, origin: str) -> Params:

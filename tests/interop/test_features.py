@@ -340,6 +340,20 @@ def test_alone_keeps_what_was_written_for_it(project: Path) -> None:
     assert (list(params.datasets), list(params.train)) == ([NAME], ["imported"])
     assert params.datasets[NAME].exclude == {WALK: "no sound"}
     assert (params.worlds, params.distill, params.score.variants) == ({}, {}, ("imported",))
+    assert params.score.student == "imported"  # `visual_student` is gone
+
+
+@pytest.mark.parametrize("section", ["train", "distill", "score", "worlds"])
+def test_alone_in_a_file_that_lacks_a_section(project: Path, section: str) -> None:
+    content = YAML(typ="safe").load(Path("params.yaml"))
+    del content[section]
+    if section in ("train", "distill"):
+        content["score"] |= {"variants": [], "across": {}}
+    if section == "train":
+        del content["distill"]
+    YAML().dump(content, Path("params.yaml"))
+    params = adopt(project.parent / "release", alone=True)
+    assert (list(params.datasets), params.train, params.score.variants) == ([NAME], {}, ())
 
 
 def test_the_block_is_the_recipe_and_nothing_else_changes(project: Path) -> None:
