@@ -93,15 +93,20 @@ class Params(Section):
         return self
 
     @model_validator(mode="after")
-    def _student_sees(self) -> Self:
-        """The graph needs it as soon as anything is scored, since a test video may be without sound."""
-        name, known = self.score.student, {**self.train, **self.distill}
-        if self.score.variants or self.score.across:
-            if name not in known:
-                raise ValueError(f"score.student: {name!r} is no variant under `train` or `distill`")
-            if (looked_at := _modalities(known[name])) not in (None, ("visual",)):
-                found = " and ".join(looked_at or ())
-                raise ValueError(f"score.student: {name!r} takes {found}; expected a variant with `visual` alone")
+    def _student_is_known(self) -> Self:
+        """As soon as anything is scored, since a test video may be without sound."""
+        is_needed = self.score.variants or self.score.across
+        if is_needed and self.score.student not in self.train.keys() | self.distill.keys():
+            raise ValueError(f"score.student: {self.score.student!r} is no variant under `train` or `distill`")
+        return self
+
+    @model_validator(mode="after")
+    def _student_does_without_sound(self) -> Self:
+        section = {**self.train, **self.distill}.get(self.score.student)
+        looked_at = None if section is None else _modalities(section)
+        if looked_at not in (None, ("visual",)):
+            found = " and ".join(looked_at or ())
+            raise ValueError(f"score.student: {self.score.student!r} takes {found}; expected one that takes `visual`")
         return self
 
 
@@ -162,12 +167,16 @@ def validate(data: Any, origin: str) -> Params:
         # Through JSON, because pydantic's strict mode takes a list for a tuple only there.
         return Params.model_validate_json(json.dumps(data))
     except ValidationError as error:
-        lines = [f"{origin}: {_describe(detail)}" for detail in error.errors()]
-        raise ConfigError("\n".join(lines)) from None
+        raise ConfigError(told_by_key(error, origin)) from None
 
 
-def _describe(detail: ErrorDetails) -> str:
-    key = ".".join(str(part) for part in detail["loc"]) or "the file"
+def told_by_key(error: ValidationError, origin: str, section: str = "") -> str:
+    """One line for each key that is wrong: the file, the key (below `section`), what is expected and what was found."""
+    return "\n".join(f"{origin}: {_describe(detail, section)}" for detail in error.errors())
+
+
+def _describe(detail: ErrorDetails, section: str) -> str:
+    key = ".".join(str(part) for part in (*filter(None, [section]), *detail["loc"])) or "the file"
     if detail["type"] == "extra_forbidden":
         return f"{key}: unknown key; remove it or correct its spelling"
     if detail["type"] == "missing":

@@ -163,12 +163,12 @@ def test_adding_a_recipe_changes_nothing_else(with_recipes: Path) -> None:
         (
             ("score", "student"),
             "audio_student",
-            "the file: score.student: 'audio_student' takes audio; expected a variant with `visual` alone",
+            "the file: score.student: 'audio_student' takes audio; expected one that takes `visual`",
         ),
         (
             ("score", "student"),
             "audio_visual",
-            "the file: score.student: 'audio_visual' takes visual and audio; expected a variant with `visual` alone",
+            "the file: score.student: 'audio_visual' takes visual and audio; expected one that takes `visual`",
         ),
     ],
 )
