@@ -286,6 +286,7 @@ def test_summary_counts_what_happened(here: Path, caplog: pytest.LogCaptureFixtu
 
 
 def test_pruning_keeps_what_is_needed(done: Path, decoded: list[str]) -> None:
+    from avadclip.extraction.modalities import recipes
     from avadclip.store.audit import current_fingerprints
 
     first = outputs()
@@ -298,7 +299,7 @@ def test_pruning_keeps_what_is_needed(done: Path, decoded: list[str]) -> None:
     save_params(done, params)
     (cache.path("ab" * 32).parent).mkdir(exist_ok=True)
     cache.path("ab" * 32).with_suffix(".tmp").write_text("a killed process left this")
-    cache.prune(current_fingerprints(config.load()))
+    cache.prune(current_fingerprints(recipes(config.load())))
     assert cache.usage().n_files == 8
     decoded.clear()
     assert extract_both() == first

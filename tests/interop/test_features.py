@@ -118,7 +118,8 @@ def test_ten_views_train_and_the_listed_view_leads_in_testing(imported: Path, mo
         expected = np.load(source / "visual" / "XDtest" / f"{id_}__5.npy")
         np.testing.assert_array_equal(visual[id_].values[0], expected)
     assert all(features.valid.all() for features in (*visual.values(), *audio.values()))
-    assert [*audit.problems(NAME, "visual", params), *audit.problems(NAME, "audio", params)] == []
+    for modality in ("visual", "audio"):
+        assert list(audit.problems(NAME, modality, modality_of(modality, params.dataset(NAME)).recipe)) == []
 
 
 def test_manifest_and_ground_truth(imported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
