@@ -35,14 +35,15 @@ def find_alarms(
     """
     # A snippet before and after that never alarms: every run has both ends.
     alarmed = np.concatenate([[False], scores >= threshold, [False]])
-    edges = np.flatnonzero(alarmed[1:] != alarmed[:-1]).reshape(-1, 2).tolist()
-    return [
-        Alarm(first, end, _class_of(class_probabilities, first, end), float(scores[first:end].max()))
-        for first, end in edges
-    ]
-
-
-def _class_of(class_probabilities: NDArray[np.float32] | None, first: int, end: int) -> int | None:
-    if class_probabilities is None:
-        return None
-    return 1 + int(class_probabilities[first:end, 1:].mean(axis=0, dtype=np.float64).argmax())
+    edges = np.flatnonzero(alarmed[1:] != alarmed[:-1])
+    if not len(edges):
+        return []
+    firsts, ends = edges[::2], edges[1::2]
+    # Every other stretch between edges is an alarm; a last row makes the end of the video an index, too.
+    highest = np.maximum.reduceat(np.append(scores, scores[-1]), edges)[::2].tolist()
+    classes: list[int] | list[None] = [None] * len(firsts)
+    if class_probabilities is not None:
+        anomalies = np.concatenate([class_probabilities[:, 1:], class_probabilities[-1:, 1:]])
+        sums = np.add.reduceat(anomalies, edges, axis=0, dtype=np.float64)[::2]
+        classes = (1 + (sums / (ends - firsts)[:, None]).argmax(axis=1)).tolist()
+    return [Alarm(*alarm) for alarm in zip(firsts.tolist(), ends.tolist(), classes, highest, strict=True)]

@@ -6,23 +6,49 @@ text would not fit into 5 MB.
 
 import base64
 from collections import defaultdict
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from avadclip.errors import ReportError
-from avadclip.prediction.document import Curve, DetectedSegment, Prediction
+from avadclip.evaluation.segments import find_alarms
+from avadclip.prediction.assembly import UNNAMED
+from avadclip.prediction.document import Curve, Prediction
 
 SPARK_BINS = 60  # steps of the small curve in the list
+LEVEL_STEPS = 100  # from 0 to 1, of the alarm level that a person drags; as in threshold.js
+
+
+class Judged(NamedTuple):
+    """What the list says of a video at one alarm level; the order is that of list.js.
+
+    Attributes
+    ----------
+    labels : of its alarms, the one that lasts longest first.
+    seconds : of alarm.
+    loudest : label, start and end of the alarm with the highest score, in seconds; None without any.
+    outcome : how the alarms compare with the ground truth, None where there is none. ``caught``: an alarm meets an
+        event; ``missed``: none does; ``false alarm``: there is no event; ``quiet``: neither.
+    """
+
+    n_alarms: int
+    seconds: float
+    labels: list[str]
+    loudest: tuple[str, float, float] | None
+    outcome: str | None
+
+
+class _Alarm(NamedTuple):
+    label: str
+    start: float  # seconds
+    end: float
+    score: float
 
 
 def facts(prediction: Prediction) -> dict[str, Any]:
     """One entry of the list; JSON values only."""
-    seconds: dict[str, float] = defaultdict(float)
-    for segment in prediction.segments:
-        seconds[segment.label] += segment.end_seconds - segment.start_seconds
-    loudest = max(prediction.segments, key=lambda segment: segment.score, default=None)
     annotated = prediction.annotated
     return {
         "id": prediction.id,
@@ -31,31 +57,58 @@ def facts(prediction: Prediction) -> dict[str, Any]:
         "hasAudio": prediction.has_audio,
         "alarm": _digits(prediction.alarm),
         "threshold": prediction.alarm_threshold,
-        "labels": sorted(seconds, key=lambda label: (-seconds[label], label)),
-        "alarmSeconds": round(sum(seconds.values()), 3),
-        "nSegments": len(prediction.segments),
-        "loudest": None if loudest is None else _span(loudest),
         "annotated": None if annotated is None else sorted({segment.label for segment in annotated}),
-        "outcome": outcome(prediction),
+        "judged": judge(prediction, prediction.alarm_threshold),
+        "levels": [[step, *judged] for step, judged in _levels(prediction)],
         "spark": _spark(prediction.curves[0]),
     }
 
 
-def outcome(prediction: Prediction) -> str | None:
-    """How the alarms of a video compare with its ground truth; None where there is none.
+def judge(prediction: Prediction, level: float) -> Judged:
+    """What the deciding curve says at an alarm level."""
+    curve, edges = prediction.curves[0], prediction.boundary_seconds
+    alarms = [
+        _Alarm(
+            UNNAMED if alarm.class_index is None else prediction.classes[alarm.class_index],
+            float(edges[alarm.first]),
+            float(edges[alarm.end]),
+            alarm.score,
+        )
+        for alarm in find_alarms(curve.anomaly, curve.class_probabilities, level)
+    ]
+    seconds: dict[str, float] = defaultdict(float)
+    for alarm in alarms:
+        seconds[alarm.label] += alarm.end - alarm.start
+    loudest = max(alarms, key=lambda alarm: alarm.score, default=None)
+    return Judged(
+        n_alarms=len(alarms),
+        seconds=round(sum(seconds.values()), 3),
+        labels=sorted(seconds, key=lambda label: (-seconds[label], label)),
+        loudest=None if loudest is None else (loudest.label, round(loudest.start, 3), round(loudest.end, 3)),
+        outcome=_outcome(prediction, alarms),
+    )
 
-    ``caught``: an alarm meets an event; ``missed``: none does; ``false alarm``: there is no event; ``quiet``: neither.
-    """
-    if prediction.annotated is None:
+
+def _outcome(prediction: Prediction, alarms: Sequence[_Alarm]) -> str | None:
+    events = prediction.annotated
+    if events is None:
         return None
-    if not prediction.annotated:
-        return "false alarm" if prediction.segments else "quiet"
+    if not events:
+        return "false alarm" if alarms else "quiet"
     is_met = any(
-        segment.start_seconds < event.end_seconds and event.start_seconds < segment.end_seconds
-        for segment in prediction.segments
-        for event in prediction.annotated
+        alarm.start < event.end_seconds and event.start_seconds < alarm.end for event in events for alarm in alarms
     )
     return "caught" if is_met else "missed"
+
+
+def _levels(prediction: Prediction) -> Iterator[tuple[int, Judged]]:
+    """The levels that a person can drag to, as far as they alarm in other snippets than the level below them."""
+    scores = prediction.curves[0].anomaly
+    levels = np.arange(LEVEL_STEPS + 1) / LEVEL_STEPS
+    # The first level that a score does not reach; in the precision of the scores, as everywhere.
+    steps = np.searchsorted(levels.astype(np.float32), scores, side="right")
+    for step in sorted({0, *steps.tolist()} - {len(levels)}):
+        yield step, judge(prediction, float(levels[step]))
 
 
 def time_axis(prediction: Prediction) -> tuple[float, float]:
@@ -103,10 +156,6 @@ def _curve(curve: Curve) -> dict[str, Any]:
         "seenClass": None if probabilities is None else _base64(probabilities.argmax(axis=1), "u1"),
         "uncertainty": None if uncertainty is None else _base64(uncertainty, "<f4"),
     }
-
-
-def _span(segment: DetectedSegment) -> list[Any]:
-    return [segment.label, round(segment.start_seconds, 3), round(segment.end_seconds, 3)]
 
 
 def _spark(curve: Curve) -> list[int]:
