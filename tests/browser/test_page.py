@@ -14,8 +14,8 @@ from PIL import Image
 
 from avadclip.evaluation.segments import find_alarms
 from avadclip.prediction.document import Prediction
+from avadclip.report.judging import Judged, judge
 from avadclip.report.page import PageVideo, ResultsTables, write_page
-from avadclip.report.payload import Judged, judge
 from tests.support import media_factory
 from tests.support.report_factory import CLASSES, make_prediction, segments_of
 
@@ -272,7 +272,7 @@ def test_the_threshold_is_moved_with_keys_stays_for_the_next_video_and_is_reset(
 
 def judged_at(level: float) -> dict[str, Judged]:
     """What the list has to say of the videos of `world` that have no hostile name."""
-    return {video.id: judge(video, level) for video in world_predictions() if video.id != HOSTILE}
+    return {video.id: judge(video, [level])[0] for video in world_predictions() if video.id != HOSTILE}
 
 
 @pytest.mark.parametrize("level", [0.05, 0.25, 0.5, 0.85, 0.99])
@@ -297,7 +297,7 @@ def test_the_list_follows_the_alarm_level(world, open_page, level):
         badges = [words for outcome, words in BADGES.items() if judged.outcome == outcome]
         assert [note for note in entry.locator(".note").all_inner_texts() if note != "no sound"] == badges
         assert ("calm" in (entry.get_attribute("class") or "")) == (judged.n_alarms == 0)
-    n_alarming = sum(judge(video, level).n_alarms > 0 for video in world_predictions())
+    n_alarming = sum(judge(video, [level])[0].n_alarms > 0 for video in world_predictions())
     assert page.inner_text("#summary").endswith(f"{n_alarming} with an alarm")
     for outcome in BADGES:
         page.select_option("#filter-outcome", outcome)

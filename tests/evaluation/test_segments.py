@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from avadclip.evaluation.segments import Alarm, find_alarms
+from avadclip.evaluation.segments import Alarm, find_alarms, find_alarms_at
 
 
 def slowly(scores: np.ndarray, probabilities: np.ndarray | None, threshold: float) -> list[Alarm]:
@@ -32,9 +32,12 @@ def test_alarms_are_runs_of_snippets_that_reach_the_threshold(seed: int) -> None
     n, n_classes = int(random.integers(1, 60)), int(random.integers(2, 6))
     scores = (random.integers(0, 9, n) / 8).astype(np.float32)
     probabilities = (random.integers(0, 5, (n, n_classes)) / 4).astype(np.float32) if seed % 4 else None
-    for threshold in (0.0, 0.25, float(scores[0]), 0.9, 1.1):
-        assert find_alarms(scores, probabilities, threshold) == slowly(scores, probabilities, threshold)
+    thresholds = (0.0, 0.25, float(scores[0]), 0.9, 1.1)
+    expected = [slowly(scores, probabilities, threshold) for threshold in thresholds]
+    assert [find_alarms(scores, probabilities, threshold) for threshold in thresholds] == expected
+    assert find_alarms_at(scores, probabilities, thresholds) == expected
 
 
 def test_no_snippet_no_alarm() -> None:
     assert find_alarms(np.zeros(0, np.float32), np.zeros((0, 3), np.float32), 0.5) == []
+    assert find_alarms_at(np.ones(3, np.float32), None, []) == []

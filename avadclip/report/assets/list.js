@@ -96,8 +96,8 @@ function createList(index, { onChoose, threshold }) {
   });
 
   for (const facts of index.videos) {
-    facts.judged = judged(facts.judged);
-    facts.levels = facts.levels.map(([step, ...row]) => [step, judged(row)]);
+    facts.judged = judged(facts.names, facts.judged);
+    facts.levels = facts.levels.map(([step, ...row]) => [step, judged(facts.names, row)]);
   }
   judge();
 
@@ -117,9 +117,15 @@ function createList(index, { onChoose, threshold }) {
   };
 }
 
-// A row of the list's facts as an object; the order is that of `Judged` in avadclip/report/payload.py.
-function judged([nAlarms, seconds, labels, loudest, outcome]) {
-  return { nAlarms, seconds, labels, loudest, outcome };
+// A row as an object; the order is that of `Judged` in avadclip/report/judging.py, and of `OUTCOMES` there.
+function judged(names, [nAlarms, seconds, labels, loudest, outcome]) {
+  return {
+    nAlarms,
+    seconds,
+    labels: labels.map((place) => names[place]),
+    loudest: loudest && [names[loudest[0]], loudest[1], loudest[2]],
+    outcome: outcome === null ? null : Object.keys(OUTCOMES)[outcome],
+  };
 }
 
 // Levels that alarm in the same snippets as the one below them have no row of their own.
