@@ -24,7 +24,7 @@ pytestmark = pytest.mark.cluster
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install '.[cluster]'")
 
-from cluster_factory import short_folder
+from tests.support.cluster_factory import short_folder  # noqa: E402 - imports Ray
 
 CHAPTER = (ROOT / "README.md").read_text(encoding="utf-8").split("\n## On a cluster\n")[1].split("\n## ")[0]
 CONSOLE = [line for block in re.findall(r"```console\n(.*?)```", CHAPTER, re.S) for line in block.splitlines()]

@@ -39,9 +39,7 @@ def find_sshd() -> str:
     """The server of Debian's openssh-server; where there is none, the test is skipped, or fails on CI."""
     found = shutil.which("sshd", path=os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/usr/local/sbin"]))
     if found is None:
-        message = (
-            "NOT TESTED WITH A SERVER: no sshd; run tests/support/install_debian_packages.sh as root (openssh-server)"
-        )
+        message = "NOT TESTED WITH A SERVER: no sshd; run tests/support/install_debian_packages.sh"
         pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
     return found
 
