@@ -73,6 +73,16 @@ def figures(dataset: str) -> Path:
     return results(dataset) / "figures"
 
 
+def players(dataset: str) -> Path:
+    """Folder of copies of the videos that the page plays (stage ``players``). These never leave the machine."""
+    return results(dataset) / "players"
+
+
+def footage(dataset: str) -> Path:
+    """What else the page needs of the video files: clocks and sound strips (stage ``players``)."""
+    return results(dataset) / "footage.h5"
+
+
 def report(dataset: str) -> Path:
     """Folder of the page (stage ``report``)."""
     return results(dataset) / "report"

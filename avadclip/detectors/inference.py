@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from avadclip.detectors.alarm_score import alarm_score
 from avadclip.detectors.protocol import Batch, Detector, Scores
 from avadclip.store.video import VideoFeatures
 
@@ -23,10 +24,8 @@ class SnippetScores:
 
     @property
     def anomaly_probability(self) -> NDArray[np.float32]:
-        """[n], 1 - p(normal) of the alignment branch where there is one, else the confidence; selection goes by it."""
-        if self.class_probabilities is None:
-            return self.anomaly_confidence
-        return 1 - self.class_probabilities[:, 0]
+        """[n], of the alignment branch where there is one; selection goes by it."""
+        return alarm_score(self.anomaly_confidence, self.class_probabilities, "alignment")
 
 
 def split(n_snippets: int, length: int | None) -> list[slice]:

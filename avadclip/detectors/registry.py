@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from avadclip.detectors.parts.text import TextTower
 
 PACKAGE = "avadclip.detectors"
-_NO_KINDS = {"__init__", "protocol", "registry", "settings", "description", "checkpoint", "inference"}
+_NO_KINDS = {"__init__", "alarm_score", "protocol", "registry", "settings", "description", "checkpoint", "inference"}
 
 
 def kinds() -> list[str]:

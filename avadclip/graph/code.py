@@ -25,6 +25,7 @@ OF_DATASETS = (
     "package",
     "evaluate",
     "figures",
+    "players",
     "report",
 )
 
