@@ -7,7 +7,7 @@ FREEZE := .cache/lock/bin/pip freeze --exclude avadclip | LC_ALL=C sort \
 	| sed -E 's/^((nvidia|cuda|triton|decord)[^ ]*)$$/\1 ; sys_platform == "linux" and platform_machine == "x86_64"/'
 INSTALL := $(PIP) install --quiet --no-deps
 
-.PHONY: install demo test lint lock
+.PHONY: install demo test lint gpu lock
 
 install: .venv/installed
 
@@ -24,6 +24,11 @@ lint: .venv/installed-test
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+
+# What a GPU gives, in at most eight minutes and without network (docs/benchmarks.md). Where packages cannot be installed, it
+# runs with whatever `PYTHON` finds.
+gpu:
+	$(or $(wildcard .venv/bin/python),$(PYTHON)) -m benchmarks.gpu --json gpu.json
 
 .venv/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
