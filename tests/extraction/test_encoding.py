@@ -1,4 +1,4 @@
-"""Batches that are begun before earlier ones are awaited: the same features, and failures that stay where they belong."""
+"""Batches that are begun before earlier ones are awaited: the same features, and failures stay where they belong."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
