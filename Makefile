@@ -9,7 +9,7 @@ INSTALL := $(PIP) install --quiet --no-deps
 # As many processes as cores, up to what 16 GB of memory hold; tests that share something stay together (tests/conftest.py).
 PYTEST := .venv/bin/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadscope --no-loadscope-reorder
 
-.PHONY: install demo check test lint lock
+.PHONY: install demo check test lint gpu lock
 
 install: .venv/installed
 
@@ -30,6 +30,11 @@ lint: .venv/installed-test
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+
+# What a GPU gives, in at most eight minutes and without network (docs/benchmarks.md). Where packages cannot be installed, it
+# runs with whatever `PYTHON` finds.
+gpu:
+	$(or $(wildcard .venv/bin/python),$(PYTHON)) -m benchmarks.gpu --json gpu.json
 
 .venv/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -44,11 +44,12 @@ class VisualTask:
     views: Views
     image_size: int
     batch_size: int
+    n_threads: int = 0  # 0: as many as the decoder likes
 
     def __call__(self) -> Iterator[Chunk | SnippetTimes]:
         info = _probe_unchanged(self.path, self.source)
         indices = sample_indices(info.n_frames, self.stride, self.frame)
-        batches = decode_frames(self.path, info, indices, self.decoder)
+        batches = decode_frames(self.path, info, indices, self.decoder, n_threads=self.n_threads)
         canvases = (canvas(rgb, self.views, self.image_size) for batch in batches for rgb in batch.rgb)
         for rows in _grouped(canvases, self.batch_size):
             yield Chunk(np.stack(rows), np.ones(len(rows), bool))

@@ -127,11 +127,13 @@ class Extractor:
                 self._cache.put(made)
 
         ends: list[Encoded] = []
-        encoding = Encoding(modality, self._encoder(name), self._pool, keep=keep, ended=ends.append)
+        encoding = Encoding(modality, self._pool, keep=keep, ended=ends.append)
         encoding.start(video)
+        self._pool.start()
+        encoder = self._encoder(name)
         for event in self._pool.events():
             if event.key == source.id:
-                yield encoding.handle(event)
+                yield encoding.handle(event, encoder)
         if name not in features:
             raise PredictionError(told(ends[0].failure or "", named))
 
