@@ -9,16 +9,24 @@ from typing import Any
 import pytest
 
 IN_PARALLEL = "PYTEST_XDIST_WORKER" in os.environ
+LONGEST_FIRST = ("team", "graph", "cluster", "browser")  # folders
 
 if IN_PARALLEL:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # there are as many processes as cores
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes long begins first, so that no process is left alone with it at the end."""
+    """What takes longest begins first, so that no process is left alone with it at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+
+    def place(item: pytest.Item) -> int:
+        folder = item.path.parent.name
+        if folder in LONGEST_FIRST:
+            return LONGEST_FIRST.index(folder)
+        return len(LONGEST_FIRST) + (item.path not in slow)
+
     if IN_PARALLEL:
-        long = {item.path for item in items if any(map(item.get_closest_marker, ("slow", "browser", "cluster")))}
-        items.sort(key=lambda item: item.path not in long)
+        items.sort(key=place)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -104,6 +104,7 @@ def check_against_pyav(path: Path, visual: FeatureFolder, audio: FeatureFolder) 
         assert (norms[..., features.valid] > 0).all()
 
 
+@pytest.mark.slow
 def test_surveillance_clips_as_a_table(here: Path) -> None:
     clips = sorted((SHARED / "data" / "surveillance_fights").rglob("*.mp4"))
     if not clips:
