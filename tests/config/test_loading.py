@@ -142,14 +142,14 @@ def test_adding_a_recipe_changes_nothing_else(with_recipes: Path) -> None:
         ),
         (
             ("train", "audio_visual_0.5"),
-            {},
+            {"kind": "student"},
             "the file: train: 'audio_visual_0.5' is no name for DVC; use letters, digits, `_` and `-` only",
         ),
-        (("distill", "my student"), {}, "the file: distill: 'my student' is no name for DVC"),
+        (("distill", "my student"), {"kind": "student"}, "the file: distill: 'my student' is no name for DVC"),
         (("worlds", "a/b"), {"seed": 1, "n_train": 1, "n_test": 1}, "the file: worlds: 'a/b' is no name for DVC"),
         (("worlds", "a\n"), {"seed": 1, "n_train": 1, "n_test": 1}, r"the file: worlds: 'a\\n' is no name for DVC"),
-        (("train", ""), {}, "the file: train: '' is no name for DVC"),
-        (("train", "ü"), {}, "the file: train: 'ü' is no name for DVC"),
+        (("train", ""), {"kind": "student"}, "the file: train: '' is no name for DVC"),
+        (("train", "ü"), {"kind": "student"}, "the file: train: 'ü' is no name for DVC"),
         (
             ("score", "across", "to demo"),
             {"dataset": "demo", "trained_on": "xd_violence", "variant": "audio_visual"},
