@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, and known by their hash."""
+"""Files: written whole or not at all, known by their hash, and read only in a format that is known."""
 
 import hashlib
 import os
@@ -55,3 +55,18 @@ def sha256_of(path: Path) -> str:
     """sha256 of a file's content, 64 hexadecimal digits: the hash by which videos, weights and code are pinned."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def unknown_format(found: object, known: str, remedy: str) -> str:
+    """What to say of a file whose format is not the one that is read.
+
+    Parameters
+    ----------
+    found : what the file says; None where it says nothing.
+    known : for example ``avadclip-features/1``.
+    remedy : what to do unless a newer version has written the file, which nobody should have to write again.
+    """
+    (name, _, ours), (found_name, _, theirs) = known.rpartition("/"), str(found).rpartition("/")
+    if found_name == name and theirs.isdecimal() and int(theirs) > int(ours):
+        return f"format {found} is newer than this version understands ({known}): update avadclip"
+    return f"expected format {known}, found {found}; {remedy}"

@@ -7,6 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from avadclip.config.architectures import check_encoder
 from avadclip.config.base import Section
 
+Modality = Literal["visual", "audio"]
 Precision = Literal["float32", "bfloat16", "float16"]
 Views = Literal["center", "five_crop", "ten_crop"]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]

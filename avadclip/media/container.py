@@ -1,5 +1,6 @@
 """Opening media files with PyAV: one place for its options, its errors and the choice of streams."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,7 +9,7 @@ import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
-from av.stream import Disposition
+from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -43,9 +44,14 @@ def open_media(path: Path) -> Iterator[InputContainer]:
 
 
 def video_stream(container: InputContainer, path: Path) -> VideoStream:
-    """The first video stream that is not a cover picture; MediaError if there is none."""
+    """The first video stream that is not a cover picture; MediaError if there is none, or no decoder for it."""
     for stream in container.streams.video:
         if not stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails):
+            if not has_decoder(stream):
+                raise MediaError(
+                    f"{path}: no decoder for its video codec ({codec_name(container, stream)}); convert it, or copy it"
+                    " again if that is not its codec, or exclude it"
+                )
             return stream
     found = "audio only" if container.streams.audio else f"{len(container.streams)} streams, none of them video"
     raise MediaError(f"{path}: expected a video stream, found {found}; exclude it or replace the file")
@@ -56,6 +62,26 @@ def audio_stream(container: InputContainer, path: Path) -> AudioStream:
     if not container.streams.audio:
         raise MediaError(f"{path}: expected an audio stream, found none; ask `VideoInfo.has_audio` first")
     return container.streams.audio[0]
+
+
+def has_decoder(stream: Stream) -> bool:
+    """Whether FFmpeg knows the codec; PyAV leaves its context out where not, whatever the type says."""
+    return bool(stream.codec_context)
+
+
+def codec_name(container: InputContainer, stream: Stream) -> str:
+    """What the container calls the codec of a stream without decoder, ``zzzz`` say, or ``unknown``."""
+    # PyAV has no access to it, but FFmpeg's description of the file, which is written as log messages of level INFO.
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.INFO)
+    try:
+        description: str = container.dumps_format()  # type: ignore[attr-defined]  # PyAV's stubs leave it out
+    finally:
+        av.logging.set_level(level)
+    # Stream #0:1[0x2](und): Audio: none (apac / 0x63617061), 16000 Hz, 1 channels
+    found = re.search(rf"Stream #0:{stream.index}(?!\d).*?: \w+: (\w+)(?:[^,\n]*? \(([^ \n]+) / 0x)?", description)
+    names = [name for name in reversed(found.groups()) if name and name != "none"] if found else []
+    return names[0] if names else "unknown"
 
 
 def decode_pictures(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:

@@ -7,8 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from avadclip import store
-from avadclip.config.detector import Modality
-from avadclip.config.features import Extraction
+from avadclip.config.features import Extraction, Modality
 from avadclip.datasets.probe_cache import VideoFacts
 from avadclip.datasets.probing import Examination
 from avadclip.errors import PredictionError

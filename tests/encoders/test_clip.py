@@ -58,6 +58,7 @@ def full_size(tmp_path_factory) -> Reference:
     return Reference(visual, np.stack([canvas(frame, "center", 224) for frame in frames]), features.numpy())
 
 
+@pytest.mark.slow
 def test_features_equal_open_clip_with_its_own_preprocessing(full_size):
     found = ImageEncoder(full_size.visual, device="cpu").encode(full_size.canvases)[0]
     assert found.shape == (5, 512)

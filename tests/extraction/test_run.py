@@ -280,12 +280,14 @@ def test_summary_counts_what_happened(here: Path, caplog: pytest.LogCaptureFixtu
         summary = extract(NAME, "visual", params)
     assert (summary.n_videos, summary.n_cached, summary.n_encoded, summary.n_failed) == (4, 0, 4, 0)
     assert summary.n_encoded_snippets == 19 + 8 + 8 + 25
-    assert "toy/visual: 4 videos (0.00 h), 0 cached, 4 encoded, 0 failed" in caplog.text
+    assert "toy/visual: 4 videos (0.00 h), 0 cached, 4 encoded, 0 failed, " in caplog.text
+    assert str(summary).endswith(" snippets/s")  # of sound, too, which has no frames
     again = extract(NAME, "visual", params)
     assert (again.n_cached, again.n_encoded, again.n_encoded_snippets) == (4, 0, 0)
 
 
 def test_pruning_keeps_what_is_needed(done: Path, decoded: list[str]) -> None:
+    from avadclip.extraction.modalities import recipes
     from avadclip.store.audit import current_fingerprints
 
     first = outputs()
@@ -298,7 +300,7 @@ def test_pruning_keeps_what_is_needed(done: Path, decoded: list[str]) -> None:
     save_params(done, params)
     (cache.path("ab" * 32).parent).mkdir(exist_ok=True)
     cache.path("ab" * 32).with_suffix(".tmp").write_text("a killed process left this")
-    cache.prune(current_fingerprints(config.load()))
+    cache.prune(current_fingerprints(recipes(config.load())))
     assert cache.usage().n_files == 8
     decoded.clear()
     assert extract_both() == first

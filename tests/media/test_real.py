@@ -62,6 +62,7 @@ def here(full_size: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return tmp_path
 
 
+@pytest.mark.slow
 def test_one_clip_in_twelve_containers(here: Path) -> None:
     # One id each: ids are file stems, and the twelve files share theirs.
     for suffix in [*CONTAINERS, DAMAGED]:
