@@ -79,7 +79,7 @@ def training(folder: Path, plan: Plan) -> Iterator[tuple[str, Any]]:
 
 
 def run_part(name: str, folder: Path, arguments: list[str], seconds: float) -> dict[str, Any]:
-    """One part in a process of its own: what it found, the `seconds` that it took, and `error` if it did not end well."""
+    """One part in a process of its own: what it found, the `seconds` it took, and `error` if it did not end well."""
     started = time.monotonic()
     command = [sys.executable, "-m", "benchmarks.gpu", "--part", name, "--folder", str(folder), *arguments]
     log, error = folder / f"{name}.log", None
