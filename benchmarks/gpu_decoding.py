@@ -52,13 +52,12 @@ class Nvdec:
                     yield Chunk(canvas(rgb, self.visual.views, self.visual.image_size)[None], np.ones(1, bool))
 
 
-def decoding(folder: Path, plan: Plan) -> dict[str, Any]:
+def decoding(folder: Path, plan: Plan) -> Iterator[tuple[str, Any]]:
     """Sampled frames per second of every way to decode, canvases made and sent to this process.
 
     Decoder, threads of each worker ("auto" is one for each core or so) and number of workers.
     """
     ways = [(decoder, threads) for decoder in ("decord", "pyav") for threads in (0, 1)]
-    results: dict[str, Any] = {"workers": plan.workers}
     with GuardedPool(plan.workers, stall_seconds=20) as pool:
         _ready(pool, plan.workers)
         for resolution in plan.resolutions:
@@ -76,13 +75,11 @@ def decoding(folder: Path, plan: Plan) -> dict[str, Any]:
                 for views in ("center", "ten_crop") if threads == 0 else ("center",):
                     name = f"{resolution}, {decoder}, {threads or 'auto'} threads, {views}"
                     wanted = replace(task, decoder=decoder, n_threads=threads, views=views)
-                    results[name] = _rate(pool, wanted, plan.workers, plan.window_seconds)
+                    yield name, _rate(pool, wanted, plan.workers, plan.window_seconds)
             if plan.gpu:
                 n_workers = min(NVDEC_WORKERS, plan.workers)
-                results[f"{resolution}, nvdec, {n_workers} workers"] = _rate(
-                    pool, Nvdec(task), n_workers, plan.window_seconds
-                )
-    return results
+                rate = _rate(pool, Nvdec(task), n_workers, plan.window_seconds)
+                yield f"{resolution}, nvdec, {n_workers} workers", rate
 
 
 def _ready(pool: GuardedPool, workers: int) -> None:

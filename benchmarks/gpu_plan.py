@@ -23,6 +23,7 @@ class Plan:
     image_size: int
     resolutions: tuple[str, ...]
     clip_seconds: int
+    clip_repeats: int
     window_seconds: float  # of one measurement
     precision: str
 
@@ -30,8 +31,8 @@ class Plan:
     def of(cls, tiny: bool, gpu: bool, workers: int, precision: str) -> "Plan":
         """The plan."""
         if tiny:
-            return cls(gpu, tiny, min(workers, 2), 4, 8, 64, ("tiny",), 2, 0.3, "float32")
-        return cls(gpu, tiny, workers, 16, 256, 224, ("360p", "1080p"), 40, 4.0, precision)
+            return cls(gpu, tiny, min(workers, 2), 4, 8, 64, ("tiny",), 2, 1, 0.3, "float32")
+        return cls(gpu, tiny, workers, 16, 256, 224, ("360p", "1080p"), 10, 4, 4.0, precision)
 
     def visual(self, folder: Path, views: Views, precision: str | None = None) -> Visual:
         """The section `visual` of a params.yaml that would make these features."""
