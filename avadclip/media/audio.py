@@ -13,7 +13,9 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from avadclip.errors import MediaError
-from avadclip.media.container import audio_stream, open_media
+from avadclip.media.container import open_media
+from avadclip.media.survey import SoundTrack, survey
+from avadclip.pulse import beat
 
 # Stamps of lossy containers waver by some milliseconds (FLV and WMV round to 1 ms, MP3 frames are 26 ms). Up to here
 # sound is taken to go on; beyond it there is a hole or an overlap.

@@ -10,7 +10,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from avadclip.errors import MediaError
-from avadclip.media.container import decode_pictures, open_media, video_stream
+from avadclip.media.container import decode_pictures, open_media
 from avadclip.media.decord_reader import open_decord
 from avadclip.media.probe import VideoInfo
 
@@ -125,10 +125,7 @@ def _indexed_pictures(path: Path, info: VideoInfo, n_threads: int) -> Iterator[t
     """All decoded pictures with their source frame index, ascending."""
     latest = -1
     with open_media(path) as container:
-        stream = video_stream(container, path)
-        stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = n_threads
-        for position, picture in enumerate(decode_pictures(container, stream)):
+        for position, picture in enumerate(decode_pictures(container, info.picture, n_threads)):
             index = _index_at(info, picture) if info.is_stamped else position
             # A damaged stamp may lie between frames, before one that was already given, or outside of the video.
             if index is not None and latest < index < info.n_frames:
