@@ -86,7 +86,8 @@ class AudioTask:
         boundaries = boundary_seconds(info, self.stride)
         if info.has_audio:
             centres = (boundaries[:-1] + boundaries[1:]) / 2
-            for rows in _grouped(decode_windows(self.path, centres, self.window_seconds), self.batch_size):
+            windows = decode_windows(self.path, centres, self.window_seconds, sound=info.sound)
+            for rows in _grouped(windows, self.batch_size):
                 yield _spectrograms(rows)
         yield Timeline(boundaries, _decoder_name("pyav") if info.has_audio else "none: no sound track")
 

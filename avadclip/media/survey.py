@@ -170,12 +170,13 @@ def _sound_track(stream: AudioStream, packets: Packets, mended: Mended | None) -
     known, seconds = stamps[is_known], _seconds_per_tick(stream)
     durations = np.array(packets.durations, dtype=np.int64)
     start, end = (int(known.min()), int(known.max())) if known.size else (0, int(durations.sum()))
+    burst_seconds = _longest_burst(known, durations) * seconds
     return SoundTrack(
         stream_index=stream.index,
         shifts=None if mended is None else np.where(is_known, stamps - stored, 0),
-        burst_seconds=_longest_burst(known, durations) * seconds,
+        burst_seconds=burst_seconds,
         start_seconds=start * seconds,
-        end_seconds=(end + int(durations[-1])) * seconds,
+        end_seconds=max((end + int(durations[-1])) * seconds, end * seconds + burst_seconds),
     )
 
 
