@@ -21,6 +21,7 @@ from avadclip.hashing import sha256_of
 from avadclip.media.audio import AudioWindow, decode_windows
 from avadclip.media.frames import Decoder, decode_frames
 from avadclip.media.probe import VideoInfo, probe
+from avadclip.media.pulse import beat
 from avadclip.media.timeline import boundary_seconds, sample_indices
 from avadclip.store import Source
 
@@ -100,7 +101,7 @@ def _spectrograms(windows: list[AudioWindow]) -> Chunk:
 
 
 def _probe_unchanged(path: Path, source: Source) -> VideoInfo:
-    found = sha256_of(path)
+    found = sha256_of(path, beat)
     if found != source.content_hash:
         raise DatasetError(
             f"{path}: changed since the manifest was written (sha256 {found[:12]}..., expected"

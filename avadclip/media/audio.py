@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from avadclip.errors import MediaError
 from avadclip.media.container import open_media
 from avadclip.media.survey import SoundTrack, survey
-from avadclip.pulse import beat
+from avadclip.media.pulse import beat
 
 # Stamps of lossy containers waver by some milliseconds (FLV and WMV round to 1 ms, MP3 frames are 26 ms). Up to here
 # sound is taken to go on; beyond it there is a hole or an overlap.
@@ -152,9 +152,7 @@ def _silence(n_samples: int) -> Iterator[_Piece]:
         yield _Piece(np.zeros(min(_PIECE_SAMPLES, n_samples - done), dtype=np.float32), is_covered=False)
 
 
-def _placed_sound(
-    path: Path, sound: SoundTrack, sample_rate: int
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
+def _placed_sound(path: Path, sound: SoundTrack, sample_rate: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Decoded sound as mono at `sample_rate`, each piece with the position of its first sample."""
     tolerance_seconds = max(_JITTER_SECONDS, sound.burst_seconds)
     resampler: AudioResampler | None = None

@@ -13,7 +13,7 @@ from av.video.stream import VideoStream
 from avadclip.errors import MediaError
 from avadclip.media.clock import NO_STAMP
 from avadclip.media.survey import PictureTrack
-from avadclip.pulse import beat
+from avadclip.media.pulse import beat
 
 # Demuxers that FFmpeg picks by a file's name alone, whatever it holds.
 _NOT_VIDEO_FORMATS = {"tty", "image2"}

@@ -9,7 +9,7 @@ from av.video.stream import VideoStream
 
 from avadclip.media.clock import NO_STAMP
 from avadclip.media.mpeg4 import NotCoded
-from avadclip.pulse import beat
+from avadclip.media.pulse import beat
 
 
 def _stamps() -> "array[int]":

@@ -41,9 +41,7 @@ def no_picture(container: InputContainer, packets: Mapping[int, Packets], path: 
     return MediaError(f"{path}: expected a video stream, found {found}; exclude it or replace the file")
 
 
-def choose_sound(
-    container: InputContainer, packets: Mapping[int, Packets], video: VideoStream | None
-) -> ChosenSound:
+def choose_sound(container: InputContainer, packets: Mapping[int, Packets], video: VideoStream | None) -> ChosenSound:
     """The first audio stream of the picture's programme that holds packets and has a decoder."""
     streams: Sequence[AudioStream] = container.streams.audio
     if video is not None and len(streams) > 1:

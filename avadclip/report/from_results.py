@@ -75,6 +75,7 @@ def predict_test_set(test_set: TestSet, params: Params) -> Iterator[Prediction]:
                 has_audio=video.has_audio,
                 stride=test_set.stride,
                 boundary_seconds=clock.boundary_seconds,
+                clock_start_seconds=clock.start_seconds,
             ),
             _without_stand_in(own),
             next(iter(shown.values())).provenance.classes,
@@ -114,8 +115,10 @@ class _Clock:
                 raise DatasetError(
                     f"{video.path}: {info.n_frames} frames, but the manifest says {video.n_frames}; run `dvc repro`"
                 )
-            self._seconds = np.append(info.frame_seconds, info.end_seconds)
+            self.start_seconds = float(info.frame_seconds[0])
+            self._seconds = np.append(info.frame_seconds, info.end_seconds) - self.start_seconds
         else:
+            self.start_seconds = 0.0
             self._seconds = np.arange(video.n_frames + 1) / video.frame_rate
         self._stride = stride
 

@@ -99,7 +99,8 @@ def _write_video(folder: Path, number: str, video: PageVideo) -> dict[str, Any]:
         _copy(video.media, folder / media)
         if prediction.has_audio:
             sound = f"data/page-{number}.png"
-            _write_bytes(folder / sound, draw_sound(video.media, *payload.time_axis(prediction)))
+            start, end = (seconds + prediction.clock_start_seconds for seconds in payload.time_axis(prediction))
+            _write_bytes(folder / sound, draw_sound(video.media, start, end))
     _write_text(data, f'avadclipPage.receive("{number}",{script_json(payload.curves(prediction))});\n')
     return {"number": number, **payload.facts(prediction), "media": media, "sound": sound}
 

@@ -5,6 +5,7 @@ function createPlayer({ onMove, onState }) {
   const notice = byId("player-notice");
   let playable = false;
   let ownSeconds = 0;
+  let clockStart = 0; // what the media's clock says where the page counts zero
   let range = [0, 0];
 
   function tell(text) {
@@ -22,7 +23,7 @@ function createPlayer({ onMove, onState }) {
 
   media.addEventListener("error", () => {
     if (!media.getAttribute("src")) return;
-    ownSeconds = Math.max(media.currentTime, ownSeconds);
+    ownSeconds = Math.max(media.currentTime - clockStart, ownSeconds);
     const kind = media.dataset.kind;
     giveUp(
       `This browser cannot play ${kind ? `.${kind} files like this one` : "this file"}. The curve below works all the ` +
@@ -31,6 +32,7 @@ function createPlayer({ onMove, onState }) {
   });
   media.addEventListener("loadedmetadata", () => {
     if (media.videoWidth === 0) giveUp("This browser hears this video but cannot show its picture. The curve works.");
+    else if (clockStart > 0) media.currentTime = clockStart;
   });
   for (const name of ["play", "pause", "ended"]) media.addEventListener(name, () => (onState(), follow()));
   for (const name of ["seeking", "timeupdate"]) media.addEventListener(name, () => playable && onMove());
@@ -53,6 +55,7 @@ function createPlayer({ onMove, onState }) {
     load(facts) {
       media.pause();
       ownSeconds = 0;
+      clockStart = facts.clockStart;
       range = [0, facts.seconds];
       playable = facts.media !== null;
       if (playable) {
@@ -71,7 +74,7 @@ function createPlayer({ onMove, onState }) {
       range = [start, end];
     },
     get seconds() {
-      return playable ? media.currentTime : ownSeconds;
+      return playable ? Math.max(media.currentTime - clockStart, range[0]) : ownSeconds;
     },
     get isPlaying() {
       return playable && !media.paused;
@@ -81,7 +84,7 @@ function createPlayer({ onMove, onState }) {
     },
     seek(seconds) {
       const wanted = clamp(seconds, range[0], range[1]);
-      if (playable) media.currentTime = wanted;
+      if (playable) media.currentTime = wanted + clockStart;
       else ownSeconds = wanted;
       onMove();
     },
