@@ -64,8 +64,8 @@ class GuardedPool:
     Parameters
     ----------
     workers : number of processes, started as they are needed.
-    stall_seconds : a worker that shows no sign of life for so long while it is awaited is killed and its task fails. What
-        it yields is one, and so is every :func:`avadclip.media.pulse.beat` of its task: a large or slow file is no hang.
+    stall_seconds : a worker that shows no sign of life for so long while it is awaited is killed and its task fails.
+        What it yields is one, and so is every :func:`avadclip.media.pulse.beat` of its task: a large file is no hang.
     """
 
     def __init__(self, workers: int, stall_seconds: float) -> None:

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from avadclip.errors import MediaError
 from avadclip.media.container import open_media
-from avadclip.media.survey import SoundTrack, survey
 from avadclip.media.pulse import beat
+from avadclip.media.survey import SoundTrack, survey
 
 # Stamps of lossy containers waver by some milliseconds (FLV and WMV round to 1 ms, MP3 frames are 26 ms). Up to here
 # sound is taken to go on; beyond it there is a hole or an overlap.
 _JITTER_SECONDS = 0.05
-# Undecodable sound that is tolerated as holes: a fifth, or so many seconds. Frames of sound span several network packets:
-# a camera that loses 5% of those loses some 15% of its sound, and the windows say what they cover.
+# Undecodable sound that is tolerated as holes: a fifth, or so many seconds. A frame of sound spans several network
+# packets: a camera that loses 5% of those loses some 15% of its sound, and the windows say what they cover.
 _LOST_SHARE = 0.2
 _LOST_SECONDS = 1.0
 _PIECE_SAMPLES = 16_000  # the longest piece that is handled at once; bounds the memory
@@ -71,7 +71,7 @@ def decode_windows(
 
     Notes
     -----
-    A packet that bears the stamp of the one before it goes on where that ends: some recorders stamp a whole burst alike.
+    Some recorders stamp a whole burst of packets alike: then sound goes on where it has got to, up to such a burst.
     """
     centres = np.asarray(centres_seconds, dtype=np.float64)
     if centres.ndim != 1 or not np.all(np.isfinite(centres)) or np.any(np.diff(centres) < 0):

@@ -12,8 +12,8 @@ from av.video.stream import VideoStream
 
 from avadclip.errors import MediaError
 from avadclip.media.clock import NO_STAMP
-from avadclip.media.survey import PictureTrack
 from avadclip.media.pulse import beat
+from avadclip.media.survey import PictureTrack
 
 # Demuxers that FFmpeg picks by a file's name alone, whatever it holds.
 _NOT_VIDEO_FORMATS = {"tty", "image2"}

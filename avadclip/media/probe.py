@@ -31,8 +31,8 @@ class VideoInfo:
     """The picture of a file, as it is shown, and what is known of its sound."""
 
     n_frames: int
-    # [n_frames], ascending: when each frame is presented, on the container's clock, which may begin anywhere. Where that
-    # clock jumps it is taken to go on by one frame.
+    # [n_frames], ascending: when each frame is presented, on the container's clock, which may begin anywhere. Where it
+    # jumps it is taken to go on by one frame.
     frame_seconds: NDArray[np.float64]
     end_seconds: float  # end of the last frame
     frame_rate: float  # average, frames per second
@@ -52,10 +52,10 @@ def probe(path: Path) -> VideoInfo:
     """Read frame count and times of a video from its packets; of the pictures only the first is decoded.
 
     A frame counts if the decoder will show it: what an edit list cuts away, empty packets (a dropped frame), pictures
-    that are not coded and VP8's invisible reference frames do not; nor does what precedes the first picture that can be
-    decoded, where a file begins inside a group of pictures. AVI stores the order of decoding alone; its n-th position is
-    taken for the n-th frame shown. Where packets lack times altogether (raw streams) the video is decoded once to count
-    its frames.
+    that are not coded and VP8's invisible reference frames do not; nor does what precedes the first picture that can
+    be decoded, where a file begins inside a group of pictures. AVI stores the order of decoding alone: its n-th place
+    is taken for the n-th frame shown. Where packets lack times altogether (raw streams) the video is decoded once to
+    count its frames.
 
     Raises
     ------

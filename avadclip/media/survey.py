@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.stream import Stream
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -190,7 +191,7 @@ def _longest_burst(stamps: NDArray[np.int64], durations: NDArray[np.int64]) -> f
     return n_packets * each if n_packets >= _LEAST_BURST else 0.0
 
 
-def _seconds_per_tick(stream: Track) -> float:
+def _seconds_per_tick(stream: Stream) -> float:
     return float(stream.time_base or 1)
 
 

@@ -74,7 +74,7 @@ def _codec_name(container: InputContainer, stream: Track) -> str:
     level = av.logging.get_level()
     av.logging.set_level(av.logging.INFO)  # FFmpeg describes its streams in its log only
     try:
-        description = container.dumps_format()
+        description = container.dumps_format()  # type: ignore[attr-defined]  # PyAV's stubs lack it
     finally:
         av.logging.set_level(level)
     line = re.search(rf"Stream #0:{stream.index}\b.*?: (?:Video|Audio): ([^\s,]+)(?:.*?\((\S+) / 0x)?", description)
