@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 
 from avadclip.errors import MediaError
 from avadclip.media.container import open_media
-from avadclip.media.pulse import beat
+from avadclip.media.packets import demux
 from avadclip.media.survey import SoundTrack, survey
 
 # Stamps of lossy containers waver by some milliseconds (FLV and WMV round to 1 ms, MP3 frames are 26 ms). Up to here
 # sound is taken to go on; beyond it there is a hole or an overlap.
 _JITTER_SECONDS = 0.05
-# Undecodable sound that is tolerated as holes: a fifth, or so many seconds. A frame of sound spans several network
-# packets: a camera that loses 5% of those loses some 15% of its sound, and the windows say what they cover.
-_LOST_SHARE = 0.2
+# Undecodable sound that is tolerated as holes, or so many seconds. A frame of sound spans several packets of the network or
+# of MPEG-TS: a camera that loses 5% of them loses a quarter of its sound. Each window says how much of it was heard.
+_LOST_SHARE = 0.35
 _LOST_SECONDS = 1.0
 _PIECE_SAMPLES = 16_000  # the longest piece that is handled at once; bounds the memory
 
@@ -66,7 +66,7 @@ def decode_windows(
     Raises
     ------
     ValueError : centres that are not finite and ascending, or a window shorter than one sample.
-    MediaError : the file has no audio stream with a decoder, or more than 20% (at least 1 s) of its sound cannot be
+    MediaError : the file has no audio stream with a decoder, or more than 35% (at least 1 s) of its sound cannot be
         decoded. Sound that is missing, or ends before the picture, is no error: its windows are not covered.
 
     Notes
@@ -199,8 +199,7 @@ def _decode_sound(path: Path, container: InputContainer, sound: SoundTrack) -> I
     assert isinstance(stream, AudioStream)
     total_seconds, lost_seconds, typical_seconds = 0.0, 0.0, 0.0
     n_read = n_decoded = n_damaged = 0
-    for packet in container.demux(stream):
-        beat()
+    for packet in demux(container, stream):
         if packet.size == 0 and packet.dts is not None:
             continue  # FFmpeg would take an empty packet for the end of the stream
         if packet.size and sound.shifts is not None:

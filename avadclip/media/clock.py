@@ -20,6 +20,7 @@ _REORDERED_SECONDS = 1.0  # backwards, of the time of presentation
 _SLOW_FRAMES = 30  # a slide show is no series of gaps: so many typical frames never are one
 _MOST_JUMPS = 1_000
 _NEIGHBOURS = 32
+_MOST_HOLES = 0.2  # share of the packets
 
 
 @dataclass(frozen=True)
@@ -56,26 +57,36 @@ Paused = Callable[[int], bool]  # packet -> whether the gap before it is a pause
 Propose = Callable[[int, int | None], int | None]  # packet, where it would go on (None: the first) -> a better shift
 
 
-def mend(stored: Stored, gap_seconds: float, is_pause: Paused, propose: Propose | None = None) -> Mended | None:
+def mend(
+    stored: Stored,
+    gap_seconds: float,
+    is_pause: Paused,
+    propose: Propose | None = None,
+    fills_holes: bool = False,
+) -> Mended | None:
     """Put a clock right; None where there is nothing to do, as in every ordinary file.
 
     Parameters
     ----------
     gap_seconds : from here on a gap counts as a jump, unless `is_pause` says that it is none.
     propose : where this stream should go on after a jump so that it stays in step with another one.
+    fills_holes : also give a stamp to the few packets that have none, or the one of another packet.
 
     Raises
     ------
     MediaError : more jumps than any recording has.
     """
-    known = np.flatnonzero(stored.pts != NO_STAMP)
-    if not known.size:
+    has_stamp = stored.pts != NO_STAMP
+    if not has_stamp.any():
         return None
-    pts = stored.pts[known]
+    is_hole = _holes(stored.pts) if fills_holes else np.zeros(len(stored.pts), dtype=np.bool_)
+    known = np.flatnonzero(has_stamp | is_hole)
+    is_hole = is_hole[known]
+    pts = _filled(stored.pts[known], ~is_hole, stored.pts[known])
     frame = typical_step(pts)
     wide = max(round(_REORDERED_SECONDS * stored.ticks_per_second), _REORDERED * frame)
     dts = stored.dts[known]
-    astray = _astray(pts, _filled(dts, dts != NO_STAMP, pts), wide)
+    astray = _astray(pts, _filled(dts, dts != NO_STAMP, pts), wide) | is_hole
     dts = _filled(dts, (dts != NO_STAMP) & ~astray, pts)
     wavering = max(round(_WAVERING_SECONDS * stored.ticks_per_second), 1)
     order, slack = dts, np.full(len(pts), wavering, dtype=np.int64)
@@ -105,7 +116,8 @@ def mend(stored: Stored, gap_seconds: float, is_pause: Paused, propose: Propose 
     stamps = stored.pts.copy()
     stamps[known] = mended
     firsts = [0, *(int(np.searchsorted(known, jump.packet)) for jump in jumps)]
-    return Mended(stamps, tuple(jumps), tuple(int(shifts[first]) for first in firsts), int(astray.sum()))
+    n_astray = int((astray & ~is_hole).sum())
+    return Mended(stamps, tuple(jumps), tuple(int(shifts[first]) for first in firsts), n_astray)
 
 
 def typical_step(stamps: NDArray[np.int64]) -> int:
@@ -113,6 +125,16 @@ def typical_step(stamps: NDArray[np.int64]) -> int:
     steps = np.diff(np.sort(stamps))
     steps = steps[steps > 0]
     return max(int(np.median(steps)), 1) if steps.size else 1
+
+
+def _holes(pts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which packets lack a stamp of their own, bool [n]; none of them if they are many: then the stream has no clock."""
+    is_hole = pts == NO_STAMP
+    firsts = np.unique(pts, return_index=True)[1]
+    is_first = np.zeros(len(pts), dtype=np.bool_)
+    is_first[firsts] = True
+    is_hole |= ~is_first
+    return is_hole if is_hole.mean() <= _MOST_HOLES else np.zeros(len(pts), dtype=np.bool_)
 
 
 def _filled(values: NDArray[np.int64], is_good: NDArray[np.bool_], others: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 
 from avadclip.errors import MediaError
 from avadclip.media.clock import NO_STAMP
-from avadclip.media.pulse import beat
+from avadclip.media.packets import demux
 from avadclip.media.survey import PictureTrack
 
 # Demuxers that FFmpeg picks by a file's name alone, whatever it holds.
@@ -59,8 +59,7 @@ def decode_pictures(
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = n_threads
     n_read = 0
-    for packet in container.demux(stream):
-        beat()
+    for packet in demux(container, stream):
         # FFmpeg takes an empty packet for the end of the stream; within a file it means "the same picture again".
         if packet.size == 0 and packet.dts is not None:
             continue

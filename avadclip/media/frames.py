@@ -102,19 +102,22 @@ def _wanted_pictures(path: Path, info: VideoInfo, indices: NDArray[np.int64], n_
         while n_given < n_wanted and indices[n_given] < index:
             n_missing += 1
             n_given += 1
-            # Without an earlier picture the video begins with damage: the first that can be decoded stands in.
-            yield picture if earlier is None else earlier
+            # Without an earlier picture the video begins with damage: the first that can be decoded stands in. Beyond
+            # the tolerance they are only counted.
+            if n_missing <= tolerance:
+                yield picture if earlier is None else earlier
         if n_given < n_wanted and indices[n_given] == index:
             n_given += 1
-            yield picture
+            if n_missing <= tolerance:
+                yield picture
         earlier = picture
         # Frames that are told apart by counting are only right if all of them were there to be counted.
-        if n_missing > tolerance or (n_given == n_wanted and info.is_stamped):
+        if n_given == n_wanted and info.is_stamped:
             break
     n_missing += n_wanted - n_given
     if n_missing > tolerance or earlier is None:
         raise MediaError(
-            f"{path}: decoded length disagrees with the container: at least {n_missing} of {n_wanted} sampled frames "
+            f"{path}: decoded length disagrees with the container: {n_missing} of {n_wanted} sampled frames "
             f"cannot be decoded (tolerated: {tolerance}); replace the file or exclude the video"
         )
     for _ in range(n_given, n_wanted):

@@ -1,15 +1,19 @@
 """One pass over the packets of a file: when, and how important each of them is."""
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
 from av.video.stream import VideoStream
 
 from avadclip.media.clock import NO_STAMP
 from avadclip.media.mpeg4 import NotCoded
 from avadclip.media.pulse import beat
+
+_LEAST_SEARCHED_BYTES = 1 << 12  # by one call; FFmpeg searches more
 
 
 def _stamps() -> "array[int]":
@@ -31,6 +35,24 @@ class Packets:
         return len(self.pts)
 
 
+def demux(container: InputContainer, *streams: Stream) -> Iterator[Packet]:
+    """The packets of some streams, or of all, past what holds none: zeros and old content of preallocated files.
+
+    FFmpeg's MPEG-TS demuxer looks for the next packet over 64 KiB, and then asks to be called again.
+    """
+    n_left = (container.size or 0) // _LEAST_SEARCHED_BYTES + 1
+    while True:
+        try:
+            for packet in container.demux(*streams):
+                beat()
+                yield packet
+            return
+        except BlockingIOError:
+            n_left -= 1
+            if n_left < 0:
+                raise
+
+
 def read_packets(container: InputContainer) -> dict[int, Packets]:
     """Read a file that was just opened to its end; packets by index of their stream.
 
@@ -39,11 +61,10 @@ def read_packets(container: InputContainer) -> dict[int, Packets]:
     """
     found = {stream.index: Packets() for stream in container.streams}
     is_hidden = {stream.index: test for stream in container.streams.video if (test := _hiding(stream)) is not None}
-    for place, packet in enumerate(container.demux()):
+    for place, packet in enumerate(demux(container)):
         track = found.get(packet.stream_index)
         if packet.size == 0 or track is None:
             continue
-        beat()
         track.pts.append(NO_STAMP if packet.pts is None else packet.pts)
         track.dts.append(NO_STAMP if packet.dts is None else packet.dts)
         track.durations.append(packet.duration or 0)

@@ -133,7 +133,7 @@ def _mend(
     )
     gap_seconds = _GAP_SECONDS if container.format.name in _RUNNING_CLOCK else _LONG_GAP_SECONDS
     propose = None if reference is None else _InStep(own, seconds, reference).propose
-    return clock.mend(stored, gap_seconds, is_pause, propose)
+    return clock.mend(stored, gap_seconds, is_pause, propose, fills_holes=reference is None and stream.type == "video")
 
 
 class _InStep:
