@@ -153,5 +153,12 @@ def _to_rgb(picture: VideoFrame, info: VideoInfo) -> NDArray[np.uint8]:
     """uint8 [height, width, 3] as it is shown."""
     stored_width, stored_height = (info.width, info.height) if info.rotation in (0, 180) else (info.height, info.width)
     # A stream may change its size on the way; the first frame's size holds for all.
-    rgb = picture.to_ndarray(format="rgb24", width=stored_width, height=stored_height)
+    is_resized = (picture.width, picture.height) != (stored_width, stored_height)
+    rgb = picture.to_ndarray(
+        format="rgb24",
+        width=stored_width,
+        height=stored_height,
+        # 8 bits are converted with a chroma sample for each 2 x 2 pixels, as ffmpeg does; more bits would get a blur.
+        interpolation=None if is_resized or picture.format.components[0].bits == 8 else "POINT",
+    )
     return np.ascontiguousarray(np.rot90(rgb, k=info.rotation // 90))
