@@ -164,7 +164,8 @@ def _placed_sound(path: Path, sound: SoundTrack, sample_rate: int) -> Iterator[t
             seconds = next_seconds if frame.time is None else frame.time
             frame_kind = (frame.format.name, frame.layout.name, frame.sample_rate)
             if frame_kind != kind or abs(seconds - next_seconds) > tolerance_seconds:
-                yield position, _resample(resampler, None)
+                if resampler is not None:
+                    yield position, _resample(resampler, None)
                 resampler = AudioResampler(format="flt", layout="mono", rate=sample_rate)
                 kind, next_seconds, position = frame_kind, seconds, round(seconds * sample_rate)
             next_seconds += frame.samples / frame.sample_rate

@@ -89,12 +89,13 @@ def mend(
     astray = _astray(pts, _filled(dts, dts != NO_STAMP, pts), wide) | is_hole
     dts = _filled(dts, (dts != NO_STAMP) & ~astray, pts)
     wavering = max(round(_WAVERING_SECONDS * stored.ticks_per_second), 1)
+    gap = max(round(gap_seconds * stored.ticks_per_second), _SLOW_FRAMES * frame)
     order, slack = dts, np.full(len(pts), wavering, dtype=np.int64)
-    if not stored.stores_dts and np.any(np.diff(dts) < -wavering):
+    steps = np.diff(dts)
+    if not stored.stores_dts and np.any((steps < -wavering) | (steps > gap)):
         # Made up, and wrong after a jump; but a key frame is never stored after one that is shown later.
         order = _filled(pts, ~astray, pts)
         slack = np.where(stored.is_key[known], wavering, wide)
-    gap = max(round(gap_seconds * stored.ticks_per_second), _SLOW_FRAMES * frame)
     first_shift = (propose(int(known[0]), None) if propose else None) or 0
     shifts = np.full(len(pts), first_shift, dtype=np.int64)
     jumps: list[Jump] = []
@@ -103,7 +104,8 @@ def mend(
         latest = int(order[begin:at].max())
         goes_on = latest + int(shifts[at - 1]) + frame
         proposed = propose(int(known[at]), goes_on) if propose else None
-        shifts[at:] = goes_on - int(order[at]) if proposed is None else proposed
+        start = order[at : at + _REORDERED]  # pictures that are stored after the first one may be shown before it
+        shifts[at:] = goes_on - int(start[np.abs(start - start[0]) <= wide].min()) if proposed is None else proposed
         jumps.append(Jump(int(known[at]), latest, int(order[at])))
         if len(jumps) > _MOST_JUMPS:
             raise MediaError(f"its clock jumps more than {_MOST_JUMPS:,} times")
@@ -111,8 +113,10 @@ def mend(
     if not jumps and not astray.any() and not first_shift:
         return None
     mended = pts + shifts
+    unplaced = astray.copy()
     for position in np.flatnonzero(astray).tolist():
-        mended[position] = _between(mended, astray, position, frame)
+        mended[position] = _between(mended, unplaced, position, frame)
+        unplaced[position] = False
     stamps = stored.pts.copy()
     stamps[known] = mended
     firsts = [0, *(int(np.searchsorted(known, jump.packet)) for jump in jumps)]
@@ -192,10 +196,15 @@ def _next_jump(
 
 
 def _between(stamps: NDArray[np.int64], astray: NDArray[np.bool_], position: int, frame: int) -> int:
-    """The place that is free among the neighbours of a packet."""
+    """The free place among the neighbours of a packet that is nearest to the packet before it."""
     window = slice(max(position - _NEIGHBOURS, 0), position + _NEIGHBOURS)
     near = np.sort(stamps[window][~astray[window]])
     if position == 0 or near.size < 2:
         return int(near[0]) - frame if near.size else 0
-    widest = int(np.argmax(np.diff(near)))
-    return int(near[widest]) + min(frame, max(int(near[widest + 1] - near[widest]) // 2, 1))
+    gaps = np.diff(near)
+    free = np.flatnonzero(2 * gaps >= 3 * frame)
+    if not free.size:
+        widest = int(np.argmax(gaps))
+        return int(near[widest]) + max(int(gaps[widest]) // 2, 1)
+    nearest = int(free[np.argmin(np.abs(near[free] - stamps[position - 1]))])
+    return int(near[nearest]) + min(frame, int(gaps[nearest]) // 2)

@@ -27,6 +27,7 @@ _WITHOUT_CLOCK = {"avi"}  # counts frames
 # Sound that is stored with a part of the picture begins within so many seconds of it, and may overlap the part before.
 _IN_STEP_SECONDS = 10.0
 _OVERLAP_SECONDS = 1.0
+_PARTS_OF_A_PAUSE = 10
 _LEAST_BURST = 3  # packets of one stamp; two may share one that is rounded
 
 
@@ -113,14 +114,11 @@ def _mend(
     seconds = _seconds_per_tick(stream)
 
     def is_pause(packet: int) -> bool:
-        # Another stream that is stored between the two packets goes on through the middle of the gap.
+        # Another stream goes on through the gap: it has something in each part of it.
         start, end = own.pts[packet - 1] * seconds, own.pts[packet] * seconds
-        quarter = (end - start) / 4
         for other in others:
-            found = packets[other.index]
-            first, last = np.searchsorted(np.asarray(found.places), (own.places[packet - 1], own.places[packet]))
-            times = np.array(found.pts[int(first) : int(last)], dtype=np.float64) * _seconds_per_tick(other)
-            if np.any((times > start + quarter) & (times < end - quarter)):
+            times = np.array(packets[other.index].pts, dtype=np.float64) * _seconds_per_tick(other)
+            if np.all(np.histogram(times, _PARTS_OF_A_PAUSE, (start, end))[0]):
                 return True
         return False
 
