@@ -8,7 +8,7 @@ import numpy as np
 from av.packet import Packet
 from media_factory import tone, write_video
 
-Change = Callable[[Packet, int], bool]  # a packet, and its number in its stream; False leaves it out
+Change = Callable[[Packet, int], Packet | None]  # a packet and its number in its stream -> what is written instead
 TS_PACKET_BYTES = 188
 
 
@@ -42,15 +42,27 @@ def copy_packets(source: Path, target: Path, change: Change, *, keep_stamps: boo
                 continue
             number = numbers[packet.stream_index]
             numbers[packet.stream_index] += 1
-            if change(packet, number):
-                packet.stream = streams[packet.stream_index]
-                written.mux(packet)
+            stream = streams[packet.stream_index]
+            changed = change(packet, number)
+            if changed is not None:
+                changed.stream = stream
+                written.mux(changed)
     return target
 
 
 def without_first_pictures(source: Path, target: Path, n_lost: int) -> Path:
     """A recording that begins inside a group of pictures."""
-    return copy_packets(source, target, lambda packet, number: packet.stream.type != "video" or number >= n_lost)
+    return copy_packets(
+        source, target, lambda packet, number: packet if packet.stream.type != "video" or number >= n_lost else None
+    )
+
+
+def with_data(packet: Packet, data: bytes) -> Packet:
+    """The same packet with other content."""
+    changed = Packet(data)
+    changed.pts, changed.dts, changed.duration = packet.pts, packet.dts, packet.duration
+    changed.time_base, changed.is_keyframe = packet.time_base, packet.is_keyframe
+    return changed
 
 
 def glued(target: Path, *parts: Path) -> Path:

@@ -88,23 +88,18 @@ def test_parts_that_were_glued_follow_each_other(tmp_path, suffix, second_start)
 def test_a_clock_that_is_set_during_the_recording(tmp_path, by_seconds):
     whole = write_clip(tmp_path / "whole.ts", start_seconds=4_000.0, options={"g": "250", "bf": "0"})
 
-    def set_clock(packet, number):
-        if packet.pts * packet.time_base >= 4_006:
-            packet.pts += round(by_seconds / packet.time_base)
-            packet.dts += round(by_seconds / packet.time_base)
-        return True
+    def before(packet, _):
+        return packet if packet.pts * packet.time_base < 4_006 else None
+
+    def after(packet, number):
+        if before(packet, number):
+            return None
+        packet.pts += round(by_seconds / packet.time_base)
+        packet.dts += round(by_seconds / packet.time_base)
+        return packet
 
     # A muxer refuses stamps that go back, so the two sides are written by themselves.
-    sides = [
-        copy_packets(
-            whole,
-            tmp_path / f"{name}.ts",
-            lambda packet, number, after=after: (
-                (packet.pts * packet.time_base >= 4_006) == after and set_clock(packet, number)
-            ),
-        )
-        for name, after in (("before", False), ("after", True))
-    ]
+    sides = [copy_packets(whole, tmp_path / f"{side.__name__}.ts", side) for side in (before, after)]
     path = glued(tmp_path / "set.ts", *sides)
     info = probe(path)
     assert info.n_frames == 250
