@@ -20,8 +20,8 @@ from avadclip.media.survey import SoundTrack, survey
 # Stamps of lossy containers waver by some milliseconds (FLV and WMV round to 1 ms, MP3 frames are 26 ms). Up to here
 # sound is taken to go on; beyond it there is a hole or an overlap.
 _JITTER_SECONDS = 0.05
-# Undecodable sound that is tolerated as holes, or so many seconds. A frame of sound spans several packets of the network or
-# of MPEG-TS: a camera that loses 5% of them loses a quarter of its sound. Each window says how much of it was heard.
+# Undecodable sound that is tolerated as holes, or so many seconds. A frame of sound spans several packets of MPEG-TS: a
+# camera that loses 5% of them loses a quarter of its sound. Each window says how much of it was heard.
 _LOST_SHARE = 0.35
 _LOST_SECONDS = 1.0
 _PIECE_SAMPLES = 16_000  # the longest piece that is handled at once; bounds the memory

@@ -132,7 +132,7 @@ def typical_step(stamps: NDArray[np.int64]) -> int:
 
 
 def _holes(pts: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which packets lack a stamp of their own, bool [n]; none of them if they are many: then the stream has no clock."""
+    """Which packets lack a stamp of their own, bool [n]; none if they are many: then the stream has no clock."""
     is_hole = pts == NO_STAMP
     firsts = np.unique(pts, return_index=True)[1]
     is_first = np.zeros(len(pts), dtype=np.bool_)

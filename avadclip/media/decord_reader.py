@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from avadclip.errors import MediaError
 from avadclip.media.probe import VideoInfo
+from avadclip.media.pulse import beat
 
 # decord replaces a frame that it cannot decode by a neighbour and counts it. Its threshold is a share of the frames if
 # it lies between 0 and 1, so this means: not a single one.
@@ -60,11 +61,13 @@ class DecordReader:
         self._skip_to(index)
         self._next_index = index + 1
         frame: NDArray[np.uint8] = self._reader.next().asnumpy()
+        beat()
         return frame
 
     def _skip_to(self, index: int) -> None:
         if index > self._next_index:
             self._reader.skip_frames(index - self._next_index)
+            beat()
             self._next_index = index
 
 
@@ -74,8 +77,8 @@ def open_decord(path: Path, info: VideoInfo, indices: NDArray[np.int64], n_threa
     Raises
     ------
     MediaError : decord is not installed or cannot open the file, the file is large or has many large frames, the video
-        is rotated, its clock had to be put right, or it begins inside a group of pictures; or decord's frame count or its
-        times of the frames `indices` (by more than half a frame) are not those of the container.
+        is rotated, its clock had to be put right, or it begins inside a group of pictures; or decord's frame count or
+        its times of the frames `indices` (by more than half a frame) are not those of the container.
     """
     if not decord_available():
         raise MediaError(f"{path}: decord is not installed; use the PyAV decoder")
