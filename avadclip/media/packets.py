@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from av.container import InputContainer
 from av.packet import Packet
@@ -12,6 +13,8 @@ from av.video.stream import VideoStream
 from avadclip.media.clock import NO_STAMP
 from avadclip.media.mpeg4 import NotCoded
 from avadclip.media.pulse import beat
+
+AnyStream = TypeVar("AnyStream", bound=Stream)
 
 _LEAST_SEARCHED_BYTES = 1 << 12  # by one call; FFmpeg searches more
 
@@ -35,7 +38,7 @@ class Packets:
         return len(self.pts)
 
 
-def demux(container: InputContainer, *streams: Stream) -> Iterator[Packet]:
+def demux(container: InputContainer, *streams: AnyStream) -> "Iterator[Packet[AnyStream]]":
     """The packets of some streams, or of all, past what holds none: zeros and old content of preallocated files.
 
     FFmpeg's MPEG-TS demuxer looks for the next packet over 64 KiB, and then asks to be called again.
@@ -43,7 +46,8 @@ def demux(container: InputContainer, *streams: Stream) -> Iterator[Packet]:
     n_left = (container.size or 0) // _LEAST_SEARCHED_BYTES + 1
     while True:
         try:
-            for packet in container.demux(*streams):
+            packets: Iterator[Packet[AnyStream]] = container.demux(*streams)  # type: ignore[assignment]
+            for packet in packets:
                 beat()
                 yield packet
             return
@@ -61,7 +65,8 @@ def read_packets(container: InputContainer) -> dict[int, Packets]:
     """
     found = {stream.index: Packets() for stream in container.streams}
     is_hidden = {stream.index: test for stream in container.streams.video if (test := _hiding(stream)) is not None}
-    for place, packet in enumerate(demux(container)):
+    packets: Iterator[Packet[Stream]] = demux(container)
+    for place, packet in enumerate(packets):
         track = found.get(packet.stream_index)
         if packet.size == 0 or track is None:
             continue
