@@ -1,19 +1,19 @@
-"""Opening media files with PyAV: one place for its options, its errors and the choice of streams."""
+"""Opening media files with PyAV: one place for its options, its errors, and the pictures of a track."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import av
-from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
-from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from avadclip.errors import MediaError
+from avadclip.media.clock import NO_STAMP
+from avadclip.media.packets import demux
+from avadclip.media.survey import PictureTrack
 
 # Demuxers that FFmpeg picks by a file's name alone, whatever it holds.
 _NOT_VIDEO_FORMATS = {"tty", "image2"}
@@ -43,53 +43,33 @@ def open_media(path: Path) -> Iterator[InputContainer]:
         ) from error
 
 
-def video_stream(container: InputContainer, path: Path) -> VideoStream:
-    """The first video stream that is not a cover picture; MediaError if there is none, or no decoder for it."""
-    for stream in container.streams.video:
-        if not stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails):
-            if not has_decoder(stream):
-                raise MediaError(
-                    f"{path}: no decoder for its video codec ({codec_name(container, stream)}); convert it, or copy it"
-                    " again if that is not its codec, or exclude it"
-                )
-            return stream
-    found = "audio only" if container.streams.audio else f"{len(container.streams)} streams, none of them video"
-    raise MediaError(f"{path}: expected a video stream, found {found}; exclude it or replace the file")
+def decode_pictures(
+    container: InputContainer, track: PictureTrack, n_threads: int | None = None
+) -> Iterator[VideoFrame]:
+    """Every frame that can be decoded, in presentation order; packets that cannot be decoded are passed over.
 
-
-def audio_stream(container: InputContainer, path: Path) -> AudioStream:
-    """The first audio stream; MediaError if there is none."""
-    if not container.streams.audio:
-        raise MediaError(f"{path}: expected an audio stream, found none; ask `VideoInfo.has_audio` first")
-    return container.streams.audio[0]
-
-
-def has_decoder(stream: Stream) -> bool:
-    """Whether FFmpeg knows the codec; PyAV leaves its context out where not, whatever the type says."""
-    return bool(stream.codec_context)
-
-
-def codec_name(container: InputContainer, stream: Stream) -> str:
-    """What the container calls the codec of a stream without decoder, ``zzzz`` say, or ``unknown``."""
-    # PyAV has no access to it, but FFmpeg's description of the file, which is written as log messages of level INFO.
-    level = av.logging.get_level()
-    av.logging.set_level(av.logging.INFO)
-    try:
-        description: str = container.dumps_format()  # type: ignore[attr-defined]  # PyAV's stubs leave it out
-    finally:
-        av.logging.set_level(level)
-    # Stream #0:1[0x2](und): Audio: none (apac / 0x63617061), 16000 Hz, 1 channels
-    found = re.search(rf"Stream #0:{stream.index}(?!\d).*?: \w+: (\w+)(?:[^,\n]*? \(([^ \n]+) / 0x)?", description)
-    names = [name for name in reversed(found.groups()) if name and name != "none"] if found else []
-    return names[0] if names else "unknown"
-
-
-def decode_pictures(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    """Every frame that can be decoded, in presentation order; packets that cannot be decoded are passed over."""
-    for packet in container.demux(stream):
+    Parameters
+    ----------
+    track : which stream of the file, from which packet on, and their stamps if those of the file are not used.
+    n_threads : decoding threads, 0 as many as there are cores; None: one.
+    """
+    stream = container.streams[track.stream_index]
+    assert isinstance(stream, VideoStream)
+    if n_threads is not None:
+        stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = n_threads
+    n_read = 0
+    for packet in demux(container, stream):
         # FFmpeg takes an empty packet for the end of the stream; within a file it means "the same picture again".
         if packet.size == 0 and packet.dts is not None:
             continue
+        if packet.size:
+            n_read += 1
+            if n_read <= track.first_packet:
+                continue
+            if track.stamps is not None:
+                stamp = int(track.stamps[n_read - 1])
+                packet.pts, packet.dts = None if stamp == NO_STAMP else stamp, None
         try:
             yield from packet.decode()
         except FFmpegError:
