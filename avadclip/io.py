@@ -1,14 +1,15 @@
-"""Files: written whole or not at all, and known by their hash."""
+"""Files: written whole or not at all, known by their hash, and read only in a format that is known."""
 
 import hashlib
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
 _UNFINISHED = ".tmp"
+_BLOCK_BYTES = 1 << 20
 _serial = count()
 
 
@@ -51,7 +52,31 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
-def sha256_of(path: Path) -> str:
-    """sha256 of a file's content, 64 hexadecimal digits: the hash by which videos, weights and code are pinned."""
+def sha256_of(path: Path, on_block: Callable[[], None] = lambda: None) -> str:
+    """sha256 of a file's content, 64 hexadecimal digits: the hash by which videos, weights and code are pinned.
+
+    Parameters
+    ----------
+    on_block : called after each MiB.
+    """
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+            on_block()
+    return digest.hexdigest()
+
+
+def unknown_format(found: object, known: str, remedy: str) -> str:
+    """What to say of a file whose format is not the one that is read.
+
+    Parameters
+    ----------
+    found : what the file says; None where it says nothing.
+    known : for example ``avadclip-features/1``.
+    remedy : what to do unless a newer version has written the file, which nobody should have to write again.
+    """
+    (name, _, ours), (found_name, _, theirs) = known.rpartition("/"), str(found).rpartition("/")
+    if found_name == name and theirs.isdecimal() and int(theirs) > int(ours):
+        return f"format {found} is newer than this version understands ({known}): update avadclip"
+    return f"expected format {known}, found {found}; {remedy}"

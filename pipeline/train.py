@@ -1,4 +1,4 @@
-"""Stage ``train``: features and video labels, or a released checkpoint -> ``runs/<dataset>/<variant>``, a detector."""
+"""Stage ``train``: features and labels, or a released checkpoint -> ``runs/<dataset>/<variant>/seed<k>``, trained."""
 
 from avadclip import config, scripting
 from avadclip.config.variants import Released

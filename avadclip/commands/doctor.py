@@ -9,17 +9,20 @@ from typing import Literal
 
 import torch
 
-from avadclip import paths
+from avadclip import paths, store
 from avadclip.config import Params
 from avadclip.config.datasets import Dataset
 from avadclip.config.features import Audio, Precision, Visual, Weights
 from avadclip.datasets.manifest import read_manifest
-from avadclip.device import resolve_device
+from avadclip.device import resolve_devices
 from avadclip.encoders.tower import computes_natively
 from avadclip.encoders.weights import WAV2CLIP, Published, cache_folder, locate, place, published_clip
 from avadclip.errors import AvadclipError
+from avadclip.extraction.modalities import modality as modality_of
 from avadclip.media.decord_reader import decord_available
 from avadclip.media.timeline import n_snippets
+from avadclip.store import Recipe
+from avadclip.store.work_cache import WorkCache
 
 BYTES_PER_FEATURE = 512 * 2  # float16 of CLIP's joint width
 
@@ -43,7 +46,7 @@ def examine(params: Params) -> Iterator[Finding]:
         yield _weights(f"datasets.{name}.visual.weights", dataset.visual.weights, published_clip(dataset.visual))
         if isinstance(dataset.audio, Audio):
             yield _weights(f"datasets.{name}.audio.weights", dataset.audio.weights, WAV2CLIP)
-    yield _disk(params)
+    yield from _disk(params)
 
 
 def _decoders() -> Iterator[Finding]:
@@ -57,12 +60,13 @@ def _decoders() -> Iterator[Finding]:
 
 def _device(params: Params) -> Iterator[Finding]:
     try:
-        device = resolve_device(params.extraction.device)
+        devices = resolve_devices(params.extraction.device)
     except AvadclipError as error:
         yield Finding("problem", "device", params.extraction.device, str(error))
         return
+    device = devices[0]
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
-    yield Finding("ok", "device", f"{device} ({name}), torch {torch.__version__}")
+    yield Finding("ok", "device", f"{', '.join(map(str, devices))} ({name}), torch {torch.__version__}")
     sections = [section for dataset in params.datasets.values() for section in (dataset.visual, dataset.audio)]
     wanted = {section.precision for section in sections if isinstance(section, Visual | Audio)}
     for precision in sorted(wanted):
@@ -104,17 +108,64 @@ def _weights(subject: str, weights: Weights, published: Published | None) -> Fin
         return Finding("problem", subject, "unusable", str(error))
 
 
-def _disk(params: Params) -> Finding:
-    """Free space against what both modalities of all manifests take, once as output and once in the work cache."""
-    needed = 2 * sum(
-        n_snippets(video.n_frames, dataset.visual.stride) * (dataset.visual.n_views + 1) * BYTES_PER_FEATURE
-        for name, dataset in params.datasets.items()
-        if paths.manifest(name).exists()
-        for video in read_manifest(paths.manifest(name))
-        if not video.excluded
-    )
-    free = shutil.disk_usage(".").free
-    found = f"{free / 1e9:.1f} GB free, features take {needed / 1e9:.1f} GB"
+def _disk(params: Params) -> Iterator[Finding]:
+    """Free space against what the features take that are still to be made."""
+    output, cached = _space_needed(params)
+    work_cache = _existing(Path(params.extraction.work_cache).absolute())
+    if work_cache.stat().st_dev == Path().stat().st_dev:
+        yield _space("disk", Path(), output + cached, "in the work cache, in `features/` and in DVC's cache")
+    else:
+        yield _space("disk", Path(), output, "in `features/` and in DVC's cache")
+        yield _space("disk of the work cache", work_cache, cached, "there")
+
+
+def _space(subject: str, place: Path, needed: int, where: str) -> Finding:
+    free = shutil.disk_usage(place).free
+    found = f"{free / 1e9:.1f} GB free, features still to be made take {needed / 1e9:.1f} GB {where}"
     if free < needed:
-        return Finding("problem", "disk", found, "free some space, or point `extraction.work_cache` at another disk")
-    return Finding("ok", "disk", found)
+        return Finding("problem", subject, found, "free some space, or point `extraction.work_cache` at another disk")
+    return Finding("ok", subject, found)
+
+
+def _space_needed(params: Params) -> tuple[int, int]:
+    """Bytes that extraction will add as outputs of DVC, which copies them into its cache, and to the work cache."""
+    output = cached = 0
+    cache = WorkCache(Path(params.extraction.work_cache))
+    for name, dataset in params.datasets.items():
+        if not paths.manifest(name).exists():
+            continue
+        videos = [video for video in read_manifest(paths.manifest(name)) if not video.excluded]
+        for modality, n_views in (("visual", dataset.visual.n_views), ("audio", 1)):
+            recipe = _recipe(modality, dataset)
+            files = _files_in_place(paths.features(name, modality), recipe)
+            if all(f"{video.id}{store.SUFFIX}" in files for video in videos):
+                continue  # the stage has run
+            for video in videos:
+                size = n_snippets(video.n_frames, dataset.visual.stride) * n_views * BYTES_PER_FEATURE
+                output += size  # of DVC's copy
+                if f"{video.id}{store.SUFFIX}" not in files:
+                    output += size
+                if recipe is None or not cache.path(store.fingerprint(recipe, video.id, video.content_hash)).exists():
+                    cached += size
+    return output, cached
+
+
+def _recipe(modality: str, dataset: Dataset) -> Recipe | None:
+    try:
+        return modality_of(modality, dataset).recipe
+    except AvadclipError:
+        return None  # what is wrong is told elsewhere; nothing can have been made with it
+
+
+def _files_in_place(folder: Path, recipe: Recipe | None) -> set[str]:
+    """Names of the feature files in a stage's output, if they are made with this recipe."""
+    try:
+        features = store.FeatureFolder(folder)
+        return {features.path(id_).name for id_ in features.ids} if features.recipe == recipe else set()
+    except AvadclipError:
+        return set()
+
+
+def _existing(path: Path) -> Path:
+    """The path, or the nearest folder above it that is there."""
+    return path if path.exists() else _existing(path.parent)

@@ -78,7 +78,8 @@ def _predict_all(predictor: Predictor, inputs: Inputs) -> tuple[list[Prediction]
 def _page_video(prediction: Prediction, path: Path) -> PageVideo:
     from avadclip.report.sound_strip import draw_sound  # takes seconds, and not every video has sound
 
-    return PageVideo(prediction, path, draw_sound(path, *time_axis(prediction)) if prediction.has_audio else None)
+    start, end = (seconds + prediction.clock_start_seconds for seconds in time_axis(prediction))
+    return PageVideo(prediction, path, draw_sound(path, start, end) if prediction.has_audio else None)
 
 
 def _make_folder(out: Path) -> None:

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import RoundTripRepresenter
 
-from avadclip.config.loading import load, validate
+from avadclip.config.loading import load, parse
 from avadclip.io import write_text
 
 
@@ -40,5 +40,15 @@ def edited(path: Path) -> Iterator[Any]:
     yield content
     text = io.StringIO()
     yaml.dump(content, text)
-    validate(YAML(typ="safe").load(text.getvalue()), origin=str(path))
-    write_text(path, text.getvalue())
+    replace(path, text.getvalue())
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a parameter file if it is valid, whole or not at all.
+
+    Raises
+    ------
+    ConfigError : it is not; the file is left as it was.
+    """
+    parse(text, origin=str(path))
+    write_text(path, text)

@@ -63,7 +63,7 @@ class Evaluate(Section):
 class Figures(Section):
     """Which videos and detectors the stage ``figures`` draws."""
 
-    videos: tuple[str, ...] = ()  # ids; empty: the most instructive ones, see avadclip.evaluation.selection
+    videos: tuple[str, ...] = ()  # ids; empty: the most instructive ones, see avadclip.evaluation.figures.selection
     n_videos: Annotated[int, Field(ge=1)] = 12  # how many that are, if `videos` is empty
     detectors: tuple[str, ...] = ()  # names as in the metrics, in the order of their colours; empty: all, at most four
     formats: tuple[Literal["png", "svg"], ...] = ("png",)

@@ -81,7 +81,7 @@ class ReleasedAudio(Section):
 class Extraction(Section):
     """How extraction runs. No key here may change a feature, so none is part of a recipe."""
 
-    device: str = "auto"  # auto | cpu | cuda | cuda:1 ...
+    device: str = "auto"  # auto | cpu | cuda | cuda:1 ... | all: every GPU of this machine
     workers: Annotated[int, Field(ge=1)] = 2  # decoding processes
     stall_seconds: Annotated[float, Field(gt=0)] = 120.0  # a decoder that is silent for so long is ended
     work_cache: str = ".cache/features"

@@ -1,12 +1,13 @@
 """``params.yaml`` -> :class:`Params`, with errors that name the key."""
 
 import json
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from avadclip.config.base import Section
@@ -17,6 +18,7 @@ from avadclip.config.features import Extraction
 from avadclip.config.training import Compute
 from avadclip.config.variants import Released, TrainedOrReleased, Variant
 from avadclip.config.worlds import World
+from avadclip.config.yaml_text import UnquotedError, read_yaml
 from avadclip.errors import ConfigError
 
 
@@ -81,6 +83,51 @@ class Params(Section):
             raise ValueError(f"score.across: {unknown[0]!r} is no data set under `datasets`; remove the line")
         return self
 
+    @model_validator(mode="after")
+    def _names_suit_the_graph(self) -> Self:
+        for section in ("worlds", "datasets", "train", "distill"):
+            check_names(section, getattr(self, section))
+        check_names("score.across", self.score.across)
+        if "code" in self.datasets:
+            raise ValueError("datasets: `code` is taken: runs/code is where stage `code` writes; choose another name")
+        return self
+
+    @model_validator(mode="after")
+    def _student_is_known(self) -> Self:
+        """As soon as anything is scored, since a test video may be without sound."""
+        is_needed = self.score.variants or self.score.across
+        if is_needed and self.score.student not in self.train.keys() | self.distill.keys():
+            raise ValueError(f"score.student: {self.score.student!r} is no variant under `train` or `distill`")
+        return self
+
+    @model_validator(mode="after")
+    def _student_does_without_sound(self) -> Self:
+        section = {**self.train, **self.distill}.get(self.score.student)
+        stated = _stated_modalities(section) if isinstance(section, Variant) else []
+        if "audio" in stated:
+            found = " and ".join(stated)
+            raise ValueError(f"score.student: {self.score.student!r} takes {found}; expected one that takes `visual`")
+        return self
+
+
+def _stated_modalities(section: Variant) -> list[str]:
+    """What a variant says that it takes in; where it says nothing, only its kind knows, see `scoring.stand_in`."""
+    settings = section.model_extra or {}
+    stated = settings.get("modalities", [settings["modality"]] if "modality" in settings else [])
+    return stated if isinstance(stated, list) else []
+
+
+def check_names(section: str, names: Iterable[str]) -> None:
+    """Names become part of DVC's stages and of their commands, and keys of parameters, where a dot separates.
+
+    Raises
+    ------
+    ValueError : a name with anything else than ASCII letters, digits, `_` and `-`.
+    """
+    for name in names:
+        if re.fullmatch("[A-Za-z0-9_-]+", name) is None:
+            raise ValueError(f"{section}: {name!r} is no name for DVC; use letters, digits, `_` and `-` only")
+
 
 def load(path: str | Path = "params.yaml") -> Params:
     """Read and validate a parameter file.
@@ -89,15 +136,22 @@ def load(path: str | Path = "params.yaml") -> Params:
     ------
     ConfigError : no such file, no YAML, an unknown key, a wrong type or a value out of range; one line for each key.
     """
-    path = Path(path)
     try:
-        # YAML 1.2, as DVC reads it: `1e-5` is a number and `no` is a word.
-        data = YAML(typ="safe").load(path)
+        content = Path(path).read_bytes()
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; run from the folder that holds params.yaml") from None
+    return parse(content, origin=str(path))
+
+
+def parse(content: bytes | str, origin: str) -> Params:
+    """The same for the text of a parameter file; `origin` is the file name that errors are to show."""
+    try:
+        data = read_yaml(content)
+    except UnquotedError as error:
+        raise ConfigError(f"{origin}: {error}") from None
     except YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    return validate(data, origin=str(path))
+        raise ConfigError(f"{origin}: not valid YAML: {' '.join(str(error).split())}") from None
+    return validate(data, origin)
 
 
 def validate(data: Any, origin: str) -> Params:

@@ -23,7 +23,7 @@ from avadclip.detectors.settings import Count, Positive, Share
 
 
 class AudioVisualSettings(BranchSettings):
-    """Switches of method.md."""
+    """Switches, see docs/method.md."""
 
     modalities: Annotated[tuple[Modality, ...], Field(min_length=1, max_length=2)] = ("visual", "audio")
     fusion: Literal["adaptive", "add", "concat_linear", "cross_attention", "none"] = "adaptive"

@@ -23,7 +23,7 @@ from avadclip.errors import TrainingError
 
 
 class StudentSettings(BranchSettings):
-    """Switches of method.md."""
+    """Switches, see docs/method.md."""
 
     modality: Modality = "visual"
     distillation: Literal["ukd", "mse", "none"] = "ukd"

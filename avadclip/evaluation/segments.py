@@ -1,6 +1,8 @@
 """Alarms of one video -> segments with a class: what a person is shown. The operating point counts the same alarms."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,16 +35,28 @@ def find_alarms(
     class_probabilities : [n, C], class 0 is `normal`; or None.
     threshold : ``evaluate.alarm_threshold``.
     """
+    return find_alarms_at(scores, class_probabilities, [threshold])[0]
+
+
+def find_alarms_at(
+    scores: NDArray[np.float32], class_probabilities: NDArray[np.float32] | None, thresholds: Sequence[float]
+) -> list[list[Alarm]]:
+    """:func:`find_alarms` for each of the thresholds, which are compared in the precision of the scores."""
     # A snippet before and after that never alarms: every run has both ends.
-    alarmed = np.concatenate([[False], scores >= threshold, [False]])
-    edges = np.flatnonzero(alarmed[1:] != alarmed[:-1]).reshape(-1, 2).tolist()
-    return [
-        Alarm(first, end, _class_of(class_probabilities, first, end), float(scores[first:end].max()))
-        for first, end in edges
-    ]
-
-
-def _class_of(class_probabilities: NDArray[np.float32] | None, first: int, end: int) -> int | None:
-    if class_probabilities is None:
-        return None
-    return 1 + int(class_probabilities[first:end, 1:].mean(axis=0, dtype=np.float64).argmax())
+    alarmed = np.zeros((len(thresholds), len(scores) + 2), bool)
+    alarmed[:, 1:-1] = scores >= np.array(thresholds, np.float32)[:, None]
+    row, edges = np.nonzero(alarmed[:, 1:] != alarmed[:, :-1])
+    if len(edges) == 0:
+        return [[] for _ in thresholds]
+    firsts, ends = edges[::2], edges[1::2]
+    # Reduced between each two edges, of which every other stretch is an alarm; the snippet that is appended makes the
+    # end of the video an index, too.
+    highest = np.maximum.reduceat(np.append(scores, scores[-1]), edges)[::2]
+    classes: list[int] | list[None] = [None] * len(firsts)
+    if class_probabilities is not None:
+        anomalies = np.concatenate([class_probabilities[:, 1:], class_probabilities[-1:, 1:]])
+        sums = np.add.reduceat(anomalies, edges, axis=0, dtype=np.float64)[::2]
+        classes = (1 + (sums / (ends - firsts)[:, None]).argmax(axis=1)).tolist()
+    alarms = [Alarm(*alarm) for alarm in zip(firsts.tolist(), ends.tolist(), classes, highest.tolist(), strict=True)]
+    bounds = np.searchsorted(row[::2], np.arange(len(thresholds) + 1)).tolist()
+    return [alarms[start:end] for start, end in pairwise(bounds)]

@@ -44,7 +44,7 @@ class Summary:
         rate = self.n_encoded_snippets / self.seconds if self.seconds else 0.0
         return (
             f"{self.name}: {self.n_videos} videos ({self.hours:.2f} h), {self.n_cached} cached,"
-            f" {self.n_encoded} encoded, {self.n_failed} failed, {rate:.1f} frames/s"
+            f" {self.n_encoded} encoded, {self.n_failed} failed, {rate:.1f} snippets/s"
         )
 
 

@@ -16,7 +16,7 @@ from avadclip.config.variants import Released
 from avadclip.graph.imports import closure
 from avadclip.io import sha256_of
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 OF_DATASETS = (
     "render",
     "prepare",

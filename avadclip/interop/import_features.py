@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from avadclip import config, paths, recipes
 from avadclip.config.datasets import Dataset
 from avadclip.config.editing import edited
+from avadclip.config.evaluation import Score
 from avadclip.datasets.released_files import Release
 from avadclip.datasets.released_lists import TEST_LIST, TRAIN_LIST
 from avadclip.datasets.xd_violence_released import check_release
@@ -23,7 +24,7 @@ ANNOTATIONS = ("annotations.txt", "annotations_multiclasses.txt", TRAIN_LIST, TE
 
 @dataclass(frozen=True)
 class Adopted:
-    """What was found."""
+    """How many videos the lists name in each split, and how many feature files were found for them."""
 
     n_train: int
     n_test: int
@@ -122,12 +123,16 @@ def _block(name: str) -> Any:
 
 
 def _drop_others(content: Any, name: str) -> None:
-    for section in (content.get("worlds"), content.get("distill"), content["score"].get("across")):
+    score, trained = content.get("score", {}), content.get("train", {})
+    for section in (content.get("worlds"), content.get("distill"), score.get("across")):
         if section:
             section.clear()
     for other in [other for other in content["datasets"] if other != name]:
         del content["datasets"][other]
-    for variant in [variant for variant, section in content["train"].items() if "released" not in section]:
-        del content["train"][variant]
-    scored = content["score"]["variants"]
-    scored[:] = [variant for variant in scored if variant in content["train"]]
+    for variant in [variant for variant, section in trained.items() if "released" not in section]:
+        del trained[variant]
+    scored = score.get("variants", [])
+    scored[:] = [variant for variant in scored if variant in trained]
+    # As long as anything is scored, somebody has to do without sound.
+    if scored and score.get("student", Score().student) not in trained:
+        score["student"] = scored[0]

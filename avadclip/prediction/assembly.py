@@ -25,7 +25,8 @@ class AboutVideo:
     frame_rate: float
     has_audio: bool
     stride: int
-    boundary_seconds: NDArray[np.float64]  # [n + 1]
+    boundary_seconds: NDArray[np.float64]  # [n + 1], counting from the first frame
+    clock_start_seconds: float = 0.0
 
 
 def assemble(
@@ -60,6 +61,7 @@ def assemble(
         curves=curves,
         segments=_segments(curves[0], video, classes, threshold),
         annotated=annotated,
+        clock_start_seconds=video.clock_start_seconds,
     )
 
 

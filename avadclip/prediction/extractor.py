@@ -1,5 +1,6 @@
 """Single videos -> features, with the recipe of a model folder, in workers that stay. No torch until it is needed."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from avadclip.prediction.naming import readable
 from avadclip.store import Features, Recipe, Source
 from avadclip.store.work_cache import WorkCache
 from avadclip.workers import Failed, GuardedPool, Item
+
+logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]  # snippets that are encoded, and how many there will be, all modalities together
 
@@ -111,6 +114,8 @@ class Extractor:
                     found = reason
         if isinstance(found, str):
             raise PredictionError(told(found, path))
+        for note in found.notes:
+            logger.warning("%s: %s", readable(path), note)
         return found
 
     def _make(self, name: Modality, video: Pending, named: Path, features: dict[Modality, Features]) -> Iterator[int]:
@@ -127,11 +132,13 @@ class Extractor:
                 self._cache.put(made)
 
         ends: list[Encoded] = []
-        encoding = Encoding(modality, self._encoder(name), self._pool, keep=keep, ended=ends.append)
+        encoding = Encoding(modality, self._pool, keep=keep, ended=ends.append)
         encoding.start(video)
+        self._pool.start()
+        encoder = self._encoder(name)
         for event in self._pool.events():
             if event.key == source.id:
-                yield encoding.handle(event)
+                yield encoding.handle(event, encoder)
         if name not in features:
             raise PredictionError(told(ends[0].failure or "", named))
 

@@ -19,9 +19,8 @@ from avadclip.config.evaluation import MissingAudio
 from avadclip.config.features import Audio, Modality, Visual, Weights
 from avadclip.detectors.description import read_description
 from avadclip.encoders.weights import WAV2CLIP, locate, published_clip
-from avadclip.errors import CheckpointError
 from avadclip.io import write_text
-from avadclip.prediction.section_file import read_section, write_section
+from avadclip.prediction.section_file import read_section, write_refusal, write_section
 
 PREDICTOR, ENCODERS = "predictor.json", "encoders"
 
@@ -49,12 +48,10 @@ class ModelFolder(Section):
 
         Raises
         ------
-        CheckpointError : there is no such file, or it says something else.
+        CheckpointError : there is no such file, it is damaged or newer than this version, or it says why these
+            detectors cannot be given a new video.
         """
-        path = folder / PREDICTOR
-        if path.is_file() and (refusal := json.loads(path.read_bytes()).get("refusal")):
-            raise CheckpointError(f"{path}: {refusal}")
-        found = read_section(cls, path, "package")
+        found = read_section(cls, folder / PREDICTOR, "package")
         visual, audio = found.visual, found.audio
         architecture = visual.encoder_config and str(folder / visual.encoder_config)
         visual = visual.model_copy(update={"encoder_config": architecture, "weights": _in(folder, visual.weights)})
@@ -77,7 +74,7 @@ def package(folder: Path, dataset: str, params: Params) -> None:
         refusal = (
             f"the features of {dataset!r} were imported, and nobody knows how to make such features of a new video"
         )
-        write_text(folder / PREDICTOR, json.dumps({"refusal": refusal}, indent=2) + "\n")
+        write_refusal(folder / PREDICTOR, refusal)
         return
     seen_with = locate(section.visual.weights, published_clip(section.visual), f"datasets.{dataset}.visual.weights")
     heard_with = locate(section.audio.weights, WAV2CLIP, f"datasets.{dataset}.audio.weights")

@@ -7,8 +7,9 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from avadclip.config.base import Section
+from avadclip.config.loading import told_by_key
 from avadclip.errors import CheckpointError
-from avadclip.io import write_text
+from avadclip.io import unknown_format, write_text
 
 Content = TypeVar("Content", bound=Section)
 
@@ -22,18 +23,34 @@ def read_section(kind: type[Content], path: Path, stage: str) -> Content:
 
     Raises
     ------
-    CheckpointError : there is no such file, or it does not hold a section of this kind.
+    CheckpointError : there is no such file, or it does not hold a section of this kind and format; or it says why
+        there is none.
     """
+    again = f"run `dvc repro {stage}` again, or `dvc pull`"
     try:
-        return kind.model_validate_json(path.read_bytes())
+        content = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         raise CheckpointError(
             f"{path}: no such file; expected a model folder, as runs/demo is after `dvc repro {stage}@demo`"
         ) from None
+    except (OSError, ValueError) as error:  # ValueError: cut off, or no UTF-8
+        raise CheckpointError(f"{path}: damaged: {error}; {again}") from None
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: damaged: expected an object, found {type(content).__name__}; {again}")
+    if "refusal" in content:
+        raise CheckpointError(f"{path}: {content['refusal']}")
+    expected = kind.model_fields["format"].default
+    if (found := content.get("format")) != expected:
+        raise CheckpointError(f"{path}: {unknown_format(found, expected, again)}")
+    try:
+        return kind.model_validate_json(json.dumps(content))  # strict mode takes a list for a tuple from JSON only
     except ValidationError as error:
-        raise CheckpointError(
-            f"{path}: not what a model folder holds: {error}; run `dvc repro {stage}` again"
-        ) from None
+        raise CheckpointError(f"{told_by_key(error, str(path))}; {again}") from None
+
+
+def write_refusal(path: Path, reason: str) -> None:
+    """Write why there is no section, for :func:`read_section` to tell."""
+    write_text(path, json.dumps({"refusal": reason}, indent=2) + "\n")
 
 
 def write_section(path: Path, content: Section) -> None:

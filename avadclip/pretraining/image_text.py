@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from avadclip.encoders.normalise import normalise
+from avadclip.encoders.images import normalise
 from avadclip.pretraining.contrast import contrastive_loss
 from avadclip.pretraining.loop import Settings, fit
 

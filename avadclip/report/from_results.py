@@ -62,6 +62,8 @@ def predict_test_set(test_set: TestSet, params: Params, footage: Footage) -> Ite
     rows = [{row.id: row for row in scores.rows(detector.first.scores)} for detector in shown]
     for video in videos_under_test(test_set.videos):
         clock = footage.clock(video)
+        start_seconds = float(clock[0])
+        clock = clock - start_seconds  # times count from the first moment of the file
         yield assemble(
             AboutVideo(
                 id=video.id,
@@ -71,6 +73,7 @@ def predict_test_set(test_set: TestSet, params: Params, footage: Footage) -> Ite
                 has_audio=video.has_audio,
                 stride=test_set.stride,
                 boundary_seconds=np.append(clock[:-1][:: test_set.stride], clock[-1]),
+                clock_start_seconds=start_seconds,
             ),
             _speaking(shown, [of_detector[video.id] for of_detector in rows], params.score.student),
             shown[0].first.scores.provenance.classes,

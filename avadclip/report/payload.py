@@ -5,57 +5,34 @@ text would not fit into 5 MB.
 """
 
 import base64
-from collections import defaultdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from avadclip.errors import ReportError
-from avadclip.prediction.document import Curve, DetectedSegment, Prediction
+from avadclip.prediction.document import Curve, Prediction
+from avadclip.report.judging import judgements
 
 SPARK_BINS = 60  # steps of the small curve in the list
 
 
 def facts(prediction: Prediction) -> dict[str, Any]:
     """One entry of the list; JSON values only."""
-    seconds: dict[str, float] = defaultdict(float)
-    for segment in prediction.segments:
-        seconds[segment.label] += segment.end_seconds - segment.start_seconds
-    loudest = max(prediction.segments, key=lambda segment: segment.score, default=None)
     annotated = prediction.annotated
     return {
         "id": prediction.id,
         "path": prediction.path,
         "seconds": round(prediction.duration_seconds, 3),
+        # Browsers count from here; where a clock begins below zero they count from zero.
+        "clockStart": round(max(prediction.clock_start_seconds, 0.0), 6),
         "hasAudio": prediction.has_audio,
         "alarm": _digits(prediction.alarm),
         "threshold": prediction.alarm_threshold,
-        "labels": sorted(seconds, key=lambda label: (-seconds[label], label)),
-        "alarmSeconds": round(sum(seconds.values()), 3),
-        "nSegments": len(prediction.segments),
-        "loudest": None if loudest is None else _span(loudest),
         "annotated": None if annotated is None else sorted({segment.label for segment in annotated}),
-        "outcome": outcome(prediction),
+        **judgements(prediction),
         "spark": _spark(prediction.curves[0]),
     }
-
-
-def outcome(prediction: Prediction) -> str | None:
-    """How the alarms of a video compare with its ground truth; None where there is none.
-
-    ``caught``: an alarm meets an event; ``missed``: none does; ``false alarm``: there is no event; ``quiet``: neither.
-    """
-    if prediction.annotated is None:
-        return None
-    if not prediction.annotated:
-        return "false alarm" if prediction.segments else "quiet"
-    is_met = any(
-        segment.start_seconds < event.end_seconds and event.start_seconds < segment.end_seconds
-        for segment in prediction.segments
-        for event in prediction.annotated
-    )
-    return "caught" if is_met else "missed"
 
 
 def time_axis(prediction: Prediction) -> tuple[float, float]:
@@ -103,10 +80,6 @@ def _curve(curve: Curve) -> dict[str, Any]:
         "seenClass": None if probabilities is None else _base64(probabilities.argmax(axis=1), "u1"),
         "uncertainty": None if uncertainty is None else _base64(uncertainty, "<f4"),
     }
-
-
-def _span(segment: DetectedSegment) -> list[Any]:
-    return [segment.label, round(segment.start_seconds, 3), round(segment.end_seconds, 3)]
 
 
 def _spark(curve: Curve) -> list[int]:

@@ -41,7 +41,7 @@ class _Film:
         clock = np.append(info.frame_seconds, info.end_seconds)
         yield clock
         if self.draws_sound:
-            yield from draw_sound_in_steps(Path(self.path), min(0.0, float(clock[0])), float(clock[-1]))
+            yield from draw_sound_in_steps(Path(self.path), float(clock[0]), float(clock[-1]))
 
 
 def make_players(folder: Path, test_set: TestSet, params: Params) -> Footage:

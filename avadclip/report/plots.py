@@ -20,6 +20,8 @@ SIZE_INCHES = (4.6, 3.6)
 def draw_plots(tables: Path, folder: Path) -> list[Path]:
     """Draw what stage ``evaluate`` wrote into ``plots/``; returns the pictures, which are named as they are titled.
 
+    A table without numbers has no picture: without anomalous videos there is no recall, and no class.
+
     Parameters
     ----------
     tables : folder of the CSV files.
@@ -28,6 +30,10 @@ def draw_plots(tables: Path, folder: Path) -> list[Path]:
     drawn = []
     for name, (title, draw) in PLOTS.items():
         table = pd.read_csv(tables / f"{name}.csv")
+        if "protocol" in table:
+            table = table[table["protocol"] == "strict"]
+        if table.dropna().empty:
+            continue
         with mpl.rc_context(STYLE):
             figure = Figure(figsize=SIZE_INCHES, layout="constrained")
             FigureCanvasAgg(figure)
@@ -50,9 +56,8 @@ def _lines(x: str, y: str) -> Callable[[Axes, pd.DataFrame], None]:
 
 
 def _localisation(axes: Axes, table: pd.DataFrame) -> None:
-    strict = table[table["protocol"] == "strict"]
-    for detector, color in _colors(strict).items():
-        rows = strict[strict["detector"] == detector]
+    for detector, color in _colors(table).items():
+        rows = table[table["detector"] == detector]
         axes.plot(rows["iou"], rows["mAP"], marker="o", color=color, linewidth=1.5, label=detector)
     axes.set(xlabel="IoU", ylabel="mAP, strict, %", ylim=(0, None))
 

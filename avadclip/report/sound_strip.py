@@ -25,7 +25,7 @@ _BATCH_SAMPLES = 2_000_000
 
 
 def draw_sound(path: Path, start_seconds: float, end_seconds: float) -> bytes:
-    """PNG of the sound between two moments, at most 1200 x 64 pixels; the same sound gives the same bytes.
+    """PNG of the sound between two moments of the file's clock, at most 1200 x 64; the same sound gives the same bytes.
 
     Raises
     ------

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avadclip.errors import EvaluationError
-from avadclip.io import replacing
+from avadclip.io import replacing, unknown_format
 
 FORMAT = "avadclip-scores/2"
 
@@ -160,7 +160,7 @@ def read(path: Path) -> Scores:
     try:
         with h5py.File(path, "r") as file:
             if (found := file.attrs.get("format")) != FORMAT:
-                raise EvaluationError(f"{path}: expected format {FORMAT}, found {found}; score it again")
+                raise EvaluationError(f"{path}: {unknown_format(found, FORMAT, 'score it again')}")
             provenance = json.loads(file.attrs["provenance"])
             for name in ("classes", "modalities"):
                 provenance[name] = tuple(provenance[name])

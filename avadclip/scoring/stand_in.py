@@ -36,7 +36,8 @@ def answer(scores: Scores, stand_in: Scores | None, policy: MissingAudio) -> Ans
 
     Raises
     ------
-    EvaluationError : videos have no sound and that is refused (they are listed), or the stand-in knows other classes.
+    EvaluationError : videos have no sound and that is refused (they are listed), or the stand-in listens
+        or knows other classes.
     """
     own = rows(scores)
     silent = frozenset(row.id for row in own if misses_sound(scores.provenance.modalities, row.modality))
@@ -49,14 +50,19 @@ def answer(scores: Scores, stand_in: Scores | None, policy: MissingAudio) -> Ans
         )
     if stand_in is None:
         return Answers(scores, frozenset())
-    _check_classes(scores.provenance, stand_in.provenance)
+    _check(scores.provenance, stand_in.provenance)
     others = {row.id: row for row in rows(stand_in)}
     if missing := sorted(silent - others.keys()):
         raise EvaluationError(f"{missing[0]}: not scored by {stand_in.provenance.variant}; run `dvc repro score`")
     return Answers(collect(scores.provenance, [others[r.id] if r.id in silent else r for r in own]), silent)
 
 
-def _check_classes(detector: Provenance, stand_in: Provenance) -> None:
+def _check(detector: Provenance, stand_in: Provenance) -> None:
+    if "audio" in stand_in.modalities:
+        raise EvaluationError(
+            f"{stand_in.variant}: takes {' and '.join(stand_in.modalities)}, so it cannot stand in where a video has no"
+            " sound; name a visual detector as `score.student`"
+        )
     if detector.classes != stand_in.classes:
         raise EvaluationError(
             f"{stand_in.variant}: knows the classes {stand_in.classes}, but {detector.variant}, for which it stands in"

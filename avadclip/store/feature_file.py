@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avadclip.errors import FeatureError
-from avadclip.io import replacing
+from avadclip.io import replacing, unknown_format
 
 FORMAT = "avadclip-features/1"
 SUFFIX = ".h5"
@@ -153,7 +153,7 @@ def read(path: Path, recipe: Recipe | None = None, content: bytes | None = None)
         with h5py.File(path if content is None else h5py.h5f.open_file_image(content), "r") as file:
             found_format = _attribute(file, "format") if h5py.h5a.exists(file.id, b"format") else None
             if found_format != FORMAT:
-                raise FeatureError(f"{path}: expected format {FORMAT}, found {found_format}; extract it again")
+                raise FeatureError(f"{path}: {unknown_format(found_format, FORMAT, 'extract it again')}")
             features = Features(
                 source=Source(
                     id=str(_attribute(file, "id")),

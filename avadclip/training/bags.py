@@ -1,4 +1,6 @@
-"""How a video of n snippets becomes a training sample (method.md, training recipe; the field's words in `Bag.kind`).
+"""How a video of n snippets becomes a training sample (docs/method.md, "Training recipe").
+
+`Bag.kind` uses the words of the field:
 
 - ``shorten``: a video longer than T is averaged into T bins; a shorter one stays as it is.
 - ``resample``: every video is averaged into T bins; an empty bin takes the snippet at which it begins.

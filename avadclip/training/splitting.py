@@ -67,5 +67,5 @@ def check_rankable(videos: Sequence[Video], part: str) -> None:
     n_normal = sum(video.is_normal for video in videos)
     if n_normal in (0, len(videos)):
         found = f"found {n_normal} normal and {len(videos) - n_normal} anomalous"
-        remedy = "raise `validation_fraction`, or use `selection: last`"
+        remedy = "raise `validation_fraction`, or use `selection.by: last`"
         raise TrainingError(f"{part}: average precision needs normal and anomalous videos, {found}; {remedy}")

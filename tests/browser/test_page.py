@@ -1,11 +1,12 @@
 """The page in a real browser: Debian's chromium, headless, without network."""
 
+import io
 import json
 import os
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,14 @@ import pytest
 from PIL import Image
 
 from avadclip.evaluation.segments import find_alarms
+from avadclip.prediction.document import Prediction
+from avadclip.report.judging import Judged, judge
 from avadclip.report.page import PageVideo, ResultsTables, write_page
 from avadclip.report.sound_strip import draw_sound
 from tests.support import media_factory
 from tests.support.report_factory import CLASSES, make_prediction, segments_of
+
+pytestmark = pytest.mark.browser
 
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = [
@@ -26,6 +31,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+BADGES = {"missed": "missed", "false alarm": "false alarm", "caught": "caught", "quiet": "rightly quiet"}
 HOSTILE = '<script>window.harmed=1</script><img src=x onerror="window.harmed=1">' + "\"'&amp;" + "é" * 300
 WATCH_SHIFTS = """
 window.shifts = [];
@@ -35,14 +41,17 @@ new PerformanceObserver((list) => {
 """
 
 if CHROMIUM is None and os.environ.get("CI") != "true":
-    pytest.skip("NOT TESTED IN A BROWSER: no chromium; run tests/install_debian_packages.sh", allow_module_level=True)
+    missing = "NOT TESTED IN A BROWSER: no chromium; run tests/support/install_debian_packages.sh"
+    pytest.skip(missing, allow_module_level=True)
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator:
     from playwright.sync_api import sync_playwright
 
-    assert CHROMIUM is not None, "no chromium, but CI has to test with one; run tests/install_debian_packages.sh"
+    assert CHROMIUM is not None, (
+        "no chromium, but CI has to test with one; run tests/support/install_debian_packages.sh"
+    )
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
@@ -128,6 +137,17 @@ def middle_of(box: dict[str, float]) -> tuple[float, float]:
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
+def world_predictions() -> list[Prediction]:
+    return [
+        make_prediction("loud", seed=1, annotated=[("explosion", 1.0, 2.5)]),
+        make_prediction("silent", seed=2, highest=0.9, has_audio=False),
+        make_prediction("old", seed=3, highest=0.8, has_audio=False, seconds=2),
+        make_prediction("calm 10", seed=4, highest=0.3, seconds=60),
+        make_prediction("calm 9", seed=5, highest=0.2, annotated=[("fighting", 0.0, 1.0)]),
+        make_prediction(HOSTILE, seed=6, highest=0.1, path=f"/v/{HOSTILE}.mp4"),
+    ]
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory) -> Path:
     """A page of six videos; `loud` and `silent` have a player, `old` is an AVI that no browser plays."""
@@ -136,15 +156,10 @@ def world(tmp_path_factory) -> Path:
     silent = media_factory.write_video(folder / "silent.mp4", n_frames=150)
     old = media_factory.write_video(folder / "old.avi", n_frames=50, codec="mpeg4")
     Image.new("RGB", (1400, 500), "white").save(folder / "figure.png")
+    files = (loud, silent, old, None, None, None)
     videos = [
-        PageVideo(
-            make_prediction("loud", seed=1, annotated=[("explosion", 1.0, 2.5)]), loud, draw_sound(loud, 0.0, 6.0)
-        ),
-        PageVideo(make_prediction("silent", seed=2, highest=0.9, has_audio=False), silent),
-        PageVideo(make_prediction("old", seed=3, highest=0.8, has_audio=False, seconds=2), old),
-        PageVideo(make_prediction("calm 10", seed=4, highest=0.3, seconds=60), None),
-        PageVideo(make_prediction("calm 9", seed=5, highest=0.2, annotated=[("fighting", 0.0, 1.0)]), None),
-        PageVideo(make_prediction(HOSTILE, seed=6, highest=0.1, path=f"/v/{HOSTILE}.mp4"), None),
+        PageVideo(prediction, file, draw_sound(file, 0.0, 6.0) if file is loud else None)
+        for prediction, file in zip(world_predictions(), files, strict=True)
     ]
     results = ResultsTables("# Results\n\n| a | b |\n| --- | ---: |\n| c | 1 |\n", [folder / "figure.png"])
     write_page(folder / "page", videos, title=f"World {HOSTILE}", results=results)
@@ -259,6 +274,56 @@ def test_the_threshold_is_moved_with_keys_stays_for_the_next_video_and_is_reset(
     assert len(opened.alarms()) == len(expected)
     opened.page.click("#threshold-reset")
     assert len(opened.alarms()) == len(prediction.segments) != len(expected)
+
+
+def judged_at(level: float) -> dict[str, Judged]:
+    """What the list has to say of the videos of `world` that have no hostile name."""
+    return {video.id: judge(video, [level])[0] for video in world_predictions() if video.id != HOSTILE}
+
+
+@pytest.mark.parametrize("level", [0.05, 0.25, 0.5, 0.85, 0.99])
+def test_the_list_follows_the_alarm_level(world, open_page, level):
+    """Chips, counts, badges, filters and the order by length: of every video, not only of the one that is shown."""
+    opened = open_page(world)
+    page = opened.page
+    opened.choose("loud")
+    page.focus(".threshold")
+    page.keyboard.press("Home")
+    for _ in range(round(level * 10)):
+        page.keyboard.press("PageUp")
+    for _ in range(abs(steps := round(level * 100) - 10 * round(level * 10))):
+        page.keyboard.press("ArrowUp" if steps > 0 else "ArrowDown")
+    assert float(page.get_attribute(".threshold", "aria-valuenow")) == level
+    expected = judged_at(level)
+    for video_id, judged in expected.items():
+        entry = page.locator("#list li", has=page.get_by_text(video_id, exact=True))
+        assert entry.locator(".chip").all_inner_texts() == ([judged.loudest[0]] if judged.loudest else [])
+        more = [f"+{judged.n_alarms - 1}"] if judged.n_alarms > 1 else []
+        assert entry.locator(".more").all_inner_texts() == more
+        badges = [words for outcome, words in BADGES.items() if judged.outcome == outcome]
+        assert [note for note in entry.locator(".note").all_inner_texts() if note != "no sound"] == badges
+        assert ("calm" in (entry.get_attribute("class") or "")) == (judged.n_alarms == 0)
+    n_alarming = sum(judge(video, [level])[0].n_alarms > 0 for video in world_predictions())
+    assert page.inner_text("#summary").endswith(f"{n_alarming} with an alarm")
+    for outcome in BADGES:
+        page.select_option("#filter-outcome", outcome)
+        fitting = [video_id for video_id, judged in expected.items() if judged.outcome == outcome]
+        assert [name for name in names(opened) if name != "hostile"] == fitting
+    page.select_option("#filter-outcome", "")
+    for label in CLASSES[1:]:
+        page.select_option("#filter-class", label)
+        marked = {video.id for video in world_predictions() if label in {event.label for event in video.annotated}}
+        fitting = [video_id for video_id, judged in expected.items() if label in judged.labels or video_id in marked]
+        assert [name for name in names(opened) if name != "hostile"] == fitting
+    page.select_option("#filter-class", "")
+    page.select_option("#sort", "time")
+    seconds = [expected[name].seconds for name in names(opened) if name != "hostile"]
+    assert seconds == sorted(seconds, reverse=True)
+    page.select_option("#sort", "alarm")
+    page.click("#threshold-reset")
+    assert page.inner_text("#summary").endswith("3 with an alarm")
+    loud = page.locator("#list li", has=page.get_by_text("loud", exact=True))
+    assert loud.locator(".chip").inner_text() == judged_at(0.5)["loud"].loudest[0]
 
 
 def test_alarms_are_found_exactly_as_in_python(world, open_page):
@@ -536,3 +601,36 @@ def test_two_hours_draw_no_more_points_than_a_screen_shows_and_seek_to_a_single_
     assert opened.page.locator(".playhead").last.is_hidden()
     opened.page.keyboard.press("ArrowRight")
     assert opened.page.locator(".playhead").last.is_visible()
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "webm", "mp4"])
+@pytest.mark.parametrize("start_seconds", [1_234.4, 1.6e9])
+def test_a_clock_that_does_not_begin_at_zero_is_sought_rightly(tmp_path, browser, suffix, start_seconds):
+    codecs = {"codec": "libvpx", "audio_codec": "libopus"} if suffix == "webm" else {}
+    media = media_factory.write_video(
+        tmp_path / f"late.{suffix}",
+        n_frames=150,
+        frame_seconds=[start_seconds + index / 25 for index in range(150)],
+        audio=media_factory.tone(6.0),
+        audio_offset_seconds=start_seconds,
+        **codecs,
+    )
+    prediction = replace(make_prediction("late", seed=1), clock_start_seconds=start_seconds)
+    write_page(tmp_path / "page", [PageVideo(prediction, media)], title="Late")
+    opened = Opened(new_page(browser))
+    opened.page.goto(f"file://{tmp_path}/page/report.html")
+    opened.page.wait_for_selector("#chart .score .curve")
+    opened.wait(f"document.getElementById('player').currentTime >= {start_seconds}")
+    box = opened.page.locator(".surface").bounding_box()
+    for share in (0.9, 0.1, 0.52):
+        opened.page.mouse.click(box["x"] + share * box["width"], box["y"] + 20)
+        wanted = 6 * share
+        opened.wait(f"Math.abs(document.getElementById('player').currentTime - {start_seconds + wanted}) < 0.03")
+        opened.wait("!document.getElementById('player').seeking")
+        assert opened.seconds() == pytest.approx(wanted, abs=0.06)
+        opened.page.wait_for_timeout(300)
+        shown = Image.open(io.BytesIO(opened.page.locator("#player").screenshot())).convert("L")
+        gray = np.asarray(shown)[shown.height // 3, shown.width // 2]  # above the controls
+        now = opened.page.evaluate("document.getElementById('player').currentTime") - start_seconds
+        assert gray == pytest.approx(16 + 8 * int(now * 25 + 1e-4) % 224, abs=9)  # one frame to either side
+    opened.page.context.close()

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import pytest
@@ -134,6 +135,61 @@ def test_doctor_finds_what_would_stop_a_run(here: Path, keys: tuple[str, ...], v
     assert result.exit_code == 1
     assert "problem" in result.output
     assert words in result.output
+
+
+def disk(free: int, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What ``avadclip doctor`` says about a disk with so many bytes left, on one line."""
+    monkeypatch.setattr("avadclip.commands.doctor.shutil.disk_usage", lambda place: SimpleNamespace(free=free))
+    monkeypatch.setattr("avadclip.commands.doctor.BYTES_PER_FEATURE", 10**9)  # a feature a GB: 10 snippets, two senses
+    return " ".join(avadclip("doctor").output.split())
+
+
+def test_doctor_counts_three_copies_of_features_that_are_not_there(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seven snippets in 25 frames and three in 10, seen and heard."""
+    shutil.rmtree("features")
+    shutil.rmtree(".cache")
+    assert "60.0 GB free, features still to be made take 60.0 GB" in disk(60 * 10**9, monkeypatch)
+    found = disk(60 * 10**9 - 1, monkeypatch)
+    assert "problem disk" in found
+    assert "point `extraction.work_cache` at another disk" in found
+
+
+@pytest.mark.parametrize(
+    ("gone", "expected"),
+    [
+        (["features/toy/visual/silent.h5"], 13),  # one output, and DVC's copy of all of this modality: 3 + 10
+        (["features"], 40),  # the work cache fills it again
+        ([".cache"], 0),  # as after `dvc pull`: nothing is made anew
+        ([".cache", "features/toy/visual/silent.h5"], 23),  # the work cache gets all of this modality again
+    ],
+)
+def test_doctor_does_not_count_what_is_there(
+    here: Path, monkeypatch: pytest.MonkeyPatch, gone: list[str], expected: int
+) -> None:
+    assert "features still to be made take 0.0 GB" in disk(10**9, monkeypatch)
+    for name in gone:
+        shutil.rmtree(name) if Path(name).is_dir() else Path(name).unlink()
+    assert f"features still to be made take {expected}.0 GB" in disk(100 * 10**9, monkeypatch)
+
+
+def test_doctor_counts_features_of_another_recipe_as_not_there(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = load_params(here)
+    params["datasets"][NAME]["audio"]["window_seconds"] = 2.0
+    save_params(here, params)
+    assert "features still to be made take 30.0 GB" in disk(10**11, monkeypatch)  # of sound alone
+
+
+def test_doctor_looks_at_the_disk_of_the_work_cache(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.rmtree("features")
+    elsewhere = Path("/dev/shm")
+    if not elsewhere.is_dir() or elsewhere.stat().st_dev == here.stat().st_dev:
+        pytest.skip("there is one file system only")
+    params = load_params(here)
+    params["extraction"]["work_cache"] = str(elsewhere / "avadclip-test" / "cache")
+    save_params(here, params)
+    found = disk(40 * 10**9 - 1, monkeypatch)
+    assert "problem disk: 40.0 GB free, features still to be made take 40.0 GB in `features/`" in found
+    assert "ok disk of the work cache: 40.0 GB free, features still to be made take 20.0 GB there" in found
 
 
 def test_doctor_says_where_published_weights_have_to_lie(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from avadclip import config, recipes
+from avadclip.datasets.exclusion import exclude_lines
 from avadclip.errors import ConfigError
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
@@ -47,6 +48,40 @@ def test_recipes_are_those_of_the_paper(with_recipes: Path) -> None:
     assert (xd.visual.encoder, cctv.visual.encoder) == ("ViT-B-16-quickgelu", "ViT-B-16-quickgelu")
     assert (len(xd.classes), cctv.classes) == (7, ("normal", "fighting"))
     assert xd.selection.by == cctv.selection.by == "validation"
+
+
+@pytest.mark.parametrize(("margin", "step"), [("  ", "  "), ("    ", "    "), (" ", "  "), ("      ", "   ")])
+def test_a_recipe_stands_where_the_other_data_sets_stand(tmp_path: Path, margin: str, step: str) -> None:
+    lines = [*SHIPPED.read_text().splitlines(), ""]
+    begin = lines.index("datasets:") + 1
+    for at in range(begin, lines.index("extraction:")):
+        bare = lines[at].lstrip()
+        depth = (len(lines[at]) - len(bare)) // 2
+        lines[at] = margin + step * (depth - 1) + bare if depth else bare
+    lines[begin:begin] = ["", "# a comment at the edge", "            # and one that is indented"]
+    path = tmp_path / "params.yaml"
+    path.write_text("\n".join(lines))
+    before = config.load(path)
+    recipes.add("xd_violence", path)
+    assert config.load(path).dataset("demo") == before.dataset("demo")
+    assert config.load(path).dataset("xd_violence") == config.validate(shipped(), "p").dataset("xd_violence")
+    assert path.read_text().replace(recipes.read("xd_violence", margin) + "\n", "", 1) == "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("datasets:\n  {}\n", "left as it was, since with the recipe it would not be valid"),
+        ("datasets: {}\n", "no line `datasets:`"),
+    ],
+)
+def test_a_file_in_which_a_recipe_cannot_be_pasted_stays_as_it_is(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(text.encode())
+    with pytest.raises(ConfigError, match=f"(?s){message}.*paste the block of `avadclip recipe xd_violence` by hand"):
+        recipes.add("xd_violence", path)
+    assert path.read_bytes() == text.encode()
+    assert [file.name for file in tmp_path.iterdir()] == ["params.yaml"]
 
 
 def test_adding_a_recipe_changes_nothing_else(with_recipes: Path) -> None:
@@ -105,6 +140,32 @@ def test_adding_a_recipe_changes_nothing_else(with_recipes: Path) -> None:
             {"dataset": "ucf", "trained_on": "xd_violence", "variant": "audio_visual"},
             "the file: score.across: 'ucf' is no data set under `datasets`; remove the line",
         ),
+        (
+            ("train", "audio_visual_0.5"),
+            {"kind": "student"},
+            "the file: train: 'audio_visual_0.5' is no name for DVC; use letters, digits, `_` and `-` only",
+        ),
+        (("distill", "my student"), {"kind": "student"}, "the file: distill: 'my student' is no name for DVC"),
+        (("worlds", "a/b"), {"seed": 1, "n_train": 1, "n_test": 1}, "the file: worlds: 'a/b' is no name for DVC"),
+        (("worlds", "a\n"), {"seed": 1, "n_train": 1, "n_test": 1}, r"the file: worlds: 'a\\n' is no name for DVC"),
+        (("train", ""), {"kind": "student"}, "the file: train: '' is no name for DVC"),
+        (("train", "ü"), {"kind": "student"}, "the file: train: 'ü' is no name for DVC"),
+        (
+            ("score", "across", "to demo"),
+            {"dataset": "demo", "trained_on": "xd_violence", "variant": "audio_visual"},
+            "the file: score.across: 'to demo' is no name for DVC",
+        ),
+        (("score", "student"), "nobody", "the file: score.student: 'nobody' is no variant under `train` or `distill`"),
+        (
+            ("score", "student"),
+            "audio_student",
+            "the file: score.student: 'audio_student' takes audio; expected one that takes `visual`",
+        ),
+        (
+            ("score", "student"),
+            "audio_visual",
+            "the file: score.student: 'audio_visual' takes visual and audio; expected one that takes `visual`",
+        ),
     ],
 )
 def test_a_wrong_value_gets_one_line_that_names_its_key(keys: tuple[str, ...], value: Any, line: str) -> None:
@@ -126,6 +187,57 @@ def test_every_wrong_key_gets_a_line() -> None:
     with pytest.raises(ConfigError) as error:
         config.validate(data, origin="p")
     assert len(str(error.value).splitlines()) == 2
+
+
+def test_a_data_set_needs_a_name_for_dvc() -> None:
+    data = shipped()
+    data["datasets"]["xd.violence"] = data["datasets"].pop("xd_violence")
+    with pytest.raises(ConfigError, match=r"^p: the file: datasets: 'xd\.violence' is no name for DVC"):
+        config.validate(data, origin="p")
+
+
+@pytest.mark.parametrize("student", ["visual_student", "visual_baseline", "released"])
+def test_whoever_looks_alone_can_stand_in(student: str) -> None:
+    data = changed(("train", "released"), {"released": {"path": "it.pth", "sha256": None}})
+    data["score"]["student"] = student
+    assert config.validate(data, origin="p").score.student == student
+
+
+def test_nobody_has_to_stand_in_where_nothing_is_scored() -> None:
+    data = changed(("score",), {"variants": [], "student": "nobody"})
+    assert config.validate(data, origin="p").score.variants == ()
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("2024-01-03: why", 'the key 2024-01-03 is read as a date; put it in quotes: "2024-01-03"'),
+        ("2024-13-45: why", 'the key 2024-13-45 is read as a date; put it in quotes: "2024-13-45"'),
+        ("001: why", 'the key 001 is read as a number; put it in quotes: "001"'),
+        ("0x10: why", 'the key 0x10 is read as a number; put it in quotes: "0x10"'),
+        ("1e3: why", 'the key 1e3 is read as a number; put it in quotes: "1e3"'),
+        ("true: why", 'the key true is read as a truth value; put it in quotes: "true"'),
+        ("null: why", 'the key null is read as nothing; put it in quotes: "null"'),
+        ("? [a]\n      : why", "the key is read as a seq; put it in quotes"),
+        ("id: 2024-01-03", 'the value 2024-01-03 is read as a date; put it in quotes: "2024-01-03"'),
+        ("id: !!set {a}", "the value is read as a set; put it in quotes"),
+    ],
+)
+def test_what_yaml_takes_for_no_text_is_told_with_its_line(tmp_path: Path, entry: str, message: str) -> None:
+    lines = SHIPPED.read_text().splitlines()
+    at = lines.index("    exclude: {}")
+    lines[at : at + 1] = ["    exclude:", f"      {entry}"]
+    (tmp_path / "params.yaml").write_text("\n".join(lines))
+    with pytest.raises(ConfigError) as error:
+        config.load(tmp_path / "params.yaml")
+    assert str(error.value) == f"{tmp_path / 'params.yaml'}: line {at + 2}: {message}"
+
+
+@pytest.mark.parametrize("id_", ["2024-01-03", "001", "0x10", "1e3", "true", "null", "no", "a.b c"])
+def test_in_quotes_any_id_can_be_excluded(tmp_path: Path, id_: str) -> None:
+    text = SHIPPED.read_text().replace("    exclude: {}", f"    exclude:\n{exclude_lines({id_: 'why'})}")
+    (tmp_path / "params.yaml").write_text(text)
+    assert config.load(tmp_path / "params.yaml").dataset("demo").exclude == {id_: "why"}
 
 
 @pytest.mark.parametrize(

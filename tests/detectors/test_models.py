@@ -59,7 +59,7 @@ def shortened(batch: Batch, n_positions: int) -> Batch:
 
 
 def enrich_slow(branches: Branches, x: Tensor, logits: Tensor, embeddings: Tensor) -> Tensor:
-    """X_cp of one video, straight from eq. 4-7 or from the released code as method.md describes it."""
+    """X_cp of one video, straight from eq. 4-7 or from the released code as docs/method.md describes it."""
     if branches.av_prompt == "none":
         return embeddings
     video = sum(logit * snippet for logit, snippet in zip(logits, x, strict=True))

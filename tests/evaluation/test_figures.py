@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
+from avadclip import config
 from avadclip.config.evaluation import Evaluate, Figures
 from avadclip.datasets.model import Segment
 from avadclip.errors import ConfigError
 from avadclip.evaluation import timeline
 from avadclip.evaluation.figures.draw_all import choose_detectors, draw_all
 from avadclip.evaluation.figures.drawing import Picture, compose, draw
-from avadclip.evaluation.figures.palette import CLASS_COLORS, EVENT_COLOR, class_colors
+from avadclip.evaluation.figures.palette import CLASS_COLORS, EVENT_COLOR, PREFERRED, class_colors, preferred_first
 from avadclip.evaluation.figures.selection import most_instructive, named
 from avadclip.evaluation.testset import TestSet
 from tests.support.evaluation_factory import CLASSES, detector_of, make_case, make_scores, make_video
@@ -78,9 +79,9 @@ def test_videos_can_be_named() -> None:
 
 
 def test_detectors_by_preference_or_by_name() -> None:
-    known = ("ablation", "visual", "audio_visual", "b", "c")
-    assert choose_detectors(known, ()) == ["audio_visual", "visual", "ablation", "b"]
-    assert choose_detectors(known, ("c", "visual")) == ["c", "visual"]
+    known = ("ablation", "visual_baseline", "audio_visual", "b", "c")
+    assert choose_detectors(known, ()) == ["audio_visual", "visual_baseline", "ablation", "b"]
+    assert choose_detectors(known, ("c", "visual_baseline")) == ["c", "visual_baseline"]
     with pytest.raises(ConfigError, match="'x' was not scored"):
         choose_detectors(known, ("x",))
     with pytest.raises(ConfigError, match="at most 4"):
@@ -143,3 +144,15 @@ def test_the_same_bytes_are_drawn_twice_and_of_the_first_seed(tmp_path: Path) ->
     for one, other in zip(*drawn, strict=True):
         assert one.name == other.name
         assert one.read_bytes() == other.read_bytes()
+
+
+def test_detectors_that_come_first_are_those_of_the_shipped_parameters() -> None:
+    params = config.load(Path(__file__).parents[2] / "params.yaml")
+    variants = params.train.keys() | params.distill.keys()
+    assert variants.issuperset(PREFERRED)
+    assert preferred_first(["x", "visual_baseline", "y", "audio_visual"]) == [
+        "audio_visual",
+        "visual_baseline",
+        "x",
+        "y",
+    ]

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from avadclip import config, paths
 from avadclip.encoders.clip import ImageEncoder
@@ -279,12 +280,14 @@ def test_summary_counts_what_happened(here: Path, caplog: pytest.LogCaptureFixtu
         summary = extract(NAME, "visual", params)
     assert (summary.n_videos, summary.n_cached, summary.n_encoded, summary.n_failed) == (4, 0, 4, 0)
     assert summary.n_encoded_snippets == 19 + 8 + 8 + 25
-    assert "toy/visual: 4 videos (0.00 h), 0 cached, 4 encoded, 0 failed" in caplog.text
+    assert "toy/visual: 4 videos (0.00 h), 0 cached, 4 encoded, 0 failed, " in caplog.text
+    assert str(summary).endswith(" snippets/s")  # of sound, too, which has no frames
     again = extract(NAME, "visual", params)
     assert (again.n_cached, again.n_encoded, again.n_encoded_snippets) == (4, 0, 0)
 
 
 def test_pruning_keeps_what_is_needed(done: Path, decoded: list[str]) -> None:
+    from avadclip.extraction.modalities import recipes
     from avadclip.store.audit import current_fingerprints
 
     first = outputs()
@@ -297,8 +300,31 @@ def test_pruning_keeps_what_is_needed(done: Path, decoded: list[str]) -> None:
     save_params(done, params)
     (cache.path("ab" * 32).parent).mkdir(exist_ok=True)
     cache.path("ab" * 32).with_suffix(".tmp").write_text("a killed process left this")
-    cache.prune(current_fingerprints(config.load()))
+    cache.prune(current_fingerprints(recipes(config.load())))
     assert cache.usage().n_files == 8
     decoded.clear()
     assert extract_both() == first
     assert decoded == []
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("device", ["cuda", "all"])
+def test_a_gpu_makes_the_same_files_twice_and_the_features_of_a_cpu(done: Path, device: str) -> None:
+    on_cpu = [FeatureFolder(folder).read(video) for folder in (VISUAL, AUDIO) for video in ("long", "late sound")]
+    params = load_params(done)
+    params["extraction"]["device"] = device
+    save_params(done, params)
+    runs = []
+    for _ in range(2):
+        shutil.rmtree(".cache/features")
+        shutil.rmtree(VISUAL)
+        shutil.rmtree(AUDIO)
+        runs.append(extract_both())
+    assert runs[0] == runs[1]
+    on_gpu = [FeatureFolder(folder).read(video) for folder in (VISUAL, AUDIO) for video in ("long", "late sound")]
+    for cpu, gpu in zip(on_cpu, on_gpu, strict=True):
+        np.testing.assert_array_equal(cpu.valid, gpu.valid)
+        a, b = (each.values[..., each.valid, :].astype(np.float64) for each in (cpu, gpu))
+        cosine = (a * b).sum(-1) / np.linalg.norm(a, axis=-1) / np.linalg.norm(b, axis=-1)
+        assert cosine.min() >= 0.9995  # the specification's number

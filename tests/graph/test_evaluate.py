@@ -33,6 +33,8 @@ from tests.support.dvc_project import (
 from tests.support.evaluation_factory import Case, make_case, make_scores
 from tests.support.media_factory import tone, write_video
 
+pytestmark = pytest.mark.slow
+
 GRAPH = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
 STAGES = ("evaluate", "figures", "players", "report")
 VIDEOS = Path("data/demo/videos")

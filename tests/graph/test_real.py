@@ -18,6 +18,8 @@ from tests.support.dvc_project import VARIANTS, clone, quicken, read_params, rep
 from tests.support.media_factory import SAMPLE_RATE, write_video
 from tests.support.weights_factory import write_clip_weights, write_wav2clip_weights
 
+pytestmark = pytest.mark.slow
+
 SAMPLE = Path(find_spec("iscc_samples").origin).parent / "files" / "video" / "demo.mp4"
 PIECE_SECONDS = 5
 # Container, whether it gets sound, split, label. The recording shows neither fights nor shots: the labels are made up.

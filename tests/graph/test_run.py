@@ -21,6 +21,8 @@ from tests.support.dvc_project import (
     write_params,
 )
 
+pytestmark = pytest.mark.slow
+
 MADE_HERE = ("data", "features", "runs", "results", ".cache", ".dvc/cache")
 
 

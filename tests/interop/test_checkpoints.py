@@ -1,4 +1,4 @@
-"""Released checkpoints: an imported detector computes what method.md says, and no file but a state dict is taken."""
+"""Released checkpoints: an imported detector computes what docs/method.md says; only a state dict is taken."""
 
 import json
 import os
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from ruamel.yaml import YAML
 from torch import Tensor
 
 from avadclip import config, paths, recipes
@@ -291,6 +292,21 @@ def test_register_pins_the_file_in_params_yaml(project: Path) -> None:
     lines = after.splitlines()
     changed = [line for line in before.splitlines() if line not in lines]
     assert [line.strip().partition(":")[0] for line in changed] == ["variants"]
+
+
+@pytest.mark.parametrize("sections", [["train", "distill", "score"], ["distill", "score"], ["score"]])
+def test_register_adds_the_sections_that_are_not_there(project: Path, sections: list[str]) -> None:
+    file = Path("params.yaml")
+    content = YAML(typ="safe").load(file)
+    for section in sections:
+        del content[section]
+    YAML().dump(content, file)
+    released.write_checkpoint(project / "it.pth", "student", width=WIDTH)
+    register_checkpoint(Path("it.pth"), NAME, "it", file)
+    params = config.load()
+    assert isinstance(params.detector("it"), Released)
+    assert params.score.variants == ("it",)
+    assert params.score.student == ("visual_student" if "visual_student" in params.distill else "it")
 
 
 def test_register_refuses_and_leaves_the_file_alone(project: Path) -> None:

@@ -118,7 +118,8 @@ def test_ten_views_train_and_the_listed_view_leads_in_testing(imported: Path, mo
         expected = np.load(source / "visual" / "XDtest" / f"{id_}__5.npy")
         np.testing.assert_array_equal(visual[id_].values[0], expected)
     assert all(features.valid.all() for features in (*visual.values(), *audio.values()))
-    assert [*audit.problems(NAME, "visual", params), *audit.problems(NAME, "audio", params)] == []
+    for modality in ("visual", "audio"):
+        assert list(audit.problems(NAME, modality, modality_of(modality, params.dataset(NAME)).recipe)) == []
 
 
 def test_manifest_and_ground_truth(imported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -340,6 +341,20 @@ def test_alone_keeps_what_was_written_for_it(project: Path) -> None:
     assert (list(params.datasets), list(params.train)) == ([NAME], ["imported"])
     assert params.datasets[NAME].exclude == {WALK: "no sound"}
     assert (params.worlds, params.distill, params.score.variants) == ({}, {}, ("imported",))
+    assert params.score.student == "imported"  # `visual_student` is gone
+
+
+@pytest.mark.parametrize("section", ["train", "distill", "score", "worlds"])
+def test_alone_in_a_file_that_lacks_a_section(project: Path, section: str) -> None:
+    content = YAML(typ="safe").load(Path("params.yaml"))
+    del content[section]
+    if section in ("train", "distill"):
+        content["score"] |= {"variants": [], "across": {}}
+    if section == "train":
+        del content["distill"]
+    YAML().dump(content, Path("params.yaml"))
+    params = adopt(project.parent / "release", alone=True)
+    assert (list(params.datasets), params.train, params.score.variants) == ([NAME], {}, ())
 
 
 def test_the_block_is_the_recipe_and_nothing_else_changes(project: Path) -> None:

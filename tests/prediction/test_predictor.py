@@ -9,9 +9,10 @@ import pytest
 
 from avadclip import config, paths
 from avadclip.config import Params
+from avadclip.datasets.frame_spans import fit
 from avadclip.datasets.ground_truth import write_ground_truth
 from avadclip.datasets.manifest import read_manifest, write_manifest
-from avadclip.datasets.model import Segment
+from avadclip.datasets.model import Segment, TimedSegment
 from avadclip.datasets.prepare import prepare
 from avadclip.errors import CheckpointError, PredictionError, WeightsError
 from avadclip.evaluation.segments import find_alarms
@@ -26,6 +27,7 @@ from avadclip.scoring import scores
 from avadclip.scoring.run import Job, score
 from avadclip.store.work_cache import WorkCache
 from tests.support.media_factory import tone, write_video
+from tests.support.odd_media_factory import copy_packets
 from tests.support.prediction_factory import write_model_folder
 from tests.support.project_factory import NAME, load_params, save_params, write_project
 
@@ -143,6 +145,35 @@ def test_the_report_says_the_same(
     np.testing.assert_allclose(without["loud"].boundary_seconds, reported["loud"].boundary_seconds, atol=1e-3)
 
 
+@pytest.mark.parametrize("start_seconds", [1_234.4, 36_000.0, 1.6e9])
+def test_times_count_from_the_first_frame_wherever_the_clock_begins(
+    project: Path, predictor: Predictor, tmp_path: Path, start_seconds: float
+) -> None:
+    """The same packets, stamped later: the same prediction, whose segments can be read back as annotation."""
+    loud = project / "videos" / "loud.mp4"
+
+    def later(packet, _):
+        shift = round(start_seconds / packet.time_base)
+        packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+        return packet
+
+    late = copy_packets(loud, tmp_path / "loud.mp4", later)
+    expected, found = predictor.predict(loud).to_json(), predictor.predict(late).to_json()
+    assert found.pop("clock_start_seconds") == pytest.approx(start_seconds, abs=0.1)  # the encoder's delay
+    assert expected.pop("clock_start_seconds") == 0
+    for key in ("boundary_seconds", "duration_seconds"):
+        np.testing.assert_allclose(found.pop(key), expected.pop(key), atol=1e-3)
+    assert [(s["start_frame"], s["end_frame"]) for s in found["segments"]] == [
+        (s["start_frame"], s["end_frame"]) for s in expected["segments"]
+    ]
+    assert len(found["segments"]) > 0
+    info = probe(late)
+    for segment in found["segments"]:
+        start, end = (float(f"{segment[key]:.6f}") for key in ("start_seconds", "end_seconds"))
+        again = fit(TimedSegment("loud", segment["label"], start, end), info)
+        assert (again.start_frame, again.end_frame) == (segment["start_frame"], segment["end_frame"])
+
+
 def test_a_copied_model_folder_works_anywhere_and_features_are_kept(
     project: Path, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,7 +225,7 @@ def test_an_interrupted_prediction_does_not_answer_into_the_next_one(project: Pa
     [
         ("predictor.json", None, CheckpointError, "predictor.json: no such file; expected a model folder"),
         ("alarm.json", None, CheckpointError, "alarm.json: no such file.*dvc repro evaluate"),
-        ("alarm.json", ("alignment", "both"), CheckpointError, "alarm.json: not what a model folder holds"),
+        ("alarm.json", ("alignment", "both"), CheckpointError, "alarm.json: branch: .*'both'"),
         ("audio_visual/seed0/model.json", None, CheckpointError, "model.json: no such file"),
         ("predictor.json", ('"stride": 4', '"stride": 8'), CheckpointError, "expects visual features with stride 4"),
         ("predictor.json", ('"width": 8', '"width": 16'), CheckpointError, "expects audio features with width 8"),

@@ -13,10 +13,11 @@ from PIL import Image
 
 from avadclip.errors import ReportError
 from avadclip.report import payload, tables
+from avadclip.report.judging import OUTCOMES, judge
 from avadclip.report.page import PageVideo, ResultsTables, write_page
 from avadclip.report.sound_strip import draw_sound
 from tests.support import media_factory
-from tests.support.report_factory import make_prediction
+from tests.support.report_factory import make_prediction, segments_of
 
 HOSTILE = "</script><script>alert(1)</script>\"'&amp; {{script}} \u2028 \N{SMILING FACE WITH SUNGLASSES} \udcff"
 
@@ -166,18 +167,50 @@ def test_videos_come_most_alarming_first(tmp_path):
     ],
 )
 def test_alarms_are_compared_with_the_ground_truth(peak, events, expected):
-    assert payload.outcome(make_prediction(highest=peak, annotated=events)) == expected
+    assert judge(make_prediction(highest=peak, annotated=events), [0.5])[0].outcome == expected
 
 
 def test_the_list_tells_the_loudest_alarm_and_the_label_that_lasts_longest_first():
     scores = np.array([0.9, 0.1, 0.6, 0.6, 0.6, 0.1], np.float32)
     prediction = make_prediction(seconds=6, frame_rate=25, stride=25, anomaly=scores)
     loud, long = prediction.segments
+    (judged,) = judge(prediction, [prediction.alarm_threshold])
+    assert judged.loudest == (loud.label, 0.0, 1.0)
+    assert judged.labels[0] == long.label
+    assert (judged.n_alarms, judged.seconds) == (2, 4.0)
     facts = payload.facts(prediction)
-    assert facts["loudest"] == [loud.label, 0.0, 1.0]
-    assert facts["labels"][0] == long.label
-    assert (facts["nSegments"], facts["alarmSeconds"]) == (2, 4.0)
+    n_alarms, seconds, labels, loudest, outcome = facts["judged"]
+    assert [facts["names"][place] for place in labels] == judged.labels
+    assert [facts["names"][loudest[0]], *loudest[1:]] == [loud.label, 0.0, 1.0]
+    assert (n_alarms, seconds, OUTCOMES[outcome]) == (2, 4.0, "false alarm")
     assert facts["spark"] == [90, 10, 60, 60, 60, 10]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_list_knows_what_every_level_would_say(seed: int) -> None:
+    events = [[], [("fighting", 1.0, 2.5), ("explosion", 4.0, 4.4)], None][seed % 3]
+    prediction = make_prediction(seed=seed, annotated=events, threshold=0.37)
+    deciding, facts = prediction.curves[0], payload.facts(prediction)
+    names, levels = facts["names"], facts["levels"]
+    assert [step for step, *_ in levels] == sorted({step for step, *_ in levels})
+    assert len(levels) <= len(set(deciding.anomaly.tolist())) + 1  # no more than the scores tell apart
+    for step in range(101):
+        alarms = segments_of(deciding, prediction.boundary_seconds, prediction.classes, step / 100)
+        _, n_alarms, seconds, labels, loudest, outcome = next(row for row in levels[::-1] if row[0] <= step)
+        assert n_alarms == len(alarms)
+        assert seconds == pytest.approx(sum(a.end_seconds - a.start_seconds for a in alarms), abs=0.0051)  # rounded
+        assert {names[label] for label in labels} == {alarm.label for alarm in alarms}
+        if alarms:
+            highest = max(alarms, key=lambda alarm: alarm.score)
+            assert names[loudest[0]] == highest.label
+            assert loudest[1:] == [round(highest.start_seconds, 2), round(highest.end_seconds, 2)]
+        if events is None:
+            assert outcome is None
+        elif not events:
+            assert OUTCOMES[outcome] == ("false alarm" if alarms else "quiet")
+        else:
+            met = [a for a in alarms for _, start, end in events if a.start_seconds < end and start < a.end_seconds]
+            assert OUTCOMES[outcome] == ("caught" if met else "missed")
 
 
 def test_a_page_without_videos_is_a_page(tmp_path):

@@ -156,11 +156,14 @@ def test_stage_writes_the_same_file_twice() -> None:
 def test_a_cluster_writes_the_same_file(cluster: Any) -> None:
     yaml = YAML()
     params = yaml.load(Path("params.yaml"))
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # like a worker with one CPU, whatever this machine has
     main(NAME, "audio_visual", str(SEED))
+    torch.set_num_threads(n_threads)
     path = paths.scores(NAME, "audio_visual", SEED)
     by_local_engine = path.read_bytes()
     path.unlink()
-    params["execution"] = {"engine": "ray", "address": cluster.address}
+    params["execution"] = {"engine": "ray", "address": cluster.address, "cpus_per_worker": 1}
     yaml.dump(params, Path("params.yaml"))
     main(NAME, "audio_visual", str(SEED))
     assert path.read_bytes() == by_local_engine

@@ -116,8 +116,12 @@ def test_changed_provenance_is_found(tmp_path: Path) -> None:
         scores.read(path)
 
 
-def test_other_format_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("version", "message"),
+    [(0, "expected format .*, found avadclip-scores/0; score it again"), (99, "newer than .*: update avadclip")],
+)
+def test_other_format_is_refused(tmp_path: Path, version: int, message: str) -> None:
     with h5py.File(tmp_path / "x.h5", "w") as file:
-        file.attrs["format"] = "avadclip-scores/0"
-    with pytest.raises(EvaluationError, match="expected format avadclip-scores/2, found avadclip-scores/0"):
+        file.attrs["format"] = f"avadclip-scores/{version}"
+    with pytest.raises(EvaluationError, match=message):
         scores.read(tmp_path / "x.h5")

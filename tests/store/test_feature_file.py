@@ -158,12 +158,16 @@ def test_hdf5_of_another_kind_is_refused(tmp_path: Path, change: Callable[[h5py.
         store.read(path)
 
 
-def test_another_format_version_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("version", "message"),
+    [(0, "expected format .*, found avadclip-features/0; extract it again"), (99, "newer than .*: update avadclip")],
+)
+def test_another_format_version_is_refused(tmp_path: Path, version: int, message: str) -> None:
     path = tmp_path / "a.h5"
     store.write(path, features())
     with h5py.File(path, "r+") as file:
-        file.attrs["format"] = "avadclip-features/99"
-    with pytest.raises(FeatureError, match="expected format avadclip-features/1, found avadclip-features/99"):
+        file.attrs["format"] = f"avadclip-features/{version}"
+    with pytest.raises(FeatureError, match=message):
         store.read(path)
 
 

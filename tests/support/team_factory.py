@@ -14,7 +14,8 @@ from tests.support.media_factory import tone, write_video
 
 NAME = "tiny"
 SPLITS = {"train": ("fighting", "normal", "fighting", "normal"), "test": ("fighting", "normal")}
-CHAPTER = (ROOT / "README.md").read_text().split("\n## Share caches with your team\n")[1].split("\n## ")[0]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CHAPTER = README.split("\n## Share caches with your team\n")[1].split("\n## ")[0]
 
 
 def commands(text: str) -> list[str]:

@@ -10,7 +10,7 @@ EVENT_COLOR = "#F7C9C2"
 INK, FAINT = "#333333", "#8A8A8A"
 
 # If nobody says which, these come first, in this order: the paper draws the detector, its student, and the baseline.
-PREFERRED = ("audio_visual", "visual_student", "visual")
+PREFERRED = ("audio_visual", "visual_student", "visual_baseline")
 
 
 def class_colors(classes: Sequence[str]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from avadclip.io import sha256_of
 
 @dataclass(frozen=True)
 class Registered:
-    """What the file is."""
+    """What was found in a released file; `unused` names the tensors that no detector of ours has a place for."""
 
     role: names.Role
     sha256: str
@@ -37,15 +37,17 @@ def register_checkpoint(path: Path, dataset: str, variant: str, params: Path) ->
     assemble(released, file, dataset, section, variant, folders={})
     with edited(params) as content:
         entry = {"released": {"path": file.path, "sha256": file.sha256}}
-        known = content["train"].get(variant, entry)
-        if "released" not in known or variant in content["distill"]:
+        trained, taught = content.setdefault("train", {}), content.get("distill", {})
+        if "released" not in trained.get(variant, entry) or variant in taught:
             raise ConfigError(
                 f"{params}: there is a variant {variant!r} already, which is trained; choose another name"
             )
-        content["train"][variant] = entry
-        if variant not in content["score"]["variants"]:
-            content["score"]["variants"].append(variant)
+        trained[variant] = entry
+        score = content.setdefault("score", {})
+        scored = score.setdefault("variants", [])
+        if variant not in scored:
+            scored.append(variant)
         # The graph needs some detector for videos without sound, even where none has none.
-        if content["score"]["student"] not in {**content["train"], **content["distill"]}:
-            content["score"]["student"] = variant
+        if loaded.score.student not in {**trained, **taught}:
+            score["student"] = variant
     return Registered(released.role, file.sha256 or "", released.unused)

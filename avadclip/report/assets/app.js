@@ -5,7 +5,7 @@ const facts = new Map(index.videos.map((entry) => [entry.number, entry]));
 const narrow = matchMedia("(max-width: 900px)");
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
-const viewer = createViewer(index, { onThreshold: () => list.refresh() });
+const viewer = createViewer(index, { onThreshold: () => (list.judge(), summarise()) });
 const list = createList(index, {
   onChoose: choose,
   threshold: () => (viewer.threshold.isOwn ? viewer.threshold.value : null),
@@ -23,11 +23,15 @@ function bringIntoView(id) {
 }
 byId("to-list").addEventListener("click", () => bringIntoView("browser")); // there only where the list lies below
 
-function start() {
+function summarise() {
   const seconds = index.videos.reduce((sum, entry) => sum + entry.seconds, 0);
-  const alarming = index.videos.filter((entry) => entry.nSegments > 0).length;
+  const alarming = index.videos.filter((entry) => entry.now.nAlarms > 0).length;
   const parts = [counted(index.videos.length, "video"), clock(seconds), `${alarming} with an alarm`];
   byId("summary").textContent = index.videos.length ? parts.join(" · ") : "";
+}
+
+function start() {
+  summarise();
   list.refresh();
   if (!index.videos.length) {
     byId("videos").replaceChildren(element("p", { class: "empty whole" }, "There is no video on this page."));

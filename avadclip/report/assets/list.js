@@ -1,8 +1,8 @@
-// The list of videos: filtered, sorted, chosen with mouse or keys.
+// The list of videos: filtered, sorted, chosen with mouse or keys; judged at the level that a person has chosen.
 
 const ORDERS = {
   alarm: (a, b) => b.alarm - a.alarm,
-  time: (a, b) => b.alarmSeconds - a.alarmSeconds,
+  time: (a, b) => b.now.seconds - a.now.seconds,
   name: (a, b) => a.id.localeCompare(b.id, "en", { numeric: true }),
   length: (a, b) => b.seconds - a.seconds,
 };
@@ -10,28 +10,36 @@ const OUTCOMES = { missed: "missed", "false alarm": "false alarm", caught: "caug
 
 function createList(index, { onChoose, threshold }) {
   const host = byId("list");
-  const entries = new Map(index.videos.map((facts) => [facts.number, createEntry(facts, index)]));
+  const entries = new Map(index.videos.map((facts) => [facts.number, createEntry(facts)]));
   let shown = [];
   let chosen = null;
 
   for (const name of Object.keys(index.classColors)) byId("filter-class").append(element("option", { value: name }, name));
   byId("filter-outcome").hidden = !index.isAnnotated;
 
-  // In the precision of the scores, as everywhere.
-  const isAlarming = (facts) => Math.fround(facts.alarm) >= Math.fround(threshold() ?? facts.threshold);
+  // Everything that the list says depends on the level; entries are drawn again where it says something else.
+  function judge() {
+    const level = threshold();
+    for (const facts of index.videos) {
+      const now = level === null ? facts.judged : judgedAt(facts, level);
+      if (now === facts.now) continue;
+      facts.now = now;
+      describeEntry(entries.get(facts.number), facts, index);
+    }
+  }
 
   function fits(facts) {
     const words = byId("search").value.toLowerCase().split(/\s+/).filter(Boolean);
-    const text = [facts.id, facts.path, ...facts.labels, ...(facts.annotated ?? [])].join(" ").toLowerCase();
+    const text = [facts.id, facts.path, ...facts.now.labels, ...(facts.annotated ?? [])].join(" ").toLowerCase();
     const kind = byId("filter-class").value;
     const sound = byId("filter-sound").value;
     const outcome = byId("filter-outcome").value;
     return (
       words.every((word) => text.includes(word)) &&
-      (!kind || facts.labels.includes(kind) || Boolean(facts.annotated?.includes(kind))) &&
+      (!kind || facts.now.labels.includes(kind) || Boolean(facts.annotated?.includes(kind))) &&
       (!sound || facts.hasAudio === (sound === "yes")) &&
-      (!outcome || facts.outcome === outcome) &&
-      (!byId("filter-alarming").checked || isAlarming(facts))
+      (!outcome || facts.now.outcome === outcome) &&
+      (!byId("filter-alarming").checked || facts.now.nAlarms > 0)
     );
   }
 
@@ -39,7 +47,6 @@ function createList(index, { onChoose, threshold }) {
     const order = ORDERS[byId("sort").value];
     // Videos come in the order of their alarm, which is kept among equals.
     shown = index.videos.filter(fits).sort(order);
-    for (const facts of index.videos) entries.get(facts.number).classList.toggle("calm", !isAlarming(facts));
     host.replaceChildren(...shown.map((facts) => entries.get(facts.number)));
     byId("count").textContent =
       shown.length === index.videos.length ? counted(shown.length, "video") : `${shown.length} of ${counted(index.videos.length, "video")}`;
@@ -88,8 +95,19 @@ function createList(index, { onChoose, threshold }) {
     byId("search").focus();
   });
 
+  for (const facts of index.videos) {
+    facts.judged = judged(facts.names, facts.judged);
+    facts.levels = facts.levels.map(([step, ...row]) => [step, judged(facts.names, row)]);
+  }
+  judge();
+
   return {
     refresh,
+    // Another level has been chosen, or none any more.
+    judge() {
+      judge();
+      refresh();
+    },
     step,
     choose(number) {
       chosen = number;
@@ -99,18 +117,23 @@ function createList(index, { onChoose, threshold }) {
   };
 }
 
-function createEntry(facts, index) {
-  const what = element("div", { class: "what" });
-  if (facts.loudest) {
-    const [label, start, end] = facts.loudest;
-    what.append(chip(label, index), element("span", { class: "when" }, span(start, end)));
-    if (facts.nSegments > 1) what.append(element("span", { class: "more" }, `+${facts.nSegments - 1}`));
-  } else {
-    what.append(element("span", { class: "none" }, "no alarm"));
-  }
-  const notes = element("div", { class: "notes" });
-  if (!facts.hasAudio) notes.append(element("span", { class: "note" }, "no sound"));
-  if (facts.outcome) notes.append(element("span", { class: `note ${facts.outcome.replace(" ", "-")}` }, OUTCOMES[facts.outcome]));
+// A row as an object; the order is that of `Judged` in avadclip/report/judging.py, and of `OUTCOMES` there.
+function judged(names, [nAlarms, seconds, labels, loudest, outcome]) {
+  return {
+    nAlarms,
+    seconds,
+    labels: labels.map((place) => names[place]),
+    loudest: loudest && [names[loudest[0]], loudest[1], loudest[2]],
+    outcome: outcome === null ? null : Object.keys(OUTCOMES)[outcome],
+  };
+}
+
+// Levels that alarm in the same snippets as the one below them have no row of their own.
+function judgedAt(facts, level) {
+  return facts.levels.findLast(([step]) => step <= Math.round(level * STEPS))[1];
+}
+
+function createEntry(facts) {
   const score = element("span", { class: "peak", title: "highest score" }, facts.alarm.toFixed(2));
   return element(
     "li",
@@ -118,9 +141,25 @@ function createEntry(facts, index) {
     element("div", { class: "name", dir: "auto", title: facts.id }, facts.id),
     score,
     spark(facts.spark),
-    what,
-    notes,
+    element("div", { class: "what" }),
+    element("div", { class: "notes" }),
   );
+}
+
+// What depends on the alarm level.
+function describeEntry(entry, { now, hasAudio }, index) {
+  const what = [element("span", { class: "none" }, "no alarm")];
+  if (now.loudest) {
+    const [label, start, end] = now.loudest;
+    what.splice(0, 1, chip(label, index), element("span", { class: "when" }, span(start, end)));
+    if (now.nAlarms > 1) what.push(element("span", { class: "more" }, `+${now.nAlarms - 1}`));
+  }
+  const notes = [];
+  if (!hasAudio) notes.push(element("span", { class: "note" }, "no sound"));
+  if (now.outcome) notes.push(element("span", { class: `note ${now.outcome.replace(" ", "-")}` }, OUTCOMES[now.outcome]));
+  entry.classList.toggle("calm", now.nAlarms === 0);
+  entry.querySelector(".what").replaceChildren(...what);
+  entry.querySelector(".notes").replaceChildren(...notes);
 }
 
 function chip(label, index) {

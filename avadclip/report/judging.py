@@ -1,0 +1,103 @@
+"""What the list of the page says about a video at an alarm level: at that of the evaluation, and at any other."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from avadclip.evaluation.segments import find_alarms_at
+from avadclip.prediction.assembly import UNNAMED
+from avadclip.prediction.document import Prediction
+
+LEVEL_STEPS = 100  # from 0 to 1, of the level that a person drags; as in threshold.js
+OUTCOMES = ("missed", "false alarm", "caught", "quiet")
+
+
+class Judged(NamedTuple):
+    """What is said at one level.
+
+    Attributes
+    ----------
+    labels : of its alarms, the one that lasts longest first.
+    seconds : of alarm.
+    loudest : label, start and end in seconds of the alarm with the highest score; None without any.
+    outcome : how the alarms compare with the ground truth, None where there is none. ``caught``: an alarm meets an
+        event; ``missed``: none does; ``false alarm``: there is no event; ``quiet``: neither.
+    """
+
+    n_alarms: int
+    seconds: float
+    labels: list[str]
+    loudest: tuple[str, float, float] | None
+    outcome: str | None
+
+
+class _Alarm(NamedTuple):
+    label: str
+    start: float  # seconds
+    end: float
+    score: float
+
+
+def judge(prediction: Prediction, levels: Sequence[float]) -> list[Judged]:
+    """What the deciding curve says at each of these levels."""
+    curve, edges = prediction.curves[0], prediction.boundary_seconds.tolist()
+    names = [UNNAMED, *prediction.classes[1:]]
+    return [
+        _summarise(
+            prediction, [_Alarm(names[a.class_index or 0], edges[a.first], edges[a.end], a.score) for a in alarms]
+        )
+        for alarms in find_alarms_at(curve.anomaly, curve.class_probabilities, levels)
+    ]
+
+
+def _summarise(prediction: Prediction, alarms: Sequence[_Alarm]) -> Judged:
+    seconds: dict[str, float] = defaultdict(float)
+    for alarm in alarms:
+        seconds[alarm.label] += alarm.end - alarm.start
+    loudest = max(alarms, key=lambda alarm: alarm.score, default=None)
+    return Judged(
+        n_alarms=len(alarms),
+        seconds=round(sum(seconds.values()), 2),
+        labels=sorted(seconds, key=lambda label: (-seconds[label], label)),
+        loudest=None if loudest is None else (loudest.label, round(loudest.start, 2), round(loudest.end, 2)),
+        outcome=_outcome(prediction, alarms),
+    )
+
+
+def _outcome(prediction: Prediction, alarms: Sequence[_Alarm]) -> str | None:
+    events = prediction.annotated
+    if events is None:
+        return None
+    if not events:
+        return "false alarm" if alarms else "quiet"
+    is_met = any(a.start < event.end_seconds and event.start_seconds < a.end for event in events for a in alarms)
+    return "caught" if is_met else "missed"
+
+
+def judgements(prediction: Prediction) -> dict[str, Any]:
+    """JSON values: at the evaluation's level (`judged`), and from which step on what is said at others (`levels`).
+
+    A row is as :class:`Judged`, short, because there are up to a hundred a video: labels are places in `names`,
+    outcomes places in `OUTCOMES`. A level that alarms in the same snippets as the one below it has no row.
+    """
+    levels = np.arange(LEVEL_STEPS + 1) / LEVEL_STEPS
+    # The first level that each score does not reach; in the precision of the scores, as everywhere.
+    missed = np.searchsorted(levels.astype(np.float32), prediction.curves[0].anomaly, side="right")
+    steps = sorted({0, *missed.tolist()} - {len(levels)})
+    at_own, *at_others = judge(prediction, [prediction.alarm_threshold, *levels[steps].tolist()])
+    places: dict[str, int] = {}
+
+    def row(judged: Judged) -> list[Any]:
+        labels = [places.setdefault(label, len(places)) for label in judged.labels]
+        loudest = judged.loudest and [places[judged.loudest[0]], *judged.loudest[1:]]
+        outcome = None if judged.outcome is None else OUTCOMES.index(judged.outcome)
+        return [judged.n_alarms, judged.seconds, labels, loudest, outcome]
+
+    rows = [row(judged) for judged in (at_own, *at_others)]
+    return {
+        "names": list(places),
+        "judged": rows[0],
+        "levels": [[step, *short] for step, short in zip(steps, rows[1:], strict=True)],
+    }

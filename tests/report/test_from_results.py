@@ -1,0 +1,51 @@
+"""The page of a test split as stage ``report`` writes it, from what the stages before it wrote."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avadclip import config, paths
+from avadclip.datasets.ground_truth import write_ground_truth
+from avadclip.datasets.manifest import write_manifest
+from avadclip.datasets.model import Segment, Video
+from avadclip.evaluation.testset import read_test_set
+from avadclip.report.from_results import write_report
+from avadclip.report.plots import PLOTS
+from avadclip.scoring import scores
+from pipeline.evaluate import main as evaluate
+from tests.support.evaluation_factory import CLASSES, make_scores, make_video
+from tests.support.project_factory import save_params
+
+WEIGHTS = {"weights": {"sha256": "0" * 64}, "precision": "float32"}
+NORMAL = (make_video("a", 40, ["normal"]), make_video("b", 30, ["normal"], has_audio=False))
+RIOT = make_video("c", 50, ["riot"])
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    dataset = {"kind": "table", "videos": "videos", "annotations": "annotations", "classes": list(CLASSES)}
+    dataset |= {"visual": {**WEIGHTS, "stride": 4}, "audio": WEIGHTS}
+    save_params(tmp_path, {"datasets": {"demo": dataset}, "evaluate": {"bootstrap_resamples": 10}})
+
+
+@pytest.mark.parametrize(
+    ("videos", "segments", "expected"),
+    [
+        (NORMAL, (), ["Reliability of the scores"]),
+        ((*NORMAL, RIOT), (Segment("c", "riot", 10, 20),), [title for title, _ in PLOTS.values()]),
+    ],
+)
+def test_a_page_of_whatever_the_test_split_holds(
+    videos: tuple[Video, ...], segments: tuple[Segment, ...], expected: list[str]
+) -> None:
+    write_manifest(paths.manifest("demo"), videos)
+    write_ground_truth(paths.ground_truth("demo"), segments)
+    scores.write(paths.scores("demo", "audio_visual"), make_scores(videos, CLASSES, 4, np.random.default_rng(0)))
+    evaluate("demo")
+    params = config.load()
+    write_report(Path("page"), read_test_set("demo", params.dataset("demo")), params)
+    assert len(list(Path("page/data").glob("*.js"))) == len(videos)
+    assert re.findall(r"<figcaption>(.*?)</figcaption>", Path("page/report.html").read_text()) == expected
