@@ -26,6 +26,7 @@ LEARN = {
     f"distill@{NAME}-{VARIANTS[1]}-0",
     f"package@{NAME}",
     *(f"score@{NAME}-{v}-0" for v in VARIANTS),
+    f"players@{NAME}",
 } | EVALUATE
 TEAMS_COMMAND = "dvc repro --pull --allow-missing"
 
