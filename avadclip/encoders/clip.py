@@ -8,6 +8,7 @@ import numpy as np
 import open_clip
 import torch
 from numpy.typing import NDArray
+from open_clip import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from open_clip.factory import load_state_dict
 from safetensors import SafetensorError
 from torch import Tensor
@@ -15,7 +16,6 @@ from torch import Tensor
 from avadclip.config.architectures import read_architecture
 from avadclip.config.features import Clip, Visual
 from avadclip.device import resolve_device
-from avadclip.encoders.normalise import normalise
 from avadclip.encoders.preprocess import crops
 from avadclip.encoders.tower import Tower
 from avadclip.encoders.weights import locate, published_clip
@@ -55,6 +55,12 @@ class ImageEncoder:
     def _prepare(self, images: NDArray[np.uint8]) -> Tensor:
         """uint8 [n, size, size, 3] -> float32 [n, 3, size, size] on the device."""
         return normalise(torch.from_numpy(images).to(self._tower.device).permute(0, 3, 1, 2).float() / 255)
+
+
+def normalise(images: Tensor) -> Tensor:
+    """Standardise as in CLIP's training: floating [n, 3, height, width] in 0..1 -> the same, about -2..2."""
+    mean, std = (images.new_tensor(values).view(3, 1, 1) for values in (OPENAI_DATASET_MEAN, OPENAI_DATASET_STD))
+    return ((images - mean) / std).contiguous()
 
 
 def load_clip(visual: Clip) -> open_clip.CLIP:

@@ -8,11 +8,11 @@ from functools import partial
 import numpy as np
 
 from avadclip.config.evaluation import Evaluate
-from avadclip.evaluation import alarms, bootstrap, metrics, protocols, timeline
-from avadclip.evaluation.bootstrap import Interval
+from avadclip.evaluation import alarms, metrics, protocols, resampling, timeline
 from avadclip.evaluation.metrics import Metrics
 from avadclip.evaluation.protocols import Protocol
 from avadclip.evaluation.ranking import Weights
+from avadclip.evaluation.resampling import Interval
 from avadclip.evaluation.testset import TestSet
 from avadclip.scoring.scores import Provenance, Scores
 
@@ -83,7 +83,7 @@ def assess(scores: Scores, test_set: TestSet, settings: Evaluate, resamples: int
         provenance=scores.provenance,
         released=metrics.released(released, settings.iou_thresholds),
         strict=under(strict.ones),
-        intervals=bootstrap.intervals(
+        intervals=resampling.intervals(
             partial(metrics.resampled, strict, counted, settings.iou_thresholds),
             len(joined.videos),
             resamples,

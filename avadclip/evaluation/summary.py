@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from avadclip.config.evaluation import Evaluate
 from avadclip.evaluation.assessment import Assessment
-from avadclip.evaluation.bootstrap import Interval
 from avadclip.evaluation.metrics import Metrics
 from avadclip.evaluation.published import ROWS
+from avadclip.evaluation.resampling import Interval
 from avadclip.evaluation.seeds import Spread
 from avadclip.evaluation.testset import TestSet
 

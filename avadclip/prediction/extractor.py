@@ -111,7 +111,7 @@ class Extractor:
                 case Failed(key, reason) if key == video_id:
                     found = reason
         if isinstance(found, str):
-            raise PredictionError(told(found, path))
+            raise PredictionError(with_given_path(found, path))
         return found
 
     def _make(self, name: Modality, video: Pending, named: Path, features: dict[Modality, Features]) -> Iterator[int]:
@@ -134,7 +134,7 @@ class Extractor:
             if event.key == source.id:
                 yield encoding.handle(event)
         if name not in features:
-            raise PredictionError(told(ends[0].failure or "", named))
+            raise PredictionError(with_given_path(ends[0].failure or "", named))
 
     def _encoder(self, name: Modality) -> Encoder:
         if name not in self._encoders:
@@ -156,7 +156,7 @@ class Extractor:
             raise
 
 
-def told(reason: str, path: Path) -> str:
+def with_given_path(reason: str, path: Path) -> str:
     """A reason with the file as it was named. Workers know it by its absolute path: they may work in another folder."""
     absolute, named, reason = readable(path.absolute()), readable(path), readable(reason)
     return reason.replace(absolute, named) if absolute in reason else f"{named}: {reason}"
