@@ -6,8 +6,10 @@ PIP := .venv/bin/python -m pip --disable-pip-version-check
 FREEZE := .cache/lock/bin/pip freeze --exclude avadclip | LC_ALL=C sort \
 	| sed -E 's/^((nvidia|cuda|triton|decord)[^ ]*)$$/\1 ; sys_platform == "linux" and platform_machine == "x86_64"/'
 INSTALL := $(PIP) install --quiet --no-deps
+# As many processes as cores, up to what 16 GB of memory hold; tests that share something stay together (tests/conftest.py).
+PYTEST := .venv/bin/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadscope --no-loadscope-reorder
 
-.PHONY: install demo test lint lock
+.PHONY: install demo check test lint gpu lock
 
 install: .venv/installed
 
@@ -16,14 +18,23 @@ demo: .venv/installed
 	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/dvc repro
 	.venv/bin/avadclip results
 
-test: .venv/installed-test lint
+# What one waits for while working: a minute and a half on two cores.
+check: lint
+	$(PYTEST) -m "not slow and not browser and not cluster"
+
+test: lint
 	tests/support/install_debian_packages.sh
-	.venv/bin/python -m pytest
+	$(PYTEST)
 
 lint: .venv/installed-test
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+
+# What a GPU gives, in at most eight minutes and without network (docs/benchmarks.md). Where packages cannot be installed, it
+# runs with whatever `PYTHON` finds.
+gpu:
+	$(or $(wildcard .venv/bin/python),$(PYTHON)) -m benchmarks.gpu --json gpu.json
 
 .venv/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv

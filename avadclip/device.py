@@ -28,9 +28,33 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
+def resolve_devices(name: str) -> list[torch.device]:
+    """Turn `all` into every GPU of this machine, and any other name into one device.
+
+    Raises
+    ------
+    ConfigError : no such device on this machine, or its GPUs are of different kinds: which of them a video meets is
+        chance, and the last digits of its features would be, too.
+    """
+    if name != "all":
+        return [resolve_device(name)]
+    kinds = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    if not kinds:
+        raise ConfigError(
+            f"device: 'all' asked for, but torch {torch.__version__} sees no CUDA device; write `auto` or `cpu`, or"
+            " install the CUDA build of torch"
+        )
+    if len(set(kinds)) > 1:
+        raise ConfigError(
+            f"device: 'all' asked for, but these GPUs would give different last digits: {', '.join(kinds)}; name one,"
+            " like cuda:0, or hide the others with CUDA_VISIBLE_DEVICES"
+        )
+    return [torch.device("cuda", index) for index in range(len(kinds))]
+
+
 def kind_of_machine(device: str) -> str:
     """What the last digits of a result may depend on, apart from parameters and inputs."""
-    chosen = resolve_device(device)
+    chosen = resolve_devices(device)[0]
     if chosen.type == "cuda":
         return f"{torch.cuda.get_device_name(chosen)}, torch {torch.__version__}"
     capability = torch.backends.cpu.get_cpu_capability()

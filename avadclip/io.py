@@ -3,12 +3,13 @@
 import hashlib
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
 _UNFINISHED = ".tmp"
+_BLOCK_BYTES = 1 << 20
 _serial = count()
 
 
@@ -51,10 +52,19 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
-def sha256_of(path: Path) -> str:
-    """sha256 of a file's content, 64 hexadecimal digits: the hash by which videos, weights and code are pinned."""
+def sha256_of(path: Path, on_block: Callable[[], None] = lambda: None) -> str:
+    """sha256 of a file's content, 64 hexadecimal digits: the hash by which videos, weights and code are pinned.
+
+    Parameters
+    ----------
+    on_block : called after each MiB.
+    """
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+            on_block()
+    return digest.hexdigest()
 
 
 def unknown_format(found: object, known: str, remedy: str) -> str:

@@ -28,14 +28,19 @@ def model(dataset: str) -> Path:
     return Path("runs") / dataset
 
 
-def run(dataset: str, variant: str) -> Path:
+def run(dataset: str, variant: str, seed: int) -> Path:
     """Folder of a trained detector (stages ``train`` and ``distill``)."""
-    return model(dataset) / variant
+    return model(dataset) / variant / f"seed{seed}"
 
 
-def scores(dataset: str, variant: str, trained_on: str | None = None) -> Path:
+def code(name: str) -> Path:
+    """Which modules a stage runs (stage ``code``)."""
+    return Path("runs") / "code" / f"{name}.json"
+
+
+def scores(dataset: str, variant: str, seed: int, trained_on: str | None = None) -> Path:
     """Scores of the detector `variant`, trained on `trained_on` (default: the same data set), over the test videos."""
-    return scores_folder(dataset) / f"{trained_on or dataset}.{variant}.h5"
+    return scores_folder(dataset) / f"{trained_on or dataset}.{variant}.seed{seed}.h5"
 
 
 def scores_folder(dataset: str) -> Path:
@@ -66,6 +71,16 @@ def summary(dataset: str) -> Path:
 def figures(dataset: str) -> Path:
     """Folder of timelines (stage ``figures``)."""
     return results(dataset) / "figures"
+
+
+def players(dataset: str) -> Path:
+    """Folder of copies of the videos that the page plays (stage ``players``). These never leave the machine."""
+    return results(dataset) / "players"
+
+
+def footage(dataset: str) -> Path:
+    """What else the page needs of the video files: clocks and sound strips (stage ``players``)."""
+    return results(dataset) / "footage.h5"
 
 
 def report(dataset: str) -> Path:

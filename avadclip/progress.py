@@ -1,4 +1,4 @@
-"""How far an extraction has come, on the terminal."""
+"""How far a long run has come, on the terminal."""
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn

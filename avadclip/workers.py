@@ -15,6 +15,8 @@ from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any, Self
 
+from avadclip.media import pulse
+
 Task = Callable[[], Iterator[Any]]  # picklable; runs in a worker
 
 
@@ -44,6 +46,9 @@ class Failed:
 
 Event = Item | Finished | Failed
 
+# How often a worker that has nothing to hand over says that it is at work; a small part of any time limit in use.
+_PULSE_SECONDS = 0.5
+
 
 @dataclass
 class _Worker:
@@ -59,7 +64,8 @@ class GuardedPool:
     Parameters
     ----------
     workers : number of processes, started as they are needed.
-    stall_seconds : a worker that sends nothing for so long while it is awaited is killed and its task fails.
+    stall_seconds : a worker that shows no sign of life for so long while it is awaited is killed and its task fails.
+        What it yields is one, and so is every :func:`avadclip.media.pulse.beat` of its task: a large file is no hang.
     """
 
     def __init__(self, workers: int, stall_seconds: float) -> None:
@@ -97,7 +103,9 @@ class GuardedPool:
             ready = wait([worker.connection for worker in busy], timeout=min(1.0, self._stall_seconds))
             for worker in busy:
                 if worker.connection in ready:
-                    yield self._receive(worker)
+                    event = self._receive(worker)
+                    if event is not None:
+                        yield event
                 elif self._has_stalled(worker):
                     yield self._fail(worker, f"no progress for {self._stall_seconds:g} s", "Stalled")
 
@@ -123,7 +131,7 @@ class GuardedPool:
         self._workers.append(worker)
         return worker
 
-    def _receive(self, worker: _Worker) -> Event:
+    def _receive(self, worker: _Worker) -> Event | None:
         try:
             kind, payload = worker.connection.recv()
         except (EOFError, OSError):
@@ -132,6 +140,8 @@ class GuardedPool:
         worker.last_seen = time.monotonic()
         assert worker.key is not None
         key = worker.key
+        if kind == "pulse":
+            return None
         if kind == "item":
             return Item(key, payload)
         worker.key = None
@@ -165,6 +175,7 @@ def _serve(connection: Connection) -> None:
 
 
 def _run(task: Task, connection: Connection) -> None:
+    pulse.listen(_Pulse(connection))
     try:
         for item in task():
             connection.send(("item", item))
@@ -174,6 +185,22 @@ def _run(task: Task, connection: Connection) -> None:
         connection.send(("failed", (type(error).__name__, str(error) or type(error).__name__)))
     else:
         connection.send(("finished", None))
+    finally:
+        pulse.listen(None)
+
+
+class _Pulse:
+    """Passes beats on, but not each of them."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._latest = time.monotonic()
+
+    def __call__(self) -> None:
+        now = time.monotonic()
+        if now - self._latest > _PULSE_SECONDS:
+            self._latest = now
+            self._connection.send(("pulse", None))
 
 
 def _exit_name(code: int | None) -> str:

@@ -52,11 +52,11 @@ MEBIBYTE = 2**20
 class StandInEncoder:
     """Takes no time and no memory, so that a two-hour video can be pushed through in minutes."""
 
-    width = 512
+    width, ahead = 512, 0
 
-    def encode(self, inputs: NDArray[np.uint8]) -> NDArray[np.float16]:
+    def begin(self, inputs: NDArray[np.uint8]) -> Callable[[], NDArray[np.float16]]:
         """Zeros."""
-        return np.zeros((1, len(inputs), self.width), np.float16)
+        return lambda: np.zeros((1, len(inputs), self.width), np.float16)
 
 
 class Loaded(VideoFrames):
@@ -128,14 +128,16 @@ def extract_one(folder: Path, visual: Visual, clip: Path, encoder: Encoder) -> N
     assert not outcome.failures, outcome.failures
 
 
-def write_clip(path: Path, seconds: int) -> Path:
-    """A moving texture in H.264, about as hard to decode as a street scene."""
-    texture = np.random.default_rng(0).integers(0, 256, (45, 80, 3), np.uint8).repeat(8, axis=0).repeat(8, axis=1)
+def write_clip(path: Path, seconds: int, size: tuple[int, int] = SIZE) -> Path:
+    """A moving texture in H.264, about as hard to decode as a street scene; `size` is a multiple of 80x45."""
+    scale = size[1] // 45
+    texture = np.random.default_rng(0).integers(0, 256, (45, 80, 3), np.uint8)
+    texture = texture.repeat(scale, axis=0).repeat(scale, axis=1)
     return write_video(
         path,
         n_frames=seconds * FRAME_RATE,
         frame_rate=FRAME_RATE,
-        size=SIZE,
+        size=size,
         frame_fn=lambda index: np.roll(texture, (index, 3 * index), axis=(0, 1)),
         options={"preset": "veryfast"},
     )

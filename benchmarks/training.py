@@ -24,14 +24,16 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional
 
-from avadclip.config.detector import AudioVisual
-from avadclip.config.training import Training
 from avadclip.detectors.audio_visual import AudioVisualDetector
+from avadclip.detectors.parts.branches import BranchOutput
 from avadclip.detectors.parts.layers import Mlp
 from avadclip.detectors.parts.temporal import GraphBranch, LocalBlock
 from avadclip.detectors.parts.text import TextTower
-from avadclip.detectors.protocol import Batch, DetectorOutput, Dimensions, Targets
+from avadclip.detectors.protocol import Batch, Dimensions, Targets
+from avadclip.detectors.registry import settings_of
+from avadclip.detectors.settings import Bag
 from avadclip.training.data import Sample, TrainingSet
+from avadclip.training.optimisation import make_optimizer
 from avadclip.training.step import train_step
 
 N_SNIPPETS, WIDTH = 256, 512
@@ -63,7 +65,7 @@ def mlp(layers: Mlp, x: Tensor) -> Tensor:
 class PlainDetector(AudioVisualDetector):
     """The same parameters, computed in the obvious way."""
 
-    def forward(self, batch: Batch) -> DetectorOutput:
+    def forward(self, batch: Batch) -> BranchOutput:
         """As released: everything but the similarity graph looks at padding."""
         assert batch.visual is not None
         assert batch.audio is not None
@@ -103,7 +105,7 @@ class PlainDetector(AudioVisualDetector):
         hidden = quick_gelu(edges @ (x @ graph.first) + graph.beside(x))
         return quick_gelu(edges @ (hidden @ graph.second) + hidden)
 
-    def _branch(self, x: Tensor) -> DetectorOutput:
+    def _branch(self, x: Tensor) -> BranchOutput:
         branches = self.branches
         assert branches.prompt_mlp is not None
         logits = branches.classifier(x + mlp(branches.classifier_mlp, x))
@@ -113,7 +115,7 @@ class PlainDetector(AudioVisualDetector):
         summed = embeddings + share @ video
         enriched = summed + mlp(branches.prompt_mlp, summed)
         cosines = functional.normalize(x, dim=2) @ functional.normalize(enriched, dim=2).transpose(1, 2)
-        return DetectorOutput(logits.squeeze(2), cosines / 0.07, x, embeddings, None)
+        return BranchOutput(logits.squeeze(2), cosines / 0.07, x, embeddings, None)
 
     def _embed(self) -> Tensor:
         """All 77 positions."""
@@ -124,7 +126,7 @@ class PlainDetector(AudioVisualDetector):
         assert prompts._tower is not None
         return prompts._tower(torch.where(learned[:, :, None], prompts.context, fixed), prompts.ends)
 
-    def losses(self, output: DetectorOutput, batch: Batch, targets: Targets) -> dict[str, Tensor]:
+    def losses(self, output: BranchOutput, batch: Batch, targets: Targets) -> dict[str, Tensor]:
         """Video by video."""
         assert output.class_logits is not None
         assert output.class_embeddings is not None
@@ -158,8 +160,9 @@ def random_set(n_videos: int) -> TrainingSet:
     visual = (0.3 * topic + 0.3 * random.standard_normal((lengths.sum(), WIDTH), np.float32)).astype(np.float32)
     audio = random.standard_normal((lengths.sum(), WIDTH), np.float32)
     labels = np.eye(len(CLASSES), dtype=np.float32)[random.integers(0, len(CLASSES), n_videos)]
-    samples = tuple(Sample(i, int(n), int(row), int(row)) for i, (n, row) in enumerate(zip(lengths, rows, strict=True)))
-    return TrainingSet(samples, labels, visual, audio, np.ones(len(audio), bool))
+    places = zip(lengths.tolist(), rows.tolist(), strict=True)
+    samples = tuple(Sample(i, n, (row,), row) for i, (n, row) in enumerate(places))
+    return TrainingSet(samples, Bag(length=N_SNIPPETS), labels, visual, audio, np.ones(len(audio), bool))
 
 
 class Case:
@@ -169,25 +172,27 @@ class Case:
 
     def __init__(self, name: str, batch_size: int, device: str) -> None:
         torch.manual_seed(0)
-        architecture = AudioVisual(audio_dropout=0.0)  # else the cases would draw different random numbers
+        precision = "bfloat16" if name == "bfloat16" else "float32"
+        # With dropout the cases would draw different random numbers.
+        settings = settings_of("audio_visual", {"audio_dropout": 0.0, "recipe": {"precision": precision}})
         clip = open_clip.CLIP(**open_clip.get_model_config("ViT-B-16-quickgelu"))
         tower = TextTower(clip, open_clip.tokenize(list(CLASSES)))
         dimensions = Dimensions({"visual": WIDTH, "audio": WIDTH}, len(CLASSES), N_SNIPPETS, WIDTH, tower.width, 77)
         make = PlainDetector if name == "plain" else AudioVisualDetector
         self.device = torch.device(device)
         self.batch_size = batch_size
-        self.detector = make(architecture, dimensions, tower).to(self.device)
-        self.training = Training(precision="bfloat16" if name == "bfloat16" else "float32")
-        self.optimizer = torch.optim.AdamW(self.detector.parameters(), self.training.learning_rate, fused=True)
+        self.detector = make(settings, dimensions, tower).to(self.device)
+        self.optimizer = make_optimizer(self.detector.parameter_groups(), settings.recipe.optimizer)
         self.data = random_set(2 * batch_size)
 
     def step(self, number: int) -> Step:
         """Load a batch, which depends on `number` alone, and train on it."""
-        chosen = np.random.default_rng(number).permutation(len(self.data.samples))[: self.batch_size].tolist()
+        random = np.random.default_rng(number)
+        chosen = random.permutation(len(self.data.samples))[: self.batch_size].tolist()
         started = time.perf_counter()
-        batch = self.data.batch(chosen, N_SNIPPETS)
+        batch = self.data.batch(chosen, self.detector.n_positions, random)
         loaded = time.perf_counter()
-        terms = train_step(self.detector, None, batch.to(self.device), self.optimizer, self.training)
+        terms = train_step(self.detector, None, batch.to(self.device), self.optimizer)
         loss = {name: float(value) for name, value in terms.items()}  # waits for the device
         ended = time.perf_counter()
         gradients = [parameter.grad for parameter in self.detector.parameters() if parameter.grad is not None]

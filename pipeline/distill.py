@@ -1,14 +1,17 @@
-"""Stage ``distill``: features, labels and a trained detector -> ``runs/<dataset>/<variant>``, with one modality."""
+"""Stage ``distill``: features, labels and a trained detector -> ``runs/<dataset>/<variant>/seed<k>``, taught by it."""
 
 from avadclip import config, scripting
+from avadclip.config.variants import Variant
 from avadclip.training.run import Run, train
 
 
-def main(dataset: str, variant: str) -> None:
-    """Train the variant of section `distill` on one data set."""
+def main(dataset: str, variant: str, seed: str) -> None:
+    """Train the variant of section `distill` on one data set with one seed, taught by `teacher` of the same seed."""
     params = config.load()
-    student = params.student(variant)
-    train(Run(dataset, params.dataset(dataset), variant, student, params.teacher), params.compute)
+    section = params.variant(variant)
+    assert isinstance(section, Variant)
+    where = f"distill.{variant}"
+    train(Run(dataset, params.dataset(dataset), variant, section, where, int(seed), params.teacher), params.compute)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ from avadclip.scoring import scores
 from avadclip.scoring.run import Job, score
 
 
-def main(dataset: str, variant: str, trained_on: str = "") -> None:
+def main(dataset: str, variant: str, seed: str, trained_on: str = "") -> None:
     """Score with the detector that was trained on `trained_on`; by default on the same data set."""
     params = config.load()
-    job = Job(dataset, variant, trained_on or dataset, params.score.missing_audio, params.score.student)
+    job = Job(dataset, variant, trained_on or dataset, int(seed))
     videos = read_manifest(paths.manifest(dataset))
     if params.execution.engine == "ray":
         from avadclip.scoring.cluster import score_on_cluster  # an engine is imported only when it is asked for
@@ -18,7 +18,7 @@ def main(dataset: str, variant: str, trained_on: str = "") -> None:
         scored = score_on_cluster(job, videos, params.compute.device, params.execution)
     else:
         scored = score(job, videos, resolve_device(params.compute.device))
-    scores.write(paths.scores(dataset, variant, job.trained_on), scored)
+    scores.write(paths.scores(dataset, variant, job.seed, job.trained_on), scored)
 
 
 if __name__ == "__main__":

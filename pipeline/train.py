@@ -1,19 +1,19 @@
-"""Stage ``train``: features and video labels, or a released checkpoint -> ``runs/<dataset>/<variant>``, a detector."""
+"""Stage ``train``: features and labels, or a released checkpoint -> ``runs/<dataset>/<variant>/seed<k>``, trained."""
 
 from avadclip import config, scripting
-from avadclip.config.detector import Released
+from avadclip.config.variants import Released
 from avadclip.interop.checkpoints.adopt import adopt_checkpoint
 from avadclip.training.run import Run, train
 
 
-def main(dataset: str, variant: str) -> None:
-    """Train the variant of section `train` on one data set, or import it."""
+def main(dataset: str, variant: str, seed: str) -> None:
+    """Train the variant of section `train` on one data set with one seed, or import it."""
     params = config.load()
-    section, architecture = params.dataset(dataset), params.detector(variant)
-    if isinstance(architecture, Released):
-        adopt_checkpoint(dataset, section, variant, architecture)
+    dataset_section, section = params.dataset(dataset), params.variant(variant)
+    if isinstance(section, Released):
+        adopt_checkpoint(dataset, dataset_section, variant, int(seed), section)
     else:
-        train(Run(dataset, section, variant, architecture), params.compute)
+        train(Run(dataset, dataset_section, variant, section, f"train.{variant}", int(seed)), params.compute)
 
 
 if __name__ == "__main__":

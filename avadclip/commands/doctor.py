@@ -14,7 +14,7 @@ from avadclip.config import Params
 from avadclip.config.datasets import Dataset
 from avadclip.config.features import Audio, Precision, Visual, Weights
 from avadclip.datasets.manifest import read_manifest
-from avadclip.device import resolve_device
+from avadclip.device import resolve_devices
 from avadclip.encoders.tower import computes_natively
 from avadclip.encoders.weights import WAV2CLIP, Published, cache_folder, locate, place, published_clip
 from avadclip.errors import AvadclipError
@@ -60,12 +60,13 @@ def _decoders() -> Iterator[Finding]:
 
 def _device(params: Params) -> Iterator[Finding]:
     try:
-        device = resolve_device(params.extraction.device)
+        devices = resolve_devices(params.extraction.device)
     except AvadclipError as error:
         yield Finding("problem", "device", params.extraction.device, str(error))
         return
+    device = devices[0]
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
-    yield Finding("ok", "device", f"{device} ({name}), torch {torch.__version__}")
+    yield Finding("ok", "device", f"{', '.join(map(str, devices))} ({name}), torch {torch.__version__}")
     sections = [section for dataset in params.datasets.values() for section in (dataset.visual, dataset.audio)]
     wanted = {section.precision for section in sections if isinstance(section, Visual | Audio)}
     for precision in sorted(wanted):

@@ -17,6 +17,7 @@ from avadclip.prediction.predictor import Predictor
 from avadclip.prediction.writing import MadeBy, write_predictions
 from avadclip.progress import rate_progress
 from avadclip.report.page import PageVideo, write_page
+from avadclip.report.payload import time_axis
 from avadclip.store.work_cache import WorkCache
 
 
@@ -52,7 +53,7 @@ def predict(
         )
     write_predictions(out, predictions, failures, made_by)
     if predictions:
-        pages = [PageVideo(prediction, inputs.videos[prediction.id]) for prediction in predictions]
+        pages = [_page_video(prediction, inputs.videos[prediction.id]) for prediction in predictions]
         write_page(out, pages, title=f"Predictions of {made_by.dataset}")
     _summarise(predictions, failures, out)
     raise typer.Exit(1 if failures else 0)
@@ -72,6 +73,13 @@ def _predict_all(predictor: Predictor, inputs: Inputs) -> tuple[list[Prediction]
             else:
                 predictions.append(prediction)
     return predictions, failures
+
+
+def _page_video(prediction: Prediction, path: Path) -> PageVideo:
+    from avadclip.report.sound_strip import draw_sound  # takes seconds, and not every video has sound
+
+    start, end = (seconds + prediction.clock_start_seconds for seconds in time_axis(prediction))
+    return PageVideo(prediction, path, draw_sound(path, start, end) if prediction.has_audio else None)
 
 
 def _make_folder(out: Path) -> None:

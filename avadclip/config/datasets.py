@@ -6,7 +6,7 @@ from pydantic import Field, ValidationInfo, ValidatorFunctionWrapHandler, field_
 
 from avadclip.config.base import Section, validated_as
 from avadclip.config.features import Audio, ReleasedAudio, ReleasedVisual, Visual
-from avadclip.config.training import Training
+from avadclip.config.training import Selection
 
 
 class Dataset(Section):
@@ -19,7 +19,7 @@ class Dataset(Section):
     exclude: dict[str, str] = {}  # video id -> reason; reported with the metrics
     visual: Visual | ReleasedVisual
     audio: Audio | ReleasedAudio
-    training: Training = Training()
+    selection: Selection = Selection()
 
     @property
     def is_released(self) -> bool:

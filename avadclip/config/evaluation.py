@@ -8,7 +8,7 @@ from avadclip.config.base import Section
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Branch = Literal["classification", "alignment"]
-MissingAudio = Literal["visual_student", "visual_fallback", "refuse"]
+MissingAudio = Literal["stand_in", "fallback", "refuse"]
 
 
 class Across(Section):
@@ -24,10 +24,10 @@ class Score(Section):
 
     variants: tuple[str, ...] = ()  # of `train` and `distill`, each over the test videos of every data set
     across: dict[str, Across] = {}
-    # What happens to videos without sound when a detector wants it: the student scores them, the detector falls back to
-    # the visual feature, or an error lists them.
-    missing_audio: MissingAudio = "visual_fallback"
-    student: str = "visual_student"  # the variant that scores videos without sound
+    # What counts for videos without sound when a detector wants it: the student's scores, the detector's own, which
+    # falls back to the visual feature, or nothing: an error lists them.
+    missing_audio: MissingAudio = "fallback"
+    student: str = "visual_student"  # the variant that stands in
 
 
 class Localisation(Section):
@@ -63,7 +63,7 @@ class Evaluate(Section):
 class Figures(Section):
     """Which videos and detectors the stage ``figures`` draws."""
 
-    videos: tuple[str, ...] = ()  # ids; empty: the most instructive ones, see avadclip.evaluation.selection
+    videos: tuple[str, ...] = ()  # ids; empty: the most instructive ones, see avadclip.evaluation.figures.selection
     n_videos: Annotated[int, Field(ge=1)] = 12  # how many that are, if `videos` is empty
     detectors: tuple[str, ...] = ()  # names as in the metrics, in the order of their colours; empty: all, at most four
     formats: tuple[Literal["png", "svg"], ...] = ("png",)

@@ -7,6 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from avadclip.config.architectures import check_encoder
 from avadclip.config.base import Section
 
+Modality = Literal["visual", "audio"]
 Precision = Literal["float32", "bfloat16", "float16"]
 Views = Literal["center", "five_crop", "ten_crop"]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -80,7 +81,7 @@ class ReleasedAudio(Section):
 class Extraction(Section):
     """How extraction runs. No key here may change a feature, so none is part of a recipe."""
 
-    device: str = "auto"  # auto | cpu | cuda | cuda:1 ...
+    device: str = "auto"  # auto | cpu | cuda | cuda:1 ... | all: every GPU of this machine
     workers: Annotated[int, Field(ge=1)] = 2  # decoding processes
     stall_seconds: Annotated[float, Field(gt=0)] = 120.0  # a decoder that is silent for so long is ended
     work_cache: str = ".cache/features"

@@ -2,34 +2,24 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Self
 
-from pydantic import ValidationError, WrapValidator, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from ruamel.yaml.error import YAMLError
 
-from avadclip.config.base import Section, validated_as
+from avadclip.config.base import Section
 from avadclip.config.datasets import Dataset
-from avadclip.config.detector import AudioVisual, Modality, Released, Student
 from avadclip.config.evaluation import Evaluate, Figures, Report, Score
 from avadclip.config.execution import Execution
 from avadclip.config.features import Extraction
 from avadclip.config.training import Compute
+from avadclip.config.variants import Released, TrainedOrReleased, Variant
 from avadclip.config.worlds import World
 from avadclip.config.yaml_text import UnquotedError, read_yaml
 from avadclip.errors import ConfigError
-
-V = TypeVar("V")
-
-
-def _trained_or_released(value: Any, _: Any) -> AudioVisual | Released:
-    released = "released" in value if isinstance(value, dict) else isinstance(value, Released)
-    return validated_as(Released, value) if released else validated_as(AudioVisual, value)
-
-
-TrainedOrReleased = Annotated[AudioVisual | Released, WrapValidator(_trained_or_released)]
 
 
 class Params(Section):
@@ -39,8 +29,10 @@ class Params(Section):
     datasets: dict[str, Dataset]
     extraction: Extraction = Extraction()
     execution: Execution = Execution()
+    # Every variant is trained, scored and evaluated once a seed.
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
     train: dict[str, TrainedOrReleased] = {}  # variants of detectors that learn from labels, or are imported
-    distill: dict[str, Student] = {}  # variants that learn from a teacher, too
+    distill: dict[str, Variant] = {}  # variants that learn from a teacher, too
     teacher: str = "audio_visual"  # the variant of `train` that they learn from
     compute: Compute = Compute()
     score: Score = Score()
@@ -62,16 +54,22 @@ class Params(Section):
             raise ConfigError(f"params.yaml: no world {name!r} under `worlds`; there are: {known}")
         return self.worlds[name]
 
-    def detector(self, variant: str) -> AudioVisual | Released:
-        """One variant of `train`; :class:`ConfigError` names the known ones if there is no such variant."""
-        return _variant(self.train, "train", variant)
+    def variant(self, name: str) -> Variant | Released:
+        """One variant of `train` or `distill`; :class:`ConfigError` names the known ones if there is none."""
+        known = {**self.train, **self.distill}
+        if name not in known:
+            listed = ", ".join(known) or "none"
+            raise ConfigError(f"params.yaml: no variant {name!r} under `train` or `distill`; there are: {listed}")
+        return known[name]
 
-    def student(self, variant: str) -> Student:
-        """One variant of `distill`; :class:`ConfigError` as for :meth:`detector`."""
-        return _variant(self.distill, "distill", variant)
+    def seeds_of(self, variant: str) -> tuple[int, ...]:
+        """The seeds that give different detectors: a checkpoint that is imported knows no seed, so one is enough."""
+        return self.seeds[:1] if isinstance(self.variant(variant), Released) else self.seeds
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"seeds: {list(self.seeds)} names a seed twice; its detectors would be the same ones")
         if both := sorted(self.train.keys() & self.distill.keys()):
             raise ValueError(f"`train` and `distill` both have a variant {both[0]!r}; their checkpoints would collide")
         if self.distill and self.teacher not in self.train:
@@ -90,6 +88,8 @@ class Params(Section):
         for section in ("worlds", "datasets", "train", "distill"):
             check_names(section, getattr(self, section))
         check_names("score.across", self.score.across)
+        if "code" in self.datasets:
+            raise ValueError("datasets: `code` is taken: runs/code is where stage `code` writes; choose another name")
         return self
 
     @model_validator(mode="after")
@@ -103,18 +103,18 @@ class Params(Section):
     @model_validator(mode="after")
     def _student_does_without_sound(self) -> Self:
         section = {**self.train, **self.distill}.get(self.score.student)
-        looked_at = None if section is None else _modalities(section)
-        if looked_at not in (None, ("visual",)):
-            found = " and ".join(looked_at or ())
+        stated = _stated_modalities(section) if isinstance(section, Variant) else []
+        if "audio" in stated:
+            found = " and ".join(stated)
             raise ValueError(f"score.student: {self.score.student!r} takes {found}; expected one that takes `visual`")
         return self
 
 
-def _modalities(section: AudioVisual | Released | Student) -> tuple[Modality, ...] | None:
-    """What a variant takes in; None where only the released checkpoint says it."""
-    if isinstance(section, Released):
-        return None
-    return (section.modality,) if isinstance(section, Student) else section.modalities
+def _stated_modalities(section: Variant) -> list[str]:
+    """What a variant says that it takes in; where it says nothing, only its kind knows, see `scoring.stand_in`."""
+    settings = section.model_extra or {}
+    stated = settings.get("modalities", [settings["modality"]] if "modality" in settings else [])
+    return stated if isinstance(stated, list) else []
 
 
 def check_names(section: str, names: Iterable[str]) -> None:
@@ -127,13 +127,6 @@ def check_names(section: str, names: Iterable[str]) -> None:
     for name in names:
         if re.fullmatch("[A-Za-z0-9_-]+", name) is None:
             raise ValueError(f"{section}: {name!r} is no name for DVC; use letters, digits, `_` and `-` only")
-
-
-def _variant(variants: Mapping[str, V], section: str, variant: str) -> V:
-    if variant not in variants:
-        known = ", ".join(variants) or "none"
-        raise ConfigError(f"params.yaml: no variant {variant!r} under `{section}`; there are: {known}")
-    return variants[variant]
 
 
 def load(path: str | Path = "params.yaml") -> Params:

@@ -1,5 +1,6 @@
 """What probing found, by path, size and modification time: ten new videos among thousands are ten files to read."""
 
+import json
 import logging
 import sqlite3
 from collections.abc import Iterator
@@ -16,15 +17,16 @@ from avadclip.errors import DatasetError
 logger = logging.getLogger(__name__)
 
 # Raise it when probing itself changes; entries of another version count as absent.
-_VERSION = 1
+_VERSION = 2
 _CREATE = """
 CREATE TABLE IF NOT EXISTS probes (
     path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER,
-    n_frames INTEGER, frame_rate REAL, end_seconds REAL, has_audio INTEGER, content_hash TEXT, frame_seconds BLOB
+    n_frames INTEGER, frame_rate REAL, end_seconds REAL, has_audio INTEGER, content_hash TEXT, frame_seconds BLOB,
+    notes TEXT
 )
 """
 _SELECT = """
-SELECT n_frames, frame_rate, end_seconds, has_audio, content_hash, frame_seconds
+SELECT n_frames, frame_rate, end_seconds, has_audio, content_hash, frame_seconds, notes
 FROM probes WHERE path = ? AND size = ? AND mtime_ns = ?
 """
 
@@ -39,6 +41,7 @@ class VideoFacts:
     has_audio: bool
     content_hash: str  # sha256 of the file, hex
     frame_seconds: NDArray[np.float64] | None  # [n_frames]; kept where segments in seconds need it
+    notes: tuple[str, ...] = ()  # what the owner of the file should know
 
 
 class ProbeCache:
@@ -73,17 +76,21 @@ class ProbeCache:
         row = self._connection.execute(_SELECT, (path, status.st_size, status.st_mtime_ns)).fetchone()
         if row is None or (with_times and row[5] is None):
             return None
-        n_frames, frame_rate, end_seconds, has_audio, content_hash, times = row
+        n_frames, frame_rate, end_seconds, has_audio, content_hash, times, notes = row
         frame_seconds = None if times is None else np.frombuffer(times, dtype=np.float64)
-        return VideoFacts(n_frames, frame_rate, end_seconds, bool(has_audio), content_hash, frame_seconds)
+        told = tuple(json.loads(notes))
+        return VideoFacts(n_frames, frame_rate, end_seconds, bool(has_audio), content_hash, frame_seconds, told)
 
     def put(self, path: str, status: stat_result, facts: VideoFacts) -> None:
         """Keep what was found in a file that was in the state `status` before it was read."""
         times = None if facts.frame_seconds is None else facts.frame_seconds.tobytes()
         key = (path, status.st_size, status.st_mtime_ns)
         found = (facts.n_frames, facts.frame_rate, facts.end_seconds, facts.has_audio, facts.content_hash, times)
+        notes = json.dumps(facts.notes)
         with self._connection:
-            self._connection.execute("INSERT OR REPLACE INTO probes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", key + found)
+            self._connection.execute(
+                "INSERT OR REPLACE INTO probes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*key, *found, notes)
+            )
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -1,6 +1,5 @@
 """Every file of a data set is opened once, in a worker process: what it holds, and the hash of its content."""
 
-import hashlib
 import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,12 +11,12 @@ from avadclip.config.features import Extraction
 from avadclip.datasets.frame_spans import Timeline
 from avadclip.datasets.model import ListedVideo
 from avadclip.datasets.probe_cache import ProbeCache, VideoFacts
+from avadclip.io import sha256_of
+from avadclip.media.pulse import beat
 from avadclip.progress import rate_progress
 from avadclip.workers import Event, Failed, GuardedPool, Item
 
 logger = logging.getLogger(__name__)
-
-_HASH_BLOCK_BYTES = 1 << 24
 
 
 class ProbedVideo(Timeline, Protocol):
@@ -25,7 +24,7 @@ class ProbedVideo(Timeline, Protocol):
 
     @property
     def has_audio(self) -> bool:
-        """Whether there is an audio track."""
+        """Whether there is sound."""
 
 
 Probe = Callable[[Path], ProbedVideo]  # picklable; raises on a file that cannot be used
@@ -48,21 +47,17 @@ class Examination:
     probe: Probe
     with_times: bool
 
-    def __call__(self) -> Iterator[VideoFacts | None]:
-        """Yield None as a sign of life for each block that was hashed, and then the facts."""
+    def __call__(self) -> Iterator[VideoFacts]:
+        """Yield the facts."""
         probed = self.probe(Path(self.path))
-        digest = hashlib.sha256()
-        with Path(self.path).open("rb") as file:
-            while block := file.read(_HASH_BLOCK_BYTES):
-                digest.update(block)
-                yield None
         yield VideoFacts(
             n_frames=probed.n_frames,
             frame_rate=probed.frame_rate,
             end_seconds=probed.end_seconds,
             has_audio=probed.has_audio,
-            content_hash=digest.hexdigest(),
+            content_hash=sha256_of(Path(self.path), beat),
             frame_seconds=probed.frame_seconds if self.with_times else None,
+            notes=tuple(getattr(probed, "notes", ())),  # not every probe has something to tell
         )
 
 
@@ -110,7 +105,7 @@ class _Run:
             return False
         known = self._cache.get(path, status, with_times)
         if known is not None:
-            self.facts[video.id] = known
+            self._take(video.id, known)
             return False
         self.states[video.id] = (path, status)
         return True
@@ -119,12 +114,17 @@ class _Run:
         """Keep what a worker sent; the number of videos that are done with it."""
         match event:
             case Item(video_id, VideoFacts() as facts):
-                self.facts[video_id] = facts
+                self._take(video_id, facts)
                 self._cache.put(*self.states[video_id], facts)
                 return 0
             case Failed(video_id, reason):
                 self._fail(video_id, reason)
         return 0 if isinstance(event, Item) else 1
+
+    def _take(self, video_id: str, facts: VideoFacts) -> None:
+        self.facts[video_id] = facts
+        for note in facts.notes:
+            logger.warning("%s: %s", video_id, note)
 
     def _fail(self, video_id: str, reason: str) -> None:
         self.failures[video_id] = reason

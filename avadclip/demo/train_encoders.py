@@ -20,7 +20,7 @@ from avadclip.demo.captions import CLASSES, wordings
 from avadclip.demo.moments import Moments, balanced, every, take_moments
 from avadclip.demo.render import render_world
 from avadclip.device import resolve_device
-from avadclip.encoders.clip import normalise
+from avadclip.encoders.images import normalise
 from avadclip.encoders.wav2clip import Wav2Clip
 from avadclip.pretraining.audio import train_wav2clip
 from avadclip.pretraining.image_text import ZeroShot, text_features, train_clip, zero_shot

@@ -3,58 +3,20 @@
 Frozen towers are not in it: X_c, all that scoring needs of the text tower, is stored among the weights.
 """
 
-import json
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from avadclip.config.detector import AnyArchitecture, Modality
+from avadclip.detectors.description import Description, read_description, write_description
 from avadclip.detectors.protocol import Detector, Dimensions
-from avadclip.detectors.registry import build
+from avadclip.detectors.registry import build, settings_of
 from avadclip.errors import CheckpointError
 from avadclip.io import write_bytes
 
-FORMAT = 1
-WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
-
-
-@dataclass(frozen=True)
-class Description:
-    """What one has to know about a trained detector."""
-
-    dataset: str
-    variant: str
-    architecture: AnyArchitecture
-    dimensions: Dimensions
-    classes: tuple[str, ...]  # class 0 is `normal`; also the text prompts
-    recipes: dict[Modality, dict[str, Any]]  # of the features that it was trained on, and expects
-    text_tower: dict[str, str]  # name and sha256 of the CLIP whose text tower trained the prompts
-    selection: str  # how the epoch was chosen; `released_test_selected` looked at the test set
-    epoch: int  # the chosen one, counted from 1; 0 where it is not known (imported)
-    seed: int
-    imported: dict[str, str] | None = None  # name and sha256 of the authors' file that this detector came from
-    format: int = FORMAT
-
-    def check_recipe(self, modality: Modality, found: Mapping[str, Any], ignoring: Collection[str] = ()) -> None:
-        """Refuse features that were made otherwise than those of training, except for the keys to be ignored.
-
-        Raises
-        ------
-        CheckpointError : names every key that differs, with both values.
-        """
-        expected = self.recipes[modality]
-        keys = (expected.keys() | found.keys()) - set(ignoring)
-        differing = sorted(key for key in keys if expected.get(key) != found.get(key))
-        if differing:
-            pairs = ", ".join(f"{key} {expected.get(key)!r} (found {found.get(key)!r})" for key in differing)
-            who = f"{self.dataset}/{self.variant}"
-            raise CheckpointError(f"{who}: expects {modality} features with {pairs}; extract them so, or train anew")
+WEIGHTS = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -67,13 +29,9 @@ class Checkpoint:
 
 def save_checkpoint(folder: Path, detector: Detector, description: Description) -> None:
     """Write both files atomically; the same detector gives the same bytes. Any earlier checkpoint there is replaced."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in detector.state_dict().items()}
-    content = _ADAPTER.dump_python(description, mode="json")
-    if description.imported is None:
-        del content["imported"]
-    text = json.dumps(content, indent=2, sort_keys=True) + "\n"
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in detector.inference_state().items()}
     write_bytes(folder / WEIGHTS, save(tensors))
-    write_bytes(folder / DESCRIPTION, text.encode())
+    write_description(folder, description)
 
 
 def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpoint:
@@ -83,24 +41,26 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpo
     ------
     CheckpointError : a file is missing or unreadable, of another format, or weights and description disagree.
     """
-    for file in (WEIGHTS, DESCRIPTION):
-        if not (folder / file).is_file():
-            raise CheckpointError(f"{folder / file}: no such file; train it with `dvc repro`, or `dvc pull`")
+    description = read_description(folder)
+    if not (folder / WEIGHTS).is_file():
+        raise CheckpointError(f"{folder / WEIGHTS}: no such file; train it with `dvc repro`, or `dvc pull`")
     try:
         tensors = load_file(folder / WEIGHTS)
-        description = _ADAPTER.validate_json((folder / DESCRIPTION).read_bytes())
     except SafetensorError as error:
         raise CheckpointError(f"{folder / WEIGHTS}: damaged: {error}; train it again") from None
-    except ValidationError as error:
-        raise CheckpointError(f"{folder / DESCRIPTION}: not a description of a detector: {error}") from None
-    if description.format != FORMAT:
-        raise CheckpointError(f"{folder}: expected format {FORMAT}, found {description.format}; train it again")
-    detector = build(description.architecture, description.dimensions)
+    settings = settings_of(description.kind, description.settings, where=str(folder))
+    detector = build(description.kind, settings, Dimensions(**description.dimensions))
     try:
-        detector.load_state_dict(tensors)
+        missing, unknown = detector.load_state_dict(tensors, strict=False)
     except RuntimeError as error:
         raise CheckpointError(f"{folder}: weights do not fit their description: {error}") from None
+    expected = detector.inference_state().keys()
+    if unknown or set(missing) & expected:
+        problem = ", ".join([*unknown, *sorted(set(missing) & expected)])
+        raise CheckpointError(f"{folder}: weights do not fit their description: missing or unknown: {problem}")
     return Checkpoint(detector.to(device).eval().requires_grad_(False), description)
 
 
-_ADAPTER = TypeAdapter(Description)
+def dimensions_of(detector: Detector) -> dict[str, object]:
+    """As a description holds them."""
+    return asdict(detector.dimensions)

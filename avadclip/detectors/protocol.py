@@ -1,31 +1,40 @@
-"""All that training and scoring know of a detector: a batch goes in, named outputs and named loss terms come out."""
+"""All that the rest of the library sees of a detector: a batch goes in, scores and named loss terms come out."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from avadclip.config.detector import Modality
-from avadclip.detectors.parts.layers import silence
+from avadclip.config.features import Modality
+from avadclip.detectors import settings as detector_settings
 from avadclip.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from avadclip.detectors.parts.text import TextTower
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Features of b videos (or 256-windows of videos), padded with zeros to n positions."""
+    """Features of b videos (or windows of videos), padded with zeros to n positions.
+
+    Where the views of a video are one sample, its `n_views` rows stand together, and b counts rows.
+    """
 
     visual: Tensor | None  # float32 [b, n, visual width]; None where no detector in use looks at it
     audio: Tensor | None  # float32 [b, n, audio width]
     audio_valid: Tensor | None  # bool [b, n]; False: this snippet has no sound, or is padding
     n_snippets: Tensor  # int64 [b], 1 ... n
+    n_views: int = 1
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same on a device."""
         visual, audio, valid = (
             None if x is None else x.to(device) for x in (self.visual, self.audio, self.audio_valid)
         )
-        return Batch(visual, audio, valid, self.n_snippets.to(device))
+        return Batch(visual, audio, valid, self.n_snippets.to(device), self.n_views)
 
     @property
     def valid(self) -> Tensor:
@@ -36,93 +45,157 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Targets:
-    """What a batch should come out as."""
+class LabelledBatch:
+    """Features with what they are to be recognised as."""
 
+    batch: Batch
     labels: Tensor  # float32 [b, C], 1 for every class of the video; column 0 is `normal`
-    teacher_features: Tensor | None = None  # float32 [b, n, d], of a trained detector on the same batch
+
+    def to(self, device: torch.device | str) -> "LabelledBatch":
+        """The same on a device."""
+        return LabelledBatch(self.batch.to(device), self.labels.to(device))
 
 
 @dataclass(frozen=True)
-class DetectorOutput:
-    """What a detector says about each position; positions beyond a video's length mean nothing."""
+class Targets:
+    """What a batch should come out as.
 
-    anomaly_logits: Tensor  # [b, n], classification branch; confidence A = sigmoid
-    class_logits: Tensor | None  # [b, n, C], alignment map M; class probabilities = softmax
-    features: Tensor  # [b, n, d], what the branches saw; students are taught to reproduce it
-    class_embeddings: Tensor | None  # [C, d], of the class prompts alone
-    log_variance: Tensor | None  # [b, n, d], how unsure a student is of `features`
+    Attributes
+    ----------
+    labels : float32 [b, C], 1 for every class of the video; column 0 is `normal`.
+    teacher : what a frozen detector gives for the same batch: another variant (distillation), or this detector as it
+        was at the end of its last phase (pseudo labels). None where nobody teaches.
+    """
+
+    labels: Tensor
+    teacher: Any = None
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a detector says about each position; positions beyond a video's length mean nothing. All in float32."""
+
+    anomaly: Tensor  # [b, n], 0..1
+    class_probabilities: Tensor | None = None  # [b, n, C]; None from a detector that names no classes
+    uncertainty: Tensor | None = None  # [b, n], any number, more is less sure; None from one that does not know
 
 
 @dataclass(frozen=True)
 class Dimensions:
-    """Sizes that come from features, classes and CLIP, not from the architecture."""
+    """Sizes that come from features, classes and CLIP, not from the settings."""
 
     widths: dict[Modality, int]  # features per snippet
     n_classes: int
-    max_snippets: int
-    embedding_width: int  # of a class embedding, and so of the features that are compared with it
-    text_width: int  # of a token in CLIP's text tower
-    context_length: int  # tokens that the text tower can read
+    max_snippets: int  # positions of a training sample
+    # Of CLIP's text tower; 0 for a detector that does not need one.
+    embedding_width: int = 0  # of a class embedding, and so of the features that are compared with it
+    text_width: int = 0  # of a token
+    context_length: int = 0  # tokens that it can read
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What somebody has to provide before a detector can be trained."""
+
+    modalities: tuple[Modality, ...]
+    text_tower: bool = False  # CLIP's; nobody else loads it
+    teacher: bool = False  # a trained detector that gives features, see `Targets.teacher`
+
+
+@dataclass(frozen=True)
+class Testing:
+    """How a video is shown to a trained detector."""
+
+    window: int | None = None  # snippets; longer videos are cut into windows. None: the whole length at once
+    views: Literal["first", "mean"] = "first"  # the centre alone, or scores averaged over all views
 
 
 class Detector(nn.Module, ABC):
-    """Base of every detector.
+    """Base of every detector. One file of this package holds one subclass, and is its `kind`.
 
     Parameters
     ----------
-    modalities : features that it looks at.
-    mask_padding : whether padding is kept from influencing anything.
+    settings : an instance of the class's own `Settings`.
+    dimensions : of features, classes and text tower.
+    tower : the text tower with the class names, where `needs` asks for it; None for a detector that only scores and
+        gets its weights loaded.
     """
 
-    def __init__(self, modalities: tuple[Modality, ...], dimensions: Dimensions, mask_padding: bool) -> None:
+    Settings: ClassVar[type[detector_settings.Settings]]
+
+    def __init__(
+        self, settings: detector_settings.Settings, dimensions: Dimensions, tower: "TextTower | None" = None
+    ) -> None:
         super().__init__()
-        self.modalities = modalities
+        self.settings = settings
         self.dimensions = dimensions
-        self.mask_padding = mask_padding
+
+    @classmethod
+    @abstractmethod
+    def needs(cls, settings: Any) -> Needs:
+        """What a detector with these settings needs."""
+
+    @property
+    def modalities(self) -> tuple[Modality, ...]:
+        """Features that it looks at."""
+        return self.needs(self.settings).modalities
+
+    @property
+    def testing(self) -> Testing:
+        """How it is tested; by default on the whole length, in the centre view."""
+        return Testing()
 
     @abstractmethod
-    def forward(self, batch: Batch) -> DetectorOutput:
-        """Scores of every position of every video of the batch."""
+    def forward(self, batch: Batch) -> Any:
+        """A frozen dataclass of the detector's own, which only the detector itself reads."""
 
     @abstractmethod
-    def losses(self, output: DetectorOutput, batch: Batch, targets: Targets) -> dict[str, Tensor]:
+    def losses(self, output: Any, batch: Batch, targets: Targets) -> dict[str, Tensor]:
         """Named loss terms, not yet weighted: scalars in float32."""
+
+    @abstractmethod
+    def scores(self, output: Any, batch: Batch) -> Scores:
+        """What `output` says about each position."""
+
+    # What follows does nothing unless it is overridden.
 
     def n_positions(self, longest: int) -> int:
         """To how many positions a batch must be padded if its longest video has `longest` snippets."""
-        # Where padding takes part in the computation, its amount has to be the one of training.
-        return longest if self.mask_padding else self.dimensions.max_snippets
+        return longest
 
-    def seen(self, batch: Batch) -> Tensor | None:
-        """Bool [b, n]: positions that may influence others; None for all of them, padding included."""
-        return batch.valid if self.mask_padding else None
+    @property
+    def padding_matters(self) -> bool:
+        """Whether the amount of padding changes scores, as it does in some released code."""
+        return False
 
-    def heard(self, batch: Batch) -> Tensor:
-        """Bool [b, n]: positions whose audio counts. Padding that takes part counts as silence, not as no sound."""
-        assert batch.audio_valid is not None
-        return batch.audio_valid if self.mask_padding else batch.audio_valid | ~batch.valid
+    def parameter_groups(self) -> Mapping[str, Sequence[nn.Parameter]]:
+        """Trainable parameters by the name under which ``recipe.optimizer.groups`` sets their learning rate."""
+        return {"all": [parameter for parameter in self.parameters() if parameter.requires_grad]}
+
+    def observe(self, samples: Iterable[LabelledBatch]) -> None:
+        """Look at the training samples, once, before the first step of the first phase."""
+
+    def after_round(self, finished: int) -> None:
+        """Called when a round of training has ended, `finished` of them by now."""
+
+    def inference_state(self) -> dict[str, Tensor]:
+        """What a checkpoint holds: all that scoring needs, by name; a part of :meth:`state_dict`."""
+        return self.state_dict()
 
     def snippets(self, batch: Batch, modality: Modality) -> Tensor:
         """Features [b, n, width] of one modality; zero where there is no sound.
 
         Raises
         ------
-        CheckpointError : they are absent, of another width, too long, or not padded as :meth:`n_positions` says.
+        CheckpointError : they are absent, or of another width than the detector was built for.
         """
         features = batch.visual if modality == "visual" else batch.audio
         if features is None:
             raise CheckpointError(f"this detector needs {modality} features and got none; it sees {self.modalities}")
-        n, width = features.shape[1:]
+        width = features.shape[2]
         if width != self.dimensions.widths[modality]:
             expected = f"this detector was built for {modality} features of width {self.dimensions.widths[modality]}"
             raise CheckpointError(f"{expected}, found {width}; use the encoder that it was trained with")
-        if not self.n_positions(1) <= n <= self.dimensions.max_snippets:
-            expected = f"{self.n_positions(1)} to {self.dimensions.max_snippets} positions"
-            raise CheckpointError(f"this detector takes {expected}, found {n}; cut and pad the videos to that")
-        return silence(features, batch.audio_valid if modality == "audio" else None)
-
-    def __call__(self, batch: Batch) -> DetectorOutput:
-        """:meth:`forward`, with its type."""
-        output: DetectorOutput = super().__call__(batch)
-        return output
+        if modality == "audio" and batch.audio_valid is not None:
+            features = features * batch.audio_valid[:, :, None]
+        return features

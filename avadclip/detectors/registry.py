@@ -1,23 +1,103 @@
-"""Architecture -> detector. A new detector is a section with a `kind` of its own, a file, and a line here."""
+"""``kind`` of a variant -> its detector. A kind is a file of this package, or a module of one's own by its dotted name.
 
-from avadclip.config.detector import AnyArchitecture, AudioVisual
-from avadclip.detectors.audio_visual import AudioVisualDetector
-from avadclip.detectors.parts.text import TextTower
-from avadclip.detectors.protocol import Detector, Dimensions
-from avadclip.detectors.student import StudentDetector
+Nothing lists the kinds: a new file is a new kind, and no other file changes, so that nothing else is trained again.
+"""
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from avadclip.config.loading import told_by_key
+from avadclip.detectors.protocol import Detector, Dimensions, Needs
+from avadclip.detectors.settings import Settings
+from avadclip.errors import ConfigError
+
+if TYPE_CHECKING:
+    from avadclip.detectors.parts.text import TextTower
+
+PACKAGE = "avadclip.detectors"
+_NO_KINDS = {"__init__", "alarm_score", "protocol", "registry", "settings", "description", "checkpoint", "inference"}
 
 
-def build(architecture: AnyArchitecture, dimensions: Dimensions, tower: TextTower | None = None) -> Detector:
+def kinds() -> list[str]:
+    """Of every detector of this package."""
+    return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in _NO_KINDS)
+
+
+def module_of(kind: str) -> str:
+    """Dotted name of the module that holds a kind."""
+    return kind if "." in kind else f"{PACKAGE}.{kind}"
+
+
+def member(kind: str) -> type[Detector]:
+    """The class of a kind.
+
+    Raises
+    ------
+    ConfigError : there is no such kind, or its module does not define exactly one detector.
+    """
+    name = module_of(kind)
+    if kind in _NO_KINDS or not _exists(name):
+        close = difflib.get_close_matches(kind, kinds(), n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise ConfigError(f"no detector of kind {kind!r}; there are: {', '.join(kinds())}{hint}")
+    module = importlib.import_module(name)
+    own = [x for x in vars(module).values() if isinstance(x, type) and issubclass(x, Detector)]
+    own = [cls for cls in own if cls.__module__ == name and not getattr(cls, "__abstractmethods__", None)]
+    if len(own) != 1:
+        found = ", ".join(cls.__name__ for cls in own) or "none"
+        raise ConfigError(f"kind {kind!r}: {name} must define exactly one subclass of Detector, found {found}")
+    return own[0]
+
+
+def settings_of(kind: str, values: Mapping[str, Any], where: str = "settings") -> Settings:
+    """The checked settings of a kind.
+
+    Parameters
+    ----------
+    where : the section of params.yaml that holds them, for messages.
+
+    Raises
+    ------
+    ConfigError : no such kind; or an unknown key, a wrong type, a value out of range: one line for each key.
+    """
+    try:
+        cls = member(kind)
+    except ConfigError as error:
+        raise ConfigError(f"params.yaml: {where}.kind: {error}") from None
+    try:
+        return cls.Settings.checked(values)
+    except ValidationError as error:
+        raise ConfigError(told_by_key(error, "params.yaml", where)) from None
+
+
+def needs(kind: str, settings: Settings) -> Needs:
+    """What a detector needs before it can be trained."""
+    return member(kind).needs(settings)
+
+
+def build(kind: str, settings: Settings, dimensions: Dimensions, tower: "TextTower | None" = None) -> Detector:
     """A detector with fresh weights (from torch's global random state), on the CPU, in training mode.
 
     Parameters
     ----------
-    tower : CLIP's text tower with the class names; None for a detector that only scores and gets its weights loaded.
+    tower : CLIP's text tower with the class names; None for a detector that needs none, or only scores and gets its
+        weights loaded.
 
     Raises
     ------
-    ConfigError : a class name with its learned vectors is too long for the tower.
+    ConfigError : no such kind; a class name with its learned vectors is too long for the tower.
     """
-    if isinstance(architecture, AudioVisual):
-        return AudioVisualDetector(architecture, dimensions, tower)
-    return StudentDetector(architecture, dimensions, tower)
+    return member(kind)(settings, dimensions, tower)
+
+
+def _exists(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of a package above it
+        return False

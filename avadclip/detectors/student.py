@@ -1,70 +1,98 @@
-"""A detector that sees one modality and learns to have the features of the audio-visual one (paper, sec. III-F)."""
+"""AVadCLIP's student: sees one modality and learns to have the features of the audio-visual detector (sec. III-F).
 
-import torch
+After the temporal model come two heads on the same features: enhancement, which feeds the branches, and uncertainty.
+Without a teacher (``distillation: none``) it is the same network, trained from labels alone. Defaults are the released
+ones.
+"""
+
+from typing import Any, Literal
+
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avadclip.config.detector import Student
+from avadclip.config.features import Modality
 from avadclip.detectors.parts import losses
-from avadclip.detectors.parts.branches import Branches
-from avadclip.detectors.parts.layers import TemporalConv, silence, unit
+from avadclip.detectors.parts.branches import RELEASED_RECIPE, Branches, BranchOutput, BranchSettings
+from avadclip.detectors.parts.layers import TemporalConv, masked, unit
+from avadclip.detectors.parts.padding import PaddingDetector
 from avadclip.detectors.parts.temporal import TemporalModel
 from avadclip.detectors.parts.text import TextTower
-from avadclip.detectors.protocol import Batch, Detector, DetectorOutput, Dimensions, Targets
+from avadclip.detectors.protocol import Batch, Dimensions, Needs, Scores, Targets
+from avadclip.detectors.settings import Count, Recipe
+from avadclip.errors import TrainingError
 
 
-class StudentDetector(Detector):
-    """Temporal model, then two heads on the same features: enhancement, which feeds the branches, and uncertainty."""
+class StudentSettings(BranchSettings):
+    """Switches, see docs/method.md."""
 
-    def __init__(self, architecture: Student, dimensions: Dimensions, tower: TextTower | None) -> None:
-        super().__init__((architecture.modality,), dimensions, architecture.mask_padding)
+    modality: Modality = "visual"
+    distillation: Literal["ukd", "mse", "none"] = "ukd"
+    normalize_features: bool = False  # compare features of unit mean square, so that a weight near 1 has an effect
+    local_layers: Count = 1
+    local_window: Count = 64
+    enhancement_layers: Count = 3  # released; the paper draws one
+    recipe: Recipe = RELEASED_RECIPE.model_copy(
+        update={"loss_weights": {**RELEASED_RECIPE.loss_weights, "ukd": 1e-8, "mse": 1e-8}}
+    )
+
+
+class StudentDetector(PaddingDetector):
+    """The visual or audio student."""
+
+    Settings = StudentSettings
+    settings: StudentSettings
+
+    def __init__(self, settings: StudentSettings, dimensions: Dimensions, tower: TextTower | None = None) -> None:
+        super().__init__(settings, dimensions, tower)
         width = dimensions.embedding_width
-        self.architecture = architecture
         self.temporal = TemporalModel(
-            width_in=dimensions.widths[architecture.modality],
+            width_in=dimensions.widths[settings.modality],
             width_out=width,
             max_snippets=dimensions.max_snippets,
-            n_layers=architecture.local_layers,
-            window=architecture.local_window,
+            n_layers=settings.local_layers,
+            window=settings.local_window,
         )
-        self.enhancement = nn.ModuleList(TemporalConv(width, width, 3) for _ in range(architecture.enhancement_layers))
+        self.enhancement = nn.ModuleList(TemporalConv(width, width, 3) for _ in range(settings.enhancement_layers))
         # Without its loss the head would learn nothing, and what it says would mean nothing.
-        self.uncertainty = UncertaintyHead(width) if architecture.distillation == "ukd" else None
-        self.branches = Branches(architecture, dimensions, tower)
+        self.uncertainty = UncertaintyHead(width) if settings.distillation == "ukd" else None
+        self.branches = Branches(settings, dimensions, tower)
 
-    def forward(self, batch: Batch) -> DetectorOutput:
-        seen = self.seen(batch)
-        x = self.temporal(self.snippets(batch, self.architecture.modality), batch.valid, seen)
-        log_variance = None if self.uncertainty is None else self.uncertainty(self._comparable(x), seen)
+    @classmethod
+    def needs(cls, settings: Any) -> Needs:
+        """One modality, CLIP's text tower, and a teacher unless there is no distillation."""
+        return Needs((settings.modality,), text_tower=True, teacher=settings.distillation != "none")
+
+    def forward(self, batch: Batch) -> BranchOutput:
+        attendable = self.attendable(batch)
+        x = self.temporal(self.snippets(batch, self.settings.modality), batch.valid, attendable)
+        log_variance = None if self.uncertainty is None else self.uncertainty(self._comparable(x), attendable)
         for convolution in self.enhancement:
-            x = x + functional.relu(convolution(silence(x, seen)))
-        output: DetectorOutput = self.branches(x, seen, log_variance)
+            x = x + functional.relu(convolution(masked(x, attendable)))
+        output: BranchOutput = self.branches(x, attendable, log_variance)
         return output
 
-    def losses(self, output: DetectorOutput, batch: Batch, targets: Targets) -> dict[str, Tensor]:
+    def losses(self, output: BranchOutput, batch: Batch, targets: Targets) -> dict[str, Tensor]:
         """Terms of the labels, and `ukd` or `mse` where there is a teacher."""
-        terms = self.branches.losses(output, batch, targets)
-        if targets.teacher_features is not None:
-            teacher, student = self._comparable(targets.teacher_features), self._comparable(output.features)
+        terms = losses.of_branches(output, targets.labels, batch.n_snippets, self.branches.focal_weights)
+        if targets.teacher is not None:
+            teacher, student = self._comparable(_features(targets.teacher)), self._comparable(output.features)
+            counted = self.counted(batch, self.settings.modality)
             if output.log_variance is not None:
-                terms["ukd"] = losses.ukd(teacher, student, output.log_variance, self._counted(batch))
-            elif self.architecture.distillation == "mse":
-                terms["mse"] = losses.mse(teacher, student, self._counted(batch))
+                terms["ukd"] = losses.ukd(teacher, student, output.log_variance, counted)
+            elif self.settings.distillation == "mse":
+                terms["mse"] = losses.mse(teacher, student, counted)
         return terms
+
+    def scores(self, output: BranchOutput, batch: Batch) -> Scores:
+        return output.scores()
 
     def _comparable(self, features: Tensor) -> Tensor:
         """Features [b, n, d] as distillation looks at them."""
-        if not self.architecture.normalize_features:
+        if not self.settings.normalize_features:
             return features
         # Raw features set the scale of the loss, and through the predicted variance a few outliers take all of it.
         normalized: Tensor = features.shape[-1] ** 0.5 * unit(features)
         return normalized
-
-    def _counted(self, batch: Batch) -> Tensor:
-        """Bool [b, n]: positions at which the student can be asked for the teacher's features."""
-        if self.architecture.modality == "audio":
-            return self.heard(batch)
-        return batch.valid if self.mask_padding else torch.ones_like(batch.valid)
 
 
 class UncertaintyHead(nn.Module):
@@ -76,6 +104,16 @@ class UncertaintyHead(nn.Module):
         self.neighbours = TemporalConv(width, width, kernel_size=3)
         self.outer = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, seen: Tensor | None) -> Tensor:
-        hidden = self.neighbours(silence(functional.relu(self.inner(x)), seen))
+    def forward(self, x: Tensor, attendable: Tensor | None) -> Tensor:
+        hidden = self.neighbours(masked(functional.relu(self.inner(x)), attendable))
         return -(x + functional.relu(self.outer(hidden)))
+
+
+def _features(teacher: Any) -> Tensor:
+    features = getattr(teacher, "features", None)
+    if not isinstance(features, Tensor):
+        raise TrainingError(
+            "the teacher gives no features [b, n, d] that a student could learn; in params.yaml, name a variant of"
+            " kind audio_visual as `teacher`"
+        )
+    return features

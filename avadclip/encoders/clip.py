@@ -2,28 +2,29 @@
 
 import pickle
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import open_clip
 import torch
 from numpy.typing import NDArray
-from open_clip import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from open_clip.factory import load_state_dict
 from safetensors import SafetensorError
 from torch import Tensor
 
 from avadclip.config.architectures import read_architecture
 from avadclip.config.features import Clip, Visual
-from avadclip.device import resolve_device
-from avadclip.encoders.preprocess import crops
-from avadclip.encoders.tower import Tower
+from avadclip.device import resolve_devices
+from avadclip.encoders.fused import fuse
+from avadclip.encoders.images import crops, normalise
+from avadclip.encoders.tower import Begun, Tower
 from avadclip.encoders.weights import locate, published_clip
 from avadclip.errors import ConfigError, WeightsError
 
 
 class ImageEncoder:
-    """Canvases -> CLIP image features, on one device and in one precision.
+    """Canvases -> CLIP image features, in one precision, on one device or on all GPUs.
 
     Raises
     ------
@@ -31,15 +32,23 @@ class ImageEncoder:
     """
 
     def __init__(self, visual: Visual, device: str = "auto") -> None:
+        devices = resolve_devices(device)
         image_tower = load_clip(visual).visual
         self.width: int = image_tower.output_dim
         self.weights_sha256 = visual.weights.sha256
-        self._views = visual.views
+        self._visual = visual
         self._size: int = image_tower.image_size[0]
-        self._tower = Tower(image_tower, visual.precision, resolve_device(device))
+        self._tower = Tower(fuse(image_tower) if devices[0].type == "cuda" else image_tower, visual.precision, devices)
+        self.ahead = self._tower.ahead
 
     def encode(self, canvases: NDArray[np.uint8]) -> NDArray[np.float16]:
-        """One forward pass a view: uint8 [n, height, width, 3] -> float16 [views, n, width], not normalised.
+        """Begin one batch and wait for it."""
+        return self.begin(canvases)()
+
+    def begin(self, canvases: NDArray[np.uint8]) -> Begun:
+        """Begin one batch: uint8 [n, height, width, 3] -> float16 [views, n, width], not normalised.
+
+        A forward pass takes one view on a CPU; on a GPU it takes images of any view, `visual.batch_size` at most.
 
         Parameters
         ----------
@@ -47,20 +56,19 @@ class ImageEncoder:
 
         Raises
         ------
-        FeatureError : a feature is not finite.
+        ConfigError : the images do not fit into the device's memory.
+        FeatureError : when the features are awaited: one is not finite.
         """
-        views = crops(canvases, self._views, self._size)
-        return np.stack([self._tower(self._prepare(view)) for view in views])
+        begun = self._tower.begin(canvases, self._passes)
+        return lambda: begun().reshape(self._visual.n_views, len(canvases), self.width)
 
-    def _prepare(self, images: NDArray[np.uint8]) -> Tensor:
-        """uint8 [n, size, size, 3] -> float32 [n, 3, size, size] on the device."""
-        return normalise(torch.from_numpy(images).to(self._tower.device).permute(0, 3, 1, 2).float() / 255)
-
-
-def normalise(images: Tensor) -> Tensor:
-    """Standardise as in CLIP's training: floating [n, 3, height, width] in 0..1 -> the same, about -2..2."""
-    mean, std = (images.new_tensor(values).view(3, 1, 1) for values in (OPENAI_DATASET_MEAN, OPENAI_DATASET_STD))
-    return ((images - mean) / std).contiguous()
+    def _passes(self, canvases: Tensor) -> Iterator[Tensor]:
+        """uint8 [n, height, width, 3] -> float32 [images, 3, size, size], pass by pass."""
+        views = crops(canvases, self._visual.views, self._size)
+        # Short videos fill a GPU only if their views go together.
+        groups = views if views.device.type == "cpu" else torch.split(views.flatten(0, 1), self._visual.batch_size)
+        for images in groups:
+            yield normalise(images.permute(0, 3, 1, 2).float() / 255)
 
 
 def load_clip(visual: Clip) -> open_clip.CLIP:

@@ -1,4 +1,4 @@
-"""Frames -> canvases -> crops, in uint8 and without torch: decode workers make canvases, the encoder cuts crops.
+"""Frames -> canvases, in uint8 and without torch: decode workers make canvases, the encoder cuts views out of them.
 
 A canvas is what one frame costs on its way between processes; `ten_crop` cuts ten images out of one canvas.
 """
@@ -27,19 +27,6 @@ def canvas(rgb: NDArray[np.uint8], views: Views, size: int) -> NDArray[np.uint8]
     if views == "center":
         return _resize_and_crop(rgb, size)
     return _resize_bilinear(rgb, height=round(256 * size / 224), width=round(340 * size / 224))
-
-
-def crops(canvases: NDArray[np.uint8], views: Views, size: int) -> NDArray[np.uint8]:
-    """Cut the views out of canvases [n, height, width, 3] -> uint8 [views, n, size, size, 3].
-
-    In the authors' order: centre, top left, top right, bottom left, bottom right, then the mirror images of these.
-    """
-    if views == "center":
-        return canvases[None]
-    bottom, right = canvases.shape[1] - size, canvases.shape[2] - size
-    corners = [(bottom // 2, right // 2), (0, 0), (0, right), (bottom, 0), (bottom, right)]
-    five = np.stack([canvases[:, top : top + size, left : left + size] for top, left in corners])
-    return five if views == "five_crop" else np.concatenate([five, five[:, :, :, ::-1]])
 
 
 def _resize_and_crop(rgb: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

@@ -1,4 +1,13 @@
-"""What the image tower and the audio tower share: a frozen network on one device, in one precision."""
+"""What the image tower and the audio tower share: a frozen network on its devices, in one precision.
+
+A GPU works beside this process: batches are begun before the features of earlier ones are awaited, and are copied to it
+while it computes.
+"""
+
+import copy
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
@@ -6,7 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from avadclip.config.features import Precision
-from avadclip.errors import FeatureError
+from avadclip.errors import ConfigError, FeatureError
+
+AHEAD = 2  # batches: one that is being computed and one whose copy has arrived
+
+Passes = Callable[[Tensor], Iterable[Tensor]]  # a batch on the device -> what goes through the network, pass by pass
+Begun = Callable[[], NDArray[np.float16]]  # waits for features [n, width]
 
 
 def computes_natively(precision: Precision, device: torch.device) -> bool:
@@ -18,29 +32,105 @@ def computes_natively(precision: Precision, device: torch.device) -> bool:
 
 
 class Tower:
-    """A frozen network as a function from a prepared batch to float16 features."""
+    """A frozen network as a function from a batch to float16 features, on one device or several of one kind.
+
+    Attributes
+    ----------
+    ahead : batches that are worth beginning before the first of them is awaited.
+    """
+
+    def __init__(self, network: nn.Module, precision: Precision, devices: Sequence[torch.device]) -> None:
+        networks = [network, *(copy.deepcopy(network) for _ in devices[1:])]
+        replicas = zip(networks, devices, strict=True)
+        self._replicas = deque(_Replica(each, precision, device) for each, device in replicas)
+        self.ahead = sum(device.type != "cpu" for device in devices) * AHEAD
+
+    def begin(self, batch: NDArray[np.generic], passes: Passes) -> Begun:
+        """Begin one batch. With several devices, the one whose latest batch is the oldest gets it.
+
+        Parameters
+        ----------
+        passes : called with the batch on the device; its tensors, floating [n, ...], go through the network one after
+            the other, and the features of all are joined.
+
+        Raises
+        ------
+        ConfigError : the batch needs more memory than the device has.
+        FeatureError : when the features are awaited: one is not finite, or too large for float16.
+        """
+        self._replicas.rotate(-1)
+        return self._replicas[-1].begin(batch, passes)
+
+
+class _Replica:
+    """The network on one device."""
 
     def __init__(self, network: nn.Module, precision: Precision, device: torch.device) -> None:
-        self.device = device
+        self._device = device
         self._precision: torch.dtype = getattr(torch, precision)
         # A processor without instructions for it emulates each product, eight times slower than float32 computes it.
         self._computed_in = self._precision if computes_natively(precision, device) else torch.float32
         # Cast once, instead of autocast, which casts all weights again in every pass (slower than float32 on a CPU).
         self._network = network.to(device, self._precision).to(self._computed_in)
+        self._copies = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
 
-    @torch.inference_mode()
-    def __call__(self, batch: Tensor) -> NDArray[np.float16]:
-        """One forward pass: floating [n, ...] -> float16 [n, width].
+    def begin(self, batch: NDArray[np.generic], passes: Passes) -> Begun:
+        try:
+            with torch.inference_mode(), _the_same_every_time(self._device):
+                given = [self._features(each) for each in passes(self._upload(torch.from_numpy(batch)))]
+                arrive = self._download(torch.cat(given))
+        except torch.OutOfMemoryError as error:
+            raise ConfigError(
+                f"{self._device}: {len(batch)} rows do not fit into its memory; lower `batch_size` (it is part of the"
+                f" recipe), or end what else uses this GPU: {error}"
+            ) from error
 
-        Raises
-        ------
-        FeatureError : a feature is not finite, or too large for float16.
-        """
-        rounded = batch.to(self.device, self._precision).to(self._computed_in)
-        features: Tensor = self._network(rounded).to(torch.float16)
-        if not features.isfinite().all():
-            raise FeatureError(
-                f"{type(self._network).__name__} in {self._precision} on {self.device}: features are not finite; "
-                "try `precision: float32`, and check the weights"
-            )
-        return features.cpu().numpy()
+        def wait() -> NDArray[np.float16]:
+            features = arrive()
+            if not features.isfinite().all():
+                raise FeatureError(
+                    f"{type(self._network).__name__} in {self._precision} on {self._device}: features are not finite; "
+                    "try `precision: float32`, and check the weights"
+                )
+            return features.numpy()
+
+        return wait
+
+    def _features(self, inputs: Tensor) -> Tensor:
+        features: Tensor = self._network(inputs.to(self._precision).to(self._computed_in))
+        return features.to(torch.float16)
+
+    def _upload(self, batch: Tensor) -> Tensor:
+        if self._copies is None:
+            return batch.to(self._device)
+        with torch.cuda.stream(self._copies):
+            uploaded = batch.pin_memory().to(self._device, non_blocking=True)
+        computing = torch.cuda.current_stream(self._device)
+        computing.wait_stream(self._copies)
+        uploaded.record_stream(computing)  # or its memory could be given to the next batch while this one is read
+        return uploaded
+
+    def _download(self, features: Tensor) -> Callable[[], Tensor]:
+        """What waits until the features are in this process's memory."""
+        if self._copies is None:
+            return features.cpu
+        arrived = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # waits without work: decoders need the cores
+        here = torch.empty(features.shape, dtype=features.dtype, pin_memory=True)
+        here.copy_(features, non_blocking=True)
+        arrived.record(torch.cuda.current_stream(self._device))
+
+        def arrive() -> Tensor:
+            arrived.synchronize()
+            return here.clone()  # pinned memory is for copies, not for keeping
+
+        return arrive
+
+
+def _the_same_every_time(device: torch.device) -> AbstractContextManager[None]:
+    """The same kernels for the same shapes, and convolutions in float32 where float32 is asked for (not TF32)."""
+    if device.type != "cuda":
+        return nullcontext()
+    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    )
+    return flags

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, conv1x1
 
 from avadclip.config.features import Audio
-from avadclip.device import resolve_device
-from avadclip.encoders.tower import Tower
+from avadclip.device import resolve_devices
+from avadclip.encoders.tower import Begun, Tower
 from avadclip.encoders.weights import WAV2CLIP, locate
 from avadclip.errors import WeightsError
 
@@ -63,7 +63,7 @@ class SpectrogramResNet(nn.Module):
 
 
 class AudioEncoder:
-    """Spectrograms -> features, on one device and in one precision.
+    """Spectrograms -> features, in one precision, on one device or on all GPUs.
 
     Raises
     ------
@@ -74,16 +74,23 @@ class AudioEncoder:
     def __init__(self, audio: Audio, device: str = "auto") -> None:
         self.width = JOINT_WIDTH
         self.weights_sha256 = audio.weights.sha256
-        self._tower = Tower(load_wav2clip(audio), audio.precision, resolve_device(device))
+        devices = resolve_devices(device)
+        self._tower = Tower(load_wav2clip(audio), audio.precision, devices)
+        self.ahead = self._tower.ahead
 
     def encode(self, spectrograms: NDArray[np.float32]) -> NDArray[np.float16]:
-        """One forward pass: float32 [n, 257, frames] -> float16 [n, 512], not normalised.
+        """Begin one batch and wait for it."""
+        return self.begin(spectrograms)()
+
+    def begin(self, spectrograms: NDArray[np.float32]) -> Begun:
+        """Begin one forward pass: float32 [n, 257, frames] -> float16 [n, 512], not normalised.
 
         Raises
         ------
-        FeatureError : a feature is not finite.
+        ConfigError : the batch does not fit into the device's memory.
+        FeatureError : when the features are awaited: one is not finite.
         """
-        return self._tower(torch.from_numpy(spectrograms).unsqueeze(1))
+        return self._tower.begin(spectrograms, lambda batch: [batch.unsqueeze(1)])
 
 
 def load_wav2clip(audio: Audio) -> Wav2Clip:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from avadclip.config.evaluation import Branch
 from avadclip.evaluation.timeline import Timeline
 
 
@@ -39,10 +40,10 @@ class OperatingPoint:
     delay_seconds: NDArray[np.float64]  # mean over the caught events
 
 
-def tally(timeline: Timeline, branch: str, threshold: float) -> Tally:
-    """Count alarms of one branch: on in the snippets whose score is at least `threshold`."""
+def tally(timeline: Timeline, branch: Branch, threshold: float) -> Tally:
+    """Count alarms: on in the snippets whose score, of `branch` if the detector has it, is at least `threshold`."""
     n_videos = len(timeline.videos)
-    alarmed = timeline.branches[branch] >= threshold
+    alarmed = timeline.alarm_scores(branch) >= threshold
     inside = timeline.frames_inside(timeline.anomalous)
 
     def per_video(values: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -1,18 +1,20 @@
-"""One detector on one test set: everything that is said about it, under both protocols."""
+"""One detector on one test set: everything that is said about it, under both protocols, over all its seeds."""
 
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from avadclip.config.evaluation import Evaluate
 from avadclip.evaluation import alarms, metrics, protocols, resampling, timeline
+from avadclip.evaluation.alarms import Tally
+from avadclip.evaluation.detectors import ScoredDetector
 from avadclip.evaluation.metrics import Metrics
 from avadclip.evaluation.protocols import Protocol
 from avadclip.evaluation.ranking import Weights
-from avadclip.evaluation.resampling import Interval
+from avadclip.evaluation.resampling import Interval, Resampled, Values
 from avadclip.evaluation.testset import TestSet
 from avadclip.scoring.scores import Provenance, Scores
 
@@ -20,26 +22,44 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Assessment:
-    """Metrics of one detector; percent, alarms per hour and seconds, see :mod:`avadclip.evaluation.metrics`.
+class OverSeeds:
+    """Metrics of one protocol; percent, alarms per hour and seconds, see :mod:`avadclip.evaluation.metrics`.
 
     Attributes
     ----------
-    name : of the detector, as the metrics show it; see :func:`detector_name`.
-    provenance : what made the scores.
+    mean : over the seeds.
+    deviation : standard deviation over the seeds; empty where there is but one result.
+    of_each : one entry a seed.
+    """
+
+    mean: Metrics
+    deviation: Metrics
+    of_each: tuple[Metrics, ...]
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """Metrics of one detector, means over its seeds.
+
+    Attributes
+    ----------
+    name : of the detector, as the metrics show it.
+    provenance : what made the scores of the first seed.
+    seeds : of training; None where it is not known.
     released, strict : the metrics of each protocol; `strict` holds the operating point too.
-    intervals : lower and upper end of the metrics of `strict`; empty without resampling.
+    intervals : lower and upper end of the means of `strict`, over resampled videos; empty without resampling.
     per_class : under the strict protocol, by anomaly class.
     by_audio : `strict` of the videos ``with_audio`` and ``without_audio`` alone; a part without videos is absent.
     n_videos_by_audio, n_videos_by_modality : how many videos these are, and how many each modality was used for.
     notes : what a reader of the numbers has to know.
-    protocol : the ranked frames that curves are drawn from.
+    protocol : the ranked frames of the first seed, that curves are drawn from.
     """
 
     name: str
     provenance: Provenance
-    released: Metrics
-    strict: Metrics
+    seeds: tuple[int | None, ...]
+    released: OverSeeds
+    strict: OverSeeds
     intervals: dict[str, Interval]
     per_class: dict[str, Metrics]
     by_audio: dict[str, Metrics]
@@ -49,54 +69,85 @@ class Assessment:
     protocol: Protocol
 
 
-def detector_name(provenance: Provenance) -> str:
-    """The variant, and where it was trained if that was on another data set than it is tested on."""
-    if provenance.trained_on == provenance.dataset:
-        return provenance.variant
-    return f"{provenance.variant}_from_{provenance.trained_on}"
+@dataclass(frozen=True)
+class _Joined:
+    """One seed's scores, joined with the ground truth, ranked and counted."""
+
+    released: Protocol
+    strict: Protocol
+    alarms: Tally
+    iou_thresholds: tuple[float, ...]
+
+    def under(self, weights: Weights) -> Metrics:
+        """The strict metrics for any weighting of the videos."""
+        return metrics.strict(self.strict, self.iou_thresholds, weights) | metrics.alarm(self.alarms, weights)
+
+    def resampled(self, weights: Values) -> Resampled:
+        """The same for many weightings at once."""
+        return metrics.resampled(self.strict, self.alarms, self.iou_thresholds, weights)
 
 
-def assess(scores: Scores, test_set: TestSet, settings: Evaluate, resamples: int) -> Assessment:
+def assess(detector: ScoredDetector, test_set: TestSet, settings: Evaluate, resamples: int) -> Assessment:
     """Evaluate one detector.
+
+    Every seed sees the same resamples of the videos; an interval is of the mean over the seeds.
 
     Raises
     ------
     EvaluationError : scores, manifest and ground truth do not fit together, see :mod:`avadclip.evaluation.joining`.
     """
-    joined = timeline.strict(scores, test_set.videos, test_set.segments, test_set.classes)
-    released = protocols.released(joined, scores.provenance.stride, settings.released, settings.iou_thresholds)
-    strict = protocols.strict(joined, settings.strict, settings.iou_thresholds)
-    # A detector that names no classes raises its alarms with the branch that it has.
-    branch = settings.alarm_branch if settings.alarm_branch in joined.branches else "classification"
-    counted = alarms.tally(joined, branch, settings.alarm_threshold)
-
-    def under(weights: Weights) -> Metrics:
-        return metrics.strict(strict, settings.iou_thresholds, weights) | metrics.alarm(counted, weights)
-
-    name = detector_name(scores.provenance)
-    notes = _notes(scores.provenance, released, strict)
+    seeds = [_join(found.scores, test_set, settings) for found in detector.answers]
+    parts = _parts_by_audio(seeds[0].strict.timeline)
+    n_results = len({_content(found.scores) for found in detector.answers})
+    notes = (*detector.notes, *_notes_on_seeds(detector.seeds, n_results), *_notes(detector, seeds))
     for note in notes:
-        logger.warning("%s: %s", name, note)
-    parts = _parts_by_audio(joined)
+        logger.warning("%s: %s", detector.name, note)
+    per_class = [metrics.per_class(seed.strict) for seed in seeds]
     return Assessment(
-        name=name,
-        provenance=scores.provenance,
-        released=metrics.released(released, settings.iou_thresholds),
-        strict=under(strict.ones),
+        name=detector.name,
+        provenance=detector.first.scores.provenance,
+        seeds=detector.seeds,
+        released=_over_seeds([metrics.released(seed.released, settings.iou_thresholds) for seed in seeds], n_results),
+        strict=_over_seeds([seed.under(seed.strict.ones) for seed in seeds], n_results),
         intervals=resampling.intervals(
-            partial(metrics.resampled, strict, counted, settings.iou_thresholds),
-            len(joined.videos),
+            lambda weights: metrics.mean_over_seeds([seed.resampled(weights) for seed in seeds]),
+            len(seeds[0].strict.timeline.videos),
             resamples,
             settings.bootstrap_seed,
             settings.confidence,
         ),
-        per_class=metrics.per_class(strict),
-        by_audio={part: under(weights) for part, weights in parts.items()},
+        per_class={name: _mean([found[name] for found in per_class]) for name in per_class[0]},
+        by_audio={part: _mean([seed.under(weights) for seed in seeds]) for part, weights in parts.items()},
         n_videos_by_audio={part: int(weights.sum()) for part, weights in parts.items()},
-        n_videos_by_modality=dict(sorted(Counter(scores.modalities).items())),
+        n_videos_by_modality=dict(sorted(Counter(detector.first.scores.modalities).items())),
         notes=notes,
-        protocol=strict,
+        protocol=seeds[0].strict,
     )
+
+
+def _join(scores: Scores, test_set: TestSet, settings: Evaluate) -> _Joined:
+    joined = timeline.strict(scores, test_set.videos, test_set.segments, test_set.classes)
+    return _Joined(
+        released=protocols.released(joined, scores.provenance.stride, settings.released, settings.iou_thresholds),
+        strict=protocols.strict(joined, settings.strict, settings.iou_thresholds),
+        alarms=alarms.tally(joined, settings.alarm_branch, settings.alarm_threshold),
+        iou_thresholds=settings.iou_thresholds,
+    )
+
+
+def _over_seeds(found: Sequence[Metrics], n_results: int) -> OverSeeds:
+    # Several seeds of one result are no evidence of how little the result varies.
+    deviation = metrics.deviation_over_seeds(found) if n_results > 1 else {}
+    return OverSeeds(_mean(found), deviation, tuple(found))
+
+
+def _mean(found: Sequence[Metrics]) -> Metrics:
+    return {name: float(value) for name, value in metrics.mean_over_seeds(found).items()}
+
+
+def _content(scores: Scores) -> tuple[bytes, bytes]:
+    probabilities = scores.class_probabilities
+    return scores.anomaly_confidence.tobytes(), b"" if probabilities is None else probabilities.tobytes()
 
 
 def _parts_by_audio(joined: timeline.Timeline) -> dict[str, Weights]:
@@ -105,15 +156,35 @@ def _parts_by_audio(joined: timeline.Timeline) -> dict[str, Weights]:
     return {part: weights for part, weights in parts.items() if weights.any()}
 
 
-def _notes(provenance: Provenance, released: Protocol, strict: Protocol) -> tuple[str, ...]:
+def _notes_on_seeds(seeds: tuple[int | None, ...], n_results: int) -> tuple[str, ...]:
+    if len(seeds) == 1:
+        return ()
+    notes = [f"numbers are means over {len(seeds)} seeds; curves, figures and page show seed {seeds[0]}"]
+    if n_results < len(seeds):
+        notes.append(f"its {len(seeds)} seeds gave {n_results} different results; is it trained with its seed?")
+    return tuple(notes)
+
+
+def _notes(detector: ScoredDetector, seeds: Sequence[_Joined]) -> tuple[str, ...]:
+    """What is true of every seed as it is, the rest with its seed."""
+    of_seeds = [
+        _notes_of_seed(found.scores.provenance, seed) for found, seed in zip(detector.answers, seeds, strict=True)
+    ]
+    notes = []
+    for number, found in zip(detector.seeds, of_seeds, strict=True):
+        notes += [note if all(note in other for other in of_seeds) else f"seed {number}: {note}" for note in found]
+    return tuple(dict.fromkeys(notes))
+
+
+def _notes_of_seed(provenance: Provenance, joined: _Joined) -> list[str]:
     notes = []
     if provenance.selection == "released_test_selected":
         notes.append("its epoch was chosen on the test set (`released_test_selected`): no honest test result")
-    if not strict.classes:
+    if not joined.strict.classes:
         notes.append("does not give probabilities for all classes of this data set: no localisation")
-    if released.without_proposals:
-        names = ", ".join(released.without_proposals)
+    if joined.released.without_proposals:
+        names = ", ".join(joined.released.without_proposals)
         notes.append(f"no proposal for {names}: the released mAP is 0, as in the authors' code")
-    if strict.without_segments:
-        notes.append(f"never annotated: {', '.join(strict.without_segments)}: left out of the strict mAP")
-    return tuple(notes)
+    if joined.strict.without_segments:
+        notes.append(f"never annotated: {', '.join(joined.strict.without_segments)}: left out of the strict mAP")
+    return notes

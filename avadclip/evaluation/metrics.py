@@ -1,5 +1,8 @@
 """Metrics of a protocol by name, in percent where the field gives percent."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -53,6 +56,22 @@ def resampled(protocol: Protocol, counted: Tally, iou_thresholds: tuple[float, .
     if protocol.classes:
         found |= _resampled_localisation(protocol, iou_thresholds, weights)
     return found | _alarm(counted, weights)
+
+
+def mean_over_seeds(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Mean of each metric, a number or one value a resample; NaN where it is not defined for every seed."""
+    return {name: np.mean([of_seed[name] for of_seed in found], axis=0) for name in _shared(found)}
+
+
+def deviation_over_seeds(found: Sequence[Metrics]) -> Metrics:
+    """Standard deviation of each metric, of a sample: divided by one less than there are seeds; nothing of one seed."""
+    if len(found) < 2:
+        return {}
+    return {name: float(np.std([of_seed[name] for of_seed in found], ddof=1)) for name in _shared(found)}
+
+
+def _shared(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [name for name in found[0] if all(name in of_seed for of_seed in found)]
 
 
 def per_class(protocol: Protocol) -> dict[str, Metrics]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from avadclip.config.evaluation import Localisation
+from avadclip.config.evaluation import Branch, Localisation
 from avadclip.evaluation import localisation, timeline
 from avadclip.evaluation.ranking import Positives, Ranking, Weights, rank
 from avadclip.evaluation.timeline import Timeline
@@ -44,7 +44,7 @@ class Protocol:
     """
 
     timeline: Timeline
-    frames: dict[str, tuple[Ranking, Positives]]
+    frames: dict[Branch, tuple[Ranking, Positives]]
     classes: tuple[RankedClass, ...]
     without_proposals: tuple[str, ...]
     without_segments: tuple[str, ...]
@@ -56,7 +56,7 @@ class Protocol:
 
     def frame_metrics(self, weights: Weights) -> dict[str, FrameMetrics]:
         """AP and AUC of each branch under `weights` [videos]."""
-        metrics = {}
+        metrics: dict[str, FrameMetrics] = {}
         for branch, (ranking, positives) in self.frames.items():
             weighted = positives.under(weights, ranking.cumulate(weights))
             metrics[branch] = FrameMetrics(weighted.average_precision(), weighted.area_under_roc())

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from avadclip.config.evaluation import Evaluate
+from avadclip.config.evaluation import Branch, Evaluate
+from avadclip.detectors.alarm_score import branch_of
 from avadclip.evaluation.assessment import Assessment
 from avadclip.evaluation.metrics import Metrics
-from avadclip.evaluation.seeds import Spread
 from avadclip.evaluation.testset import TestSet
 from avadclip.io import write_text
 
@@ -25,28 +25,19 @@ def headline(assessments: Sequence[Assessment], test_set: TestSet) -> dict[str, 
     """What ``dvc metrics show`` and ``dvc metrics diff`` are to print, by detector and protocol."""
     n_videos = len(assessments[0].protocol.timeline.videos)
     by_detector = {
-        entry.name: {"released": _nest(entry.released), "strict": _nest(entry.strict)} for entry in assessments
+        entry.name: {"released": _nest(entry.released.mean), "strict": _nest(entry.strict.mean)}
+        for entry in assessments
     }
     return {"videos": {"evaluated": n_videos, "excluded": len(test_set.excluded)}, **by_detector}
 
 
-def details(
-    assessments: Sequence[Assessment], spreads: Sequence[Spread], test_set: TestSet, settings: Evaluate
-) -> dict[str, Any]:
-    """Everything else that is known: intervals, classes, with and without audio, seeds, notes, excluded videos."""
+def details(assessments: Sequence[Assessment], test_set: TestSet, settings: Evaluate) -> dict[str, Any]:
+    """Everything else that is known: intervals, seeds, classes, with and without audio, notes, excluded videos."""
     return {
         "dataset": test_set.dataset,
         "settings": settings.model_dump(mode="json"),
         "excluded": test_set.excluded,
         "detectors": {entry.name: _detail(entry) for entry in assessments},
-        "seeds": {
-            spread.name: {
-                "n_seeds": spread.n_seeds,
-                "released": {"mean": _nest(spread.released_mean), "std": _nest(spread.released_std)},
-                "strict": {"mean": _nest(spread.strict_mean), "std": _nest(spread.strict_std)},
-            }
-            for spread in spreads
-        },
     }
 
 
@@ -97,11 +88,19 @@ def _nest(flat: Metrics) -> dict[str, dict[str, float]]:
 
 
 def _detail(entry: Assessment) -> dict[str, Any]:
+    both = {"released": entry.released, "strict": entry.strict}
     return {
         **{key: getattr(entry.provenance, key) for key in ("variant", "trained_on", "selection")},
         "notes": entry.notes,
         "videos_scored_with": entry.n_videos_by_modality,
         "intervals": {name: list(ends) for name, ends in entry.intervals.items()},
+        "n_seeds": len(entry.seeds),
+        # Of one seed there is nothing more to say than in the headline.
+        "std": {name: _nest(found.deviation) for name, found in both.items() if found.deviation},
+        "by_seed": {
+            str(seed): {name: _nest(found.of_each[index]) for name, found in both.items()}
+            for index, seed in enumerate(entry.seeds if len(entry.seeds) > 1 else ())
+        },
         "per_class": entry.per_class,
         "by_audio": {
             part: {"videos": entry.n_videos_by_audio[part], **_nest(found)} for part, found in entry.by_audio.items()
@@ -115,9 +114,9 @@ def _without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _curves(assessments: Sequence[Assessment], branch: str) -> Iterable[tuple[str, float, float, float]]:
+def _curves(assessments: Sequence[Assessment], branch: Branch) -> Iterable[tuple[str, float, float, float]]:
     for entry in assessments:
-        ranking, positives = entry.protocol.frames.get(branch) or entry.protocol.frames["classification"]
+        ranking, positives = entry.protocol.frames[branch_of(branch, entry.protocol.frames)]
         curve = positives.curve(ranking.cumulate(entry.protocol.ones), CURVE_POINTS)
         for point in np.stack([curve.recall, curve.precision, curve.false_positive_rate], axis=1).tolist():
             yield entry.name, *point
@@ -134,17 +133,17 @@ def _roc(curves: pd.DataFrame) -> pd.DataFrame:
 def _map_over_iou(assessments: Sequence[Assessment]) -> Iterable[Row]:
     for entry in assessments:
         for protocol, found in (("released", entry.released), ("strict", entry.strict)):
-            for name, value in found.items():
+            for name, value in found.mean.items():
                 group, _, iou = name.partition(".")
                 if group == "mAP" and iou != "AVG":
                     yield entry.name, protocol, iou, value
 
 
-def _reliability(assessments: Sequence[Assessment], branch: str, n_bins: int) -> Iterable[Row]:
+def _reliability(assessments: Sequence[Assessment], branch: Branch, n_bins: int) -> Iterable[Row]:
     """Mean score and share of anomalous frames by bin of the score: a calibrated score lies on the diagonal."""
     for entry in assessments:
         view = entry.protocol.timeline
-        scores = view.branches.get(branch, view.branches["classification"]).astype(np.float64)
+        scores = view.alarm_scores(branch).astype(np.float64)
         frames, anomalous = view.frames, view.frames_inside(view.anomalous)
         bins = np.minimum((scores * n_bins).astype(np.intp), n_bins - 1)
         counts, hits, sums = (np.bincount(bins, w, n_bins) for w in (frames, anomalous, scores * frames))

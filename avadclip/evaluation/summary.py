@@ -4,19 +4,16 @@ import math
 from collections.abc import Sequence
 
 from avadclip.config.evaluation import Evaluate
-from avadclip.evaluation.assessment import Assessment
-from avadclip.evaluation.metrics import Metrics
+from avadclip.detectors.alarm_score import branch_of
+from avadclip.evaluation.assessment import Assessment, OverSeeds
 from avadclip.evaluation.published import ROWS
 from avadclip.evaluation.resampling import Interval
-from avadclip.evaluation.seeds import Spread
 from avadclip.evaluation.testset import TestSet
 
 ABSENT = "–"  # noqa: RUF001 - a dash is what a table shows for "none"
 
 
-def summarize(
-    assessments: Sequence[Assessment], spreads: Sequence[Spread], test_set: TestSet, settings: Evaluate
-) -> str:
+def summarize(assessments: Sequence[Assessment], test_set: TestSet, settings: Evaluate) -> str:
     """The whole page, in Markdown."""
     sections = [
         f"# Results on {test_set.dataset}\n",
@@ -26,7 +23,6 @@ def summarize(
         _alarms(assessments, settings),
         _per_class(assessments),
         _by_audio(assessments),
-        _seeds(spreads),
         _notes(assessments),
     ]
     return "\n".join(section for section in sections if section)
@@ -39,6 +35,12 @@ def _videos(assessments: Sequence[Assessment], test_set: TestSet) -> str:
     text = (
         f"{len(videos)} test videos ({normal} normal), {hours:.1f} hours. Metrics in percent unless said otherwise.\n"
     )
+    if _deviates(assessments):
+        seeds = ", ".join(f"`{entry.name}` {len(entry.seeds)}" for entry in assessments if len(entry.seeds) > 1)
+        text += (
+            f"\nTrained with several seeds: {seeds}. Their numbers are means over the seeds; behind ± stands the"
+            f" standard deviation over the seeds, {ABSENT} where there is one.\n"
+        )
     if test_set.excluded:
         listed = "".join(f"- `{video_id}`: {reason}\n" for video_id, reason in test_set.excluded.items())
         text += f"\n{len(test_set.excluded)} test videos are excluded:\n\n{listed}"
@@ -47,15 +49,15 @@ def _videos(assessments: Sequence[Assessment], test_set: TestSet) -> str:
 
 def _frame_level(assessments: Sequence[Assessment], test_set: TestSet, settings: Evaluate) -> str:
     header = ("Detector", "AP, released", "AUC, released", "AP, strict", "AUC, strict", "AP of classification branch")
-    rows = []
+    deviates, rows = _deviates(assessments), []
     for entry in assessments:
-        branch = "alignment" if "alignment.AP" in entry.strict else "classification"
+        branch = branch_of("alignment", entry.protocol.frames)
         rows.append(
             (
                 f"`{entry.name}`",
-                *(_number(entry.released.get(f"{branch}.{metric}")) for metric in ("AP", "AUC")),
-                *(_with_interval(entry, f"{branch}.{metric}") for metric in ("AP", "AUC")),
-                _with_interval(entry, "classification.AP"),
+                *(_value(entry.released, f"{branch}.{metric}", deviates) for metric in ("AP", "AUC")),
+                *(_with_interval(entry, f"{branch}.{metric}", deviates) for metric in ("AP", "AUC")),
+                _with_interval(entry, "classification.AP", deviates),
             )
         )
     rows += [
@@ -71,12 +73,13 @@ def _frame_level(assessments: Sequence[Assessment], test_set: TestSet, settings:
 
 def _localisation(assessments: Sequence[Assessment], test_set: TestSet, settings: Evaluate) -> str:
     columns = [*(f"{threshold:g}" for threshold in settings.iou_thresholds), "AVG"]
-    rows = []
+    deviates, rows = _deviates(assessments), []
     for entry in assessments:
         for protocol, found in (("released", entry.released), ("strict", entry.strict)):
-            if "mAP.AVG" in found:
-                values = [_number(found.get(f"mAP.{column}")) for column in columns[:-1]]
-                average = _with_interval(entry, "mAP.AVG") if protocol == "strict" else _number(found["mAP.AVG"])
+            if "mAP.AVG" in found.mean:
+                values = [_number(found.mean.get(f"mAP.{column}")) for column in columns[:-1]]
+                interval = entry.intervals.get("mAP.AVG") if protocol == "strict" else None
+                average = _value(found, "mAP.AVG", deviates, interval)
                 rows.append((f"`{entry.name}`", protocol, *values, average))
     for row in ROWS.get(test_set.kind, ()):
         if row.average is not None:
@@ -90,7 +93,11 @@ def _localisation(assessments: Sequence[Assessment], test_set: TestSet, settings
 def _alarms(assessments: Sequence[Assessment], settings: Evaluate) -> str:
     names = ("precision", "recall", "f1", "caught_events", "false_alarms_per_hour", "delay_seconds")
     header = ("Detector", "Precision", "Recall", "F1", "Events caught", "False alarms / h of normal video", "Delay, s")
-    rows = [(f"`{entry.name}`", *(_with_interval(entry, f"alarm.{name}") for name in names)) for entry in assessments]
+    deviates = _deviates(assessments)
+    rows = [
+        (f"`{entry.name}`", *(_with_interval(entry, f"alarm.{name}", deviates) for name in names))
+        for entry in assessments
+    ]
     explained = (
         f"An alarm is on where the score of the {settings.alarm_branch} branch reaches {settings.alarm_threshold:g}."
     )
@@ -124,23 +131,6 @@ def _by_audio(assessments: Sequence[Assessment]) -> str:
     return _table("With and without audio", "Strict protocol.", header, rows)
 
 
-def _seeds(spreads: Sequence[Spread]) -> str:
-    rows = []
-    for spread in spreads:
-        sources: tuple[tuple[str, Metrics, Metrics], ...] = (
-            ("released", spread.released_mean, spread.released_std),
-            ("strict", spread.strict_mean, spread.strict_std),
-        )
-        for protocol, mean, std in sources:
-            values = [
-                f"{mean[name]:.2f} ± {std[name]:.2f}" if name in mean else ABSENT
-                for name in ("alignment.AP", "classification.AP", "mAP.AVG")
-            ]
-            rows.append((f"`{spread.name}`", str(spread.n_seeds), protocol, *values))
-    header = ("Detector", "Seeds", "Protocol", "AP", "AP, classification", "mAP AVG")
-    return _table("Over training seeds", "Mean ± standard deviation.", header, rows) if rows else ""
-
-
 def _notes(assessments: Sequence[Assessment]) -> str:
     lines = [f"- `{entry.name}`: {note}\n" for entry in assessments for note in entry.notes]
     return "## Notes\n\n" + "".join(lines) if lines else ""
@@ -158,10 +148,21 @@ def _interval_note(settings: Evaluate) -> str:
     return f"; [{settings.confidence:.0%} interval] from {settings.bootstrap_resamples} resamples of the videos"
 
 
-def _with_interval(entry: Assessment, name: str) -> str:
-    ends: Interval | None = entry.intervals.get(name)
-    value = _number(entry.strict.get(name))
-    return value if ends is None or value == ABSENT else f"{value} [{ends[0]:.1f}, {ends[1]:.1f}]"
+def _deviates(assessments: Sequence[Assessment]) -> bool:
+    """Whether any detector has several seeds: then all say how far theirs lie apart, or that there is one."""
+    return any(len(entry.seeds) > 1 for entry in assessments)
+
+
+def _with_interval(entry: Assessment, name: str, deviates: bool) -> str:
+    return _value(entry.strict, name, deviates, entry.intervals.get(name))
+
+
+def _value(found: OverSeeds, name: str, deviates: bool, interval: Interval | None = None) -> str:
+    value = _number(found.mean.get(name))
+    if value == ABSENT:
+        return value
+    deviation = f" ± {_number(found.deviation.get(name))}" if deviates else ""
+    return value + deviation + ("" if interval is None else f" [{interval[0]:.1f}, {interval[1]:.1f}]")
 
 
 def _number(value: float | None) -> str:

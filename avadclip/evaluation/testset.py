@@ -54,5 +54,14 @@ def random_scores(test_set: TestSet, seed: int) -> Scores:
         confidence = rng.random(n_snippets, dtype=np.float32)
         weights = rng.random((n_snippets, len(test_set.classes)), dtype=np.float32) + np.float32(1e-6)  # never all zero
         rows.append(VideoScores(video.id, "none", confidence, weights / weights.sum(axis=1, keepdims=True)))
-    made_by = Provenance(test_set.dataset, RANDOM, test_set.dataset, "none", test_set.classes, test_set.stride)
+    made_by = Provenance(
+        dataset=test_set.dataset,
+        variant=RANDOM,
+        trained_on=test_set.dataset,
+        seed=seed,
+        modalities=(),
+        selection="none",
+        classes=test_set.classes,
+        stride=test_set.stride,
+    )
     return collect(made_by, rows)

@@ -11,8 +11,10 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
+from avadclip.config.evaluation import Branch
 from avadclip.datasets.ground_truth import anomalous_spans, class_segments, union
 from avadclip.datasets.model import NORMAL, Segment, Video
+from avadclip.detectors.alarm_score import anomaly_scores, branch_of
 from avadclip.evaluation.joining import check_ground_truth, check_scores, videos_under_test
 from avadclip.scoring.scores import Scores
 
@@ -63,7 +65,7 @@ class Timeline:
     first_snippet: NDArray[np.int64]
     start_frame: NDArray[np.int64]
     frames: NDArray[np.int64]
-    branches: dict[str, NDArray[np.float32]]
+    branches: dict[Branch, NDArray[np.float32]]
     probabilities: NDArray[np.float32]
     anomalous: Spans
     segments: dict[str, Spans]
@@ -72,6 +74,10 @@ class Timeline:
     def video(self) -> NDArray[np.intp]:
         """The video of each snippet [snippets]."""
         return np.repeat(np.arange(len(self.videos)), np.diff(self.first_snippet))
+
+    def alarm_scores(self, branch: Branch) -> NDArray[np.float32]:
+        """The scores [snippets] that raise alarms; of the classification branch for a detector that has no other."""
+        return self.branches[branch_of(branch, self.branches)]
 
     def frames_inside(self, spans: Spans) -> NDArray[np.int64]:
         """How many frames of each snippet [snippets] lie in `spans`, which are disjoint and ascending."""
@@ -116,7 +122,7 @@ def strict(scores: Scores, videos: Sequence[Video], segments: Sequence[Segment],
         first_snippet=scores.first_snippet,
         start_frame=start_frame,
         frames=np.minimum(stride, np.repeat(n_frames, scores.n_snippets) - start_frame),
-        branches=_branches(scores),
+        branches=anomaly_scores(scores.anomaly_confidence, scores.class_probabilities),
         probabilities=np.zeros((len(position), 0), np.float32)
         if scores.class_probabilities is None
         else scores.class_probabilities[:, columns],
@@ -151,14 +157,6 @@ def _columns(scores: Scores, classes: Sequence[str]) -> list[int]:
     if scores.class_probabilities is None or not set(classes) <= set(known):
         return []
     return [known.index(name) for name in classes]
-
-
-def _branches(scores: Scores) -> dict[str, NDArray[np.float32]]:
-    branches = {"classification": scores.anomaly_confidence}
-    if scores.class_probabilities is not None:
-        # In single precision, as the authors subtract: more scores tie than in double precision.
-        branches["alignment"] = 1 - scores.class_probabilities[:, scores.provenance.classes.index(NORMAL)]
-    return branches
 
 
 def _merge(segments: Sequence[Segment]) -> list[Segment]:

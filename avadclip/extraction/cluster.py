@@ -101,12 +101,12 @@ class EncodingWorker:
     def _encode_forever(self) -> None:
         try:
             with GuardedPool(self._settings.workers, self._settings.stall_seconds) as pool:
-                encoding = Encoding(self._modality, self._encoder, pool, keep=self._keep, ended=self._ended)
+                encoding = Encoding(self._modality, pool, keep=self._keep, ended=self._ended)
                 while True:
                     encoding.start(self._arrivals.get())
                     self._start_arrived(encoding)
                     for event in pool.events():
-                        encoding.handle(event)
+                        encoding.handle(event, self._encoder)
                         self._start_arrived(encoding)
         except Exception as error:  # the device, the disk: the driver gives the videos to another worker
             for future in list(self._waiting.values()):

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,18 +59,6 @@ class _Progress:
     valid: list[NDArray[np.bool_]] = field(default_factory=list)
     times: SnippetTimes | None = None
 
-    def add(self, message: Chunk | SnippetTimes, encoder: Encoder) -> int:
-        """Take what the worker sent; the number of rows that were encoded."""
-        if isinstance(message, SnippetTimes):
-            self.times = message
-            return 0
-        values = encoder.encode(message.inputs)
-        values[..., ~message.valid, :] = 0
-        self.values.append(values)
-        self.valid.append(message.valid)
-        self.n_snippets += len(message.valid)
-        return len(message.valid)
-
     def forget(self) -> None:
         """Drop what one decoder has sent: the next one begins anew."""
         self.values, self.valid, self.times = [], [], None
@@ -88,8 +77,26 @@ class _Progress:
         )
 
 
+@dataclass(frozen=True)
+class _Batch:
+    """Some snippets of a video whose features are on their way."""
+
+    progress: _Progress
+    n_tried: int  # as it was when this came from a decoder
+    features: Callable[[], NDArray[np.float16]]
+    valid: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class _Last:
+    """There are no more batches of a video."""
+
+    progress: _Progress
+    n_tried: int
+
+
 class Encoding:
-    """Videos that one pool decodes and one encoder encodes.
+    """Videos that one pool decodes and one encoder encodes; decoding may begin before the encoder is there.
 
     A video that a decoder cannot read, crashes or hangs on is tried with the modality's next decoder; a video that none
     can read costs itself only.
@@ -103,50 +110,80 @@ class Encoding:
     def __init__(
         self,
         modality: Modality,
-        encoder: Encoder,
         pool: GuardedPool,
         keep: Callable[[Features], None],
         ended: Callable[[Encoded], None],
     ) -> None:
-        self._modality, self._encoder, self._pool = modality, encoder, pool
+        self._modality, self._pool = modality, pool
         self._keep, self._ended = keep, ended
         self._videos: dict[str, _Progress] = {}
+        self._decoding: set[str] = set()  # ids
+        self._begun: deque[_Batch | _Last] = deque()  # in the order in which the decoders sent it
+        self._n_batches = 0  # among these
 
     def start(self, video: Pending) -> None:
         """Queue a video."""
         self._videos[video.source.id] = _Progress(video)
         self._submit(self._videos[video.source.id])
 
-    def handle(self, event: Event) -> int:
-        """React to what a worker sent; the number of snippets that were encoded now."""
+    def handle(self, event: Event, encoder: Encoder) -> int:
+        """React to what a worker sent; the number of snippets whose features have come since the last call."""
         progress = self._videos.get(event.key)
         if progress is None:  # it has failed already, and this is what its decoder was still sending
             return 0
         match event:
-            case Item(_, message):
-                return self._encode(progress, message)
+            case Item(_, Chunk(inputs, valid)):
+                self._begun.append(_Batch(progress, progress.n_tried, encoder.begin(inputs), valid))
+                self._n_batches += 1
+            case Item(_, SnippetTimes() as times):
+                progress.times = times
             case Finished():
-                features = progress.join(self._modality.recipe, self._encoder.width)
-                self._keep(features)
-                self._end(progress, features.checksum)
+                self._decoding.discard(event.key)
+                self._begun.append(_Last(progress, progress.n_tried))
             case Failed():
+                self._decoding.discard(event.key)
                 self._try_next_decoder(progress, event)
-        return 0
+        return self._await(encoder.ahead if self._decoding else 0, encoder.width)
 
     def _submit(self, progress: _Progress) -> None:
         video, decoder = progress.video, self._modality.decoders[progress.n_tried]
+        self._decoding.add(video.source.id)
         self._pool.submit(video.source.id, self._modality.task(video.path, video.source, decoder))
 
-    def _encode(self, progress: _Progress, message: Chunk | SnippetTimes) -> int:
+    def _await(self, n_left: int, width: int) -> int:
+        """Wait until no more than `n_left` batches are on their way; the number of snippets that have come."""
+        n_encoded = 0
+        while self._begun and (self._n_batches > n_left or isinstance(self._begun[0], _Last)):
+            begun = self._begun.popleft()
+            self._n_batches -= isinstance(begun, _Batch)
+            progress = begun.progress
+            if self._videos.get(progress.video.source.id) is not progress or progress.n_tried != begun.n_tried:
+                continue  # it has failed meanwhile, or another decoder has begun anew
+            if isinstance(begun, _Batch):
+                n_encoded += self._take(begun)
+            else:
+                features = progress.join(self._modality.recipe, width)
+                self._keep(features)
+                self._end(progress, features.checksum)
+        return n_encoded
+
+    def _take(self, batch: _Batch) -> int:
+        progress = batch.progress
         try:
-            return progress.add(message, self._encoder)
+            values = batch.features()
         except FeatureError as error:  # not finite: what else the worker sends of this video is dropped
             self._end(progress, None, str(error))
             return 0
+        values[..., ~batch.valid, :] = 0
+        progress.values.append(values)
+        progress.valid.append(batch.valid)
+        progress.n_snippets += len(batch.valid)
+        return len(batch.valid)
 
     def _end(self, progress: _Progress, checksum: str | None, failure: str | None = None) -> None:
         video_id = progress.video.source.id
         del self._videos[video_id]
+        self._decoding.discard(video_id)
         self._ended(Encoded(video_id, progress.n_snippets, time.monotonic() - progress.started, checksum, failure))
 
     def _try_next_decoder(self, progress: _Progress, failed: Failed) -> None:

@@ -19,11 +19,14 @@ def encode_videos(pending: Sequence[Pending], modality: Modality, cache: WorkCac
     """
     if not pending:
         return Outcome({}, 0)
-    encoder = modality.load_encoder(settings.device)
-    with GuardedPool(settings.workers, settings.stall_seconds) as pool, Tally(pending, modality.stride) as tally:
-        encoding = Encoding(modality, encoder, pool, keep=cache.put, ended=tally.ended)
+    tally = Tally(pending, modality.stride)
+    with GuardedPool(settings.workers, settings.stall_seconds) as pool:
+        encoding = Encoding(modality, pool, keep=cache.put, ended=tally.ended)
         for video in pending:
             encoding.start(video)
-        for event in pool.events():
-            tally.advance(encoding.handle(event))
+        pool.start()  # the workers' libraries and first frames come while the encoder is loaded
+        encoder = modality.load_encoder(settings.device)
+        with tally:
+            for event in pool.events():
+                tally.advance(encoding.handle(event, encoder))
     return tally.outcome()

@@ -3,7 +3,7 @@
 Videos (`videos`) and features that exist already (`released`) are read through the same protocol.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -52,9 +52,10 @@ class Encoder(Protocol):
     """What extraction needs of an encoder."""
 
     width: int  # of a feature
+    ahead: int  # batches that are worth beginning before the first of them is awaited; 0: encoding is done here
 
-    def encode(self, inputs: NDArray[Any]) -> NDArray[np.float16]:
-        """Features of one batch of n inputs: [views, n, width] or [n, width]."""
+    def begin(self, inputs: NDArray[Any]) -> Callable[[], NDArray[np.float16]]:
+        """Begin one batch of n inputs; what is returned waits for the features: [views, n, width] or [n, width]."""
 
 
 class Modality(Protocol):

@@ -1,8 +1,8 @@
 """Released features as a modality of extraction: workers read .npy files, and there is nothing left to encode."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,8 @@ def audio_recipe(audio: ReleasedAudio, visual: ReleasedVisual) -> dict[str, Any]
 class ToFloat16:
     """Takes the place of an encoder."""
 
+    ahead = 0
+
     def __init__(self, width: int) -> None:
         self.width = width
 
@@ -61,6 +63,10 @@ class ToFloat16:
         if not np.isfinite(features).all():
             raise FeatureError("features are not finite, or too large for float16")
         return features
+
+    def begin(self, inputs: NDArray[Any]) -> Callable[[], NDArray[np.float16]]:
+        """Nothing is done beside this process."""
+        return partial(self.encode, inputs)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ class Tally:
         self._bar = self._progress.add_task(f"encoding {self._n_videos} videos", total=self._total, unit="snippets")
 
     def __enter__(self) -> Self:
+        self._started = self._logged = time.monotonic()
         self._progress.start()
         return self
 

@@ -21,6 +21,7 @@ from avadclip.io import sha256_of
 from avadclip.media.audio import AudioWindow, decode_windows
 from avadclip.media.frames import Decoder, decode_frames
 from avadclip.media.probe import VideoInfo, probe
+from avadclip.media.pulse import beat
 from avadclip.media.timeline import boundary_seconds, sample_indices
 from avadclip.store import Source
 
@@ -44,11 +45,12 @@ class VisualTask:
     views: Views
     image_size: int
     batch_size: int
+    n_threads: int = 0  # 0: as many as the decoder likes
 
     def __call__(self) -> Iterator[Chunk | SnippetTimes]:
         info = _probe_unchanged(self.path, self.source)
         indices = sample_indices(info.n_frames, self.stride, self.frame)
-        batches = decode_frames(self.path, info, indices, self.decoder)
+        batches = decode_frames(self.path, info, indices, self.decoder, n_threads=self.n_threads)
         canvases = (canvas(rgb, self.views, self.image_size) for batch in batches for rgb in batch.rgb)
         for rows in _grouped(canvases, self.batch_size):
             yield Chunk(np.stack(rows), np.ones(len(rows), bool))
@@ -70,7 +72,8 @@ class AudioTask:
         boundaries = boundary_seconds(info, self.stride)
         if info.has_audio:
             centres = (boundaries[:-1] + boundaries[1:]) / 2
-            for rows in _grouped(decode_windows(self.path, centres, self.window_seconds), self.batch_size):
+            windows = decode_windows(self.path, centres, self.window_seconds, sound=info.sound)
+            for rows in _grouped(windows, self.batch_size):
                 yield _spectrograms(rows)
         yield SnippetTimes(boundaries, _decoder_name("pyav") if info.has_audio else "none: no sound track")
 
@@ -83,7 +86,7 @@ def _spectrograms(windows: list[AudioWindow]) -> Chunk:
 
 
 def _probe_unchanged(path: Path, source: Source) -> VideoInfo:
-    found = sha256_of(path)
+    found = sha256_of(path, beat)
     if found != source.content_hash:
         raise DatasetError(
             f"{path}: changed since the manifest was written (sha256 {found[:12]}..., expected"

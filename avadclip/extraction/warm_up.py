@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from avadclip.config.detector import Modality
+from avadclip.config.features import Modality
 from avadclip.encoders.spectrogram import N_FFT, spectrogram
 from avadclip.media.decord_reader import decord_available, import_decord
 

@@ -1,18 +1,19 @@
-"""Opening media files with PyAV: one place for its options, its errors and the choice of streams."""
+"""Opening media files with PyAV: one place for its options, its errors, and the pictures of a track."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import av
-from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
-from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from avadclip.errors import MediaError
+from avadclip.media.clock import NO_STAMP
+from avadclip.media.packets import demux
+from avadclip.media.survey import PictureTrack
 
 # Demuxers that FFmpeg picks by a file's name alone, whatever it holds.
 _NOT_VIDEO_FORMATS = {"tty", "image2"}
@@ -42,28 +43,33 @@ def open_media(path: Path) -> Iterator[InputContainer]:
         ) from error
 
 
-def video_stream(container: InputContainer, path: Path) -> VideoStream:
-    """The first video stream that is not a cover picture; MediaError if there is none."""
-    for stream in container.streams.video:
-        if not stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails):
-            return stream
-    found = "audio only" if container.streams.audio else f"{len(container.streams)} streams, none of them video"
-    raise MediaError(f"{path}: expected a video stream, found {found}; exclude it or replace the file")
+def decode_pictures(
+    container: InputContainer, track: PictureTrack, n_threads: int | None = None
+) -> Iterator[VideoFrame]:
+    """Every frame that can be decoded, in presentation order; packets that cannot be decoded are passed over.
 
-
-def audio_stream(container: InputContainer, path: Path) -> AudioStream:
-    """The first audio stream; MediaError if there is none."""
-    if not container.streams.audio:
-        raise MediaError(f"{path}: expected an audio stream, found none; ask `VideoInfo.has_audio` first")
-    return container.streams.audio[0]
-
-
-def decode_pictures(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    """Every frame that can be decoded, in presentation order; packets that cannot be decoded are passed over."""
-    for packet in container.demux(stream):
+    Parameters
+    ----------
+    track : which stream of the file, from which packet on, and their stamps if those of the file are not used.
+    n_threads : decoding threads, 0 as many as there are cores; None: one.
+    """
+    stream = container.streams[track.stream_index]
+    assert isinstance(stream, VideoStream)
+    if n_threads is not None:
+        stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = n_threads
+    n_read = 0
+    for packet in demux(container, stream):
         # FFmpeg takes an empty packet for the end of the stream; within a file it means "the same picture again".
         if packet.size == 0 and packet.dts is not None:
             continue
+        if packet.size:
+            n_read += 1
+            if n_read <= track.first_packet:
+                continue
+            if track.stamps is not None:
+                stamp = int(track.stamps[n_read - 1])
+                packet.pts, packet.dts = None if stamp == NO_STAMP else stamp, None
         try:
             yield from packet.decode()
         except FFmpegError:

@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 
 from avadclip.errors import MediaError
 from avadclip.media.probe import VideoInfo
+from avadclip.media.pulse import beat
 
 # decord replaces a frame that it cannot decode by a neighbour and counts it. Its threshold is a share of the frames if
 # it lies between 0 and 1, so this means: not a single one.
 _NO_REPLACED_FRAMES = 1e-9
 # While decord waits for its first frame it reads on, up to the end of the file if decoding is slower than reading, and
-# holds all of that in memory. Clips are smaller than this; longer recordings are PyAV's.
+# decodes all of that whether it is asked for or not. So that a worker stays below 600 MiB however slow its encoder is,
+# decord gets videos whose frames fit into memory as RGB; longer ones are PyAV's.
 _MAX_FILE_BYTES = 128 * 2**20
+_MAX_RGB_BYTES = 500 * 2**20
 
 
 def decord_available() -> bool:
@@ -58,11 +61,13 @@ class DecordReader:
         self._skip_to(index)
         self._next_index = index + 1
         frame: NDArray[np.uint8] = self._reader.next().asnumpy()
+        beat()
         return frame
 
     def _skip_to(self, index: int) -> None:
         if index > self._next_index:
             self._reader.skip_frames(index - self._next_index)
+            beat()
             self._next_index = index
 
 
@@ -71,8 +76,9 @@ def open_decord(path: Path, info: VideoInfo, indices: NDArray[np.int64], n_threa
 
     Raises
     ------
-    MediaError : decord is not installed or cannot open the file, the file is large, the video is rotated, or decord's
-        frame count or its times of the frames `indices` (by more than half a frame) are not those of the container.
+    MediaError : decord is not installed or cannot open the file, the file is large or has many large frames, the video
+        is rotated, its clock had to be put right, or it begins inside a group of pictures; or decord's frame count or
+        its times of the frames `indices` (by more than half a frame) are not those of the container.
     """
     if not decord_available():
         raise MediaError(f"{path}: decord is not installed; use the PyAV decoder")
@@ -80,6 +86,10 @@ def open_decord(path: Path, info: VideoInfo, indices: NDArray[np.int64], n_threa
         raise MediaError(f"{path}: rotated by {info.rotation} degrees, which decord leaves out; use the PyAV decoder")
     if path.stat().st_size > _MAX_FILE_BYTES:
         raise MediaError(f"{path}: more than {_MAX_FILE_BYTES >> 20} MiB, which decord would hold in memory; use PyAV")
+    if info.n_frames * info.width * info.height * 3 > _MAX_RGB_BYTES:
+        raise MediaError(f"{path}: frames of more than {_MAX_RGB_BYTES >> 20} MiB, which decord would hold; use PyAV")
+    if info.picture.stamps is not None or info.picture.first_packet:
+        raise MediaError(f"{path}: not all of its packets and stamps can be used, and decord uses them all; use PyAV")
     decord = import_decord()
     decord.logging.set_level(decord.logging.QUIET)
     try:

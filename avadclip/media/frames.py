@@ -10,7 +10,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from avadclip.errors import MediaError
-from avadclip.media.container import decode_pictures, open_media, video_stream
+from avadclip.media.container import decode_pictures, open_media
 from avadclip.media.decord_reader import open_decord
 from avadclip.media.probe import VideoInfo
 
@@ -102,19 +102,22 @@ def _wanted_pictures(path: Path, info: VideoInfo, indices: NDArray[np.int64], n_
         while n_given < n_wanted and indices[n_given] < index:
             n_missing += 1
             n_given += 1
-            # Without an earlier picture the video begins with damage: the first that can be decoded stands in.
-            yield picture if earlier is None else earlier
+            # Without an earlier picture the video begins with damage: the first that can be decoded stands in. Beyond
+            # the tolerance they are only counted.
+            if n_missing <= tolerance:
+                yield picture if earlier is None else earlier
         if n_given < n_wanted and indices[n_given] == index:
             n_given += 1
-            yield picture
+            if n_missing <= tolerance:
+                yield picture
         earlier = picture
         # Frames that are told apart by counting are only right if all of them were there to be counted.
-        if n_missing > tolerance or (n_given == n_wanted and info.is_stamped):
+        if n_given == n_wanted and info.is_stamped:
             break
     n_missing += n_wanted - n_given
     if n_missing > tolerance or earlier is None:
         raise MediaError(
-            f"{path}: decoded length disagrees with the container: at least {n_missing} of {n_wanted} sampled frames "
+            f"{path}: decoded length disagrees with the container: {n_missing} of {n_wanted} sampled frames "
             f"cannot be decoded (tolerated: {tolerance}); replace the file or exclude the video"
         )
     for _ in range(n_given, n_wanted):
@@ -125,10 +128,7 @@ def _indexed_pictures(path: Path, info: VideoInfo, n_threads: int) -> Iterator[t
     """All decoded pictures with their source frame index, ascending."""
     latest = -1
     with open_media(path) as container:
-        stream = video_stream(container, path)
-        stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = n_threads
-        for position, picture in enumerate(decode_pictures(container, stream)):
+        for position, picture in enumerate(decode_pictures(container, info.picture, n_threads)):
             index = _index_at(info, picture) if info.is_stamped else position
             # A damaged stamp may lie between frames, before one that was already given, or outside of the video.
             if index is not None and latest < index < info.n_frames:
@@ -153,5 +153,12 @@ def _to_rgb(picture: VideoFrame, info: VideoInfo) -> NDArray[np.uint8]:
     """uint8 [height, width, 3] as it is shown."""
     stored_width, stored_height = (info.width, info.height) if info.rotation in (0, 180) else (info.height, info.width)
     # A stream may change its size on the way; the first frame's size holds for all.
-    rgb = picture.to_ndarray(format="rgb24", width=stored_width, height=stored_height)
+    is_resized = (picture.width, picture.height) != (stored_width, stored_height)
+    rgb = picture.to_ndarray(
+        format="rgb24",
+        width=stored_width,
+        height=stored_height,
+        # 8 bits are converted with a chroma sample for each 2 x 2 pixels, as ffmpeg does; more bits would get a blur.
+        interpolation=None if is_resized or picture.format.components[0].bits == 8 else "POINT",
+    )
     return np.ascontiguousarray(np.rot90(rgb, k=info.rotation // 90))

@@ -1,6 +1,6 @@
 """What a video file holds, from its packets: frames, their times, size, rotation, sound."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -11,7 +11,11 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from avadclip.errors import MediaError
-from avadclip.media.container import decode_pictures, open_media, video_stream
+from avadclip.media.clock import NO_STAMP
+from avadclip.media.container import decode_pictures, open_media
+from avadclip.media.packets import Packets
+from avadclip.media.survey import PictureTrack, SoundTrack, Survey, survey
+from avadclip.media.tracks import no_picture
 
 # A container may count frames that its encoder dropped (AVI), so its own count is met within 1% or this many frames.
 _COUNT_SLACK_FRAMES = 2
@@ -24,42 +28,57 @@ _FALLBACK_RATE = 25.0  # frames per second, where a raw stream states none
 
 @dataclass(frozen=True, eq=False)
 class VideoInfo:
-    """The first video stream of a file (cover pictures left aside), as it is shown."""
+    """The picture of a file, as it is shown, and what is known of its sound."""
 
     n_frames: int
-    frame_seconds: NDArray[np.float64]  # [n_frames], ascending: when each frame is presented, on the container's clock
+    # [n_frames], ascending: when each frame is presented, on the container's clock, which may begin anywhere. Where it
+    # jumps it is taken to go on by one frame.
+    frame_seconds: NDArray[np.float64]
     end_seconds: float  # end of the last frame
     frame_rate: float  # average, frames per second
     width: int  # pixels, after rotation
     height: int  # pixels, after rotation
     rotation: int  # 0, 90, 180 or 270: degrees counterclockwise from the stored to the shown picture
-    has_audio: bool
+    has_audio: bool  # whether there is sound that can be decoded, beside the picture
     codec: str
     # Whether each decoded frame carries its own time. Where not, the k-th frame that is decoded is frame k.
     is_stamped: bool
+    picture: PictureTrack
+    sound: SoundTrack | None
+    notes: tuple[str, ...]  # what the owner of the file should know, a line each
 
 
 def probe(path: Path) -> VideoInfo:
     """Read frame count and times of a video from its packets; of the pictures only the first is decoded.
 
-    A frame counts if the decoder will show it: what an edit list cuts away, empty packets (a dropped frame) and VP8's
-    invisible reference frames do not. AVI stores the order of decoding alone; its n-th position is taken for the n-th
-    frame shown. Where packets lack times altogether (raw streams) the video is decoded once to count its frames.
+    A frame counts if the decoder will show it: what an edit list cuts away, empty packets (a dropped frame), pictures
+    that are not coded and VP8's invisible reference frames do not; nor does what precedes the first picture that can
+    be decoded, where a file begins inside a group of pictures. AVI stores the order of decoding alone: its n-th place
+    is taken for the n-th frame shown. Where packets lack times altogether (raw streams) the video is decoded once to
+    count its frames.
 
     Raises
     ------
-    MediaError : the file cannot be opened, has no video stream, no frame of it can be decoded, or it ends well before
-        what its container declares (by 1%, and at least 2 frames, or 1 s where only a duration is declared).
+    MediaError : the file cannot be opened, has no video stream or no decoder for it, no frame of it can be decoded, its
+        clock jumps all the time, or it ends well before what its container declares (by 1%, and at least 2 frames, or
+        1 s where only a duration is declared).
     """
-    picture = _first_picture(path)
     with open_media(path) as container:
-        stream = video_stream(container, path)
-        packets = _scan(container, stream)
-        _require_declared_length(path, container, stream, packets)
-        seconds, end_seconds = _frame_times(path, stream, packets)
+        found = survey(container, path)
+        if found.picture is None:
+            raise no_picture(container, found.packets, path)
+        stream = container.streams[found.picture.stream_index]
+        assert isinstance(stream, VideoStream)
+        _require_declared_length(path, container, stream, found)
+        shown = _Shown.of(container, stream, found)
+        picture = _first_picture(path, found.picture, stream.codec_context.name)
+        if shown.is_stamped and picture.pts is not None:
+            shown = shown.since(picture.pts)
+        seconds, end_seconds = _frame_times(path, stream, shown, found.picture)
         rotation = round(picture.rotation / 90) * 90 % 360
         stored_size = (picture.width, picture.height)
         width, height = stored_size if rotation in (0, 180) else stored_size[::-1]
+        silence = _said_of_silence(found.sound, float(seconds[0]), end_seconds)
         return VideoInfo(
             n_frames=len(seconds),
             frame_seconds=seconds,
@@ -68,93 +87,121 @@ def probe(path: Path) -> VideoInfo:
             width=width,
             height=height,
             rotation=rotation,
-            has_audio=packets.has_audio,
+            has_audio=found.sound is not None and not silence,
             codec=stream.codec_context.name,
-            is_stamped=packets.has_distinct_pts and container.format.name != "avi",
+            is_stamped=shown.is_stamped,
+            picture=found.picture,
+            sound=found.sound,
+            notes=(*found.notes, *shown.said, *silence),
         )
 
 
-@dataclass
-class _Packets:
-    """What one pass over the packets of a file finds."""
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """The packets whose pictures are shown, [n] each, in the order in which they are stored; times in ticks."""
 
-    n_stored: int = 0  # frames that the container has room for, shown or not
-    shown: list[tuple[int | None, int]] = field(default_factory=list)  # stamp and duration, in units of the time base
-    has_audio: bool = False
-    end_seconds: float = 0.0  # of the stream that ends last
+    stamps: NDArray[np.int64]  # NO_STAMP where there is none
+    durations: NDArray[np.int64]
+    is_stamped: bool
+    key_stamp: int  # of the first picture that stands alone
+    n_lost: int  # pictures that need others from before the file begins
+
+    @classmethod
+    def of(cls, container: InputContainer, stream: VideoStream, found: Survey) -> "_Shown":
+        assert found.picture is not None
+        packets, first = found.packets[stream.index], found.picture.first_packet
+        is_avi = container.format.name == "avi"
+        # libavformat makes up the presentation times of AVI and is wrong about B frames.
+        stored = np.array(packets.dts if is_avi else packets.pts, dtype=np.int64)
+        stamps = stored if found.picture.stamps is None else found.picture.stamps
+        is_shown = np.array(packets.is_shown, dtype=np.bool_)
+        n_lost = int(is_shown[:first].sum())
+        is_shown[:first] = False
+        own = stamps[is_shown]
+        is_stamped = not is_avi and not np.any(own == NO_STAMP) and len(np.unique(own)) == len(own)
+        durations = np.array(packets.durations, dtype=np.int64)[is_shown]
+        return cls(own, durations, is_stamped, int(stamps[first]), n_lost)
+
+    def since(self, first_stamp: int) -> "_Shown":
+        """Without what is shown before the first picture that stands alone, unless that was decoded."""
+        is_kept = self.stamps >= min(first_stamp, self.key_stamp)
+        if is_kept.all():
+            return self
+        n_lost = self.n_lost + int((~is_kept).sum())
+        return _Shown(self.stamps[is_kept], self.durations[is_kept], True, self.key_stamp, n_lost)
 
     @property
-    def has_distinct_pts(self) -> bool:
-        stamps = [stamp for stamp, _ in self.shown]
-        return None not in stamps and len(set(stamps)) == len(stamps)
+    def said(self) -> list[str]:
+        """What is told about pictures that are left out."""
+        if not self.n_lost:
+            return []
+        return [f"begins inside a group of pictures: the first {self.n_lost} cannot be decoded and do not count"]
 
 
-def _first_picture(path: Path) -> VideoFrame:
+def _said_of_silence(sound: SoundTrack | None, start_seconds: float, end_seconds: float) -> list[str]:
+    """That the sound is never heard with the picture, where that is so."""
+    if sound is None or (sound.start_seconds < end_seconds and sound.end_seconds > start_seconds):
+        return []
+    first, last = sound.start_seconds - start_seconds, sound.end_seconds - start_seconds
+    return [
+        f"its sound ({first:.1f} s to {last:.1f} s) lies wholly outside of its picture (0.0 s to "
+        f"{end_seconds - start_seconds:.1f} s): sound counts as absent"
+    ]
+
+
+def _first_picture(path: Path, track: PictureTrack, codec: str) -> VideoFrame:
     with open_media(path) as container:
-        stream = video_stream(container, path)
-        for picture in decode_pictures(container, stream):
+        for picture in decode_pictures(container, track):
             return picture
-        codec = stream.codec_context.name
     raise MediaError(f"{path}: no frame of its {codec} video can be decoded; replace the file or exclude the video")
 
 
-def _scan(container: InputContainer, stream: VideoStream) -> _Packets:
-    found = _Packets()
-    is_avi = container.format.name == "avi"
-    for packet in container.demux():
-        if packet.size == 0:
-            continue
-        if packet.pts is not None:
-            found.end_seconds = max(found.end_seconds, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-        found.has_audio |= packet.stream.type == "audio"
-        if packet.stream_index != stream.index:
-            continue
-        # AVI declares its frames with the dropped ones, which take a position but hold no packet.
-        found.n_stored = packet.dts + 1 if is_avi and packet.dts is not None else found.n_stored + 1
-        if not packet.is_discard and not _is_hidden(stream.codec_context.name, memoryview(packet)):
-            # libavformat makes up the presentation times of AVI and is wrong about B frames.
-            stamp = packet.dts if is_avi else packet.pts
-            found.shown.append((stamp, packet.duration or 0))
-    return found
-
-
-def _is_hidden(codec: str, data: memoryview) -> bool:
-    # RFC 6386, 9.1: bit 4 of a VP8 frame is show_frame; WebM stores a hidden reference frame as a packet of its own.
-    return codec == "vp8" and not data[0] & 0x10
-
-
-def _frame_times(path: Path, stream: VideoStream, packets: _Packets) -> tuple[NDArray[np.float64], float]:
+def _frame_times(
+    path: Path, stream: VideoStream, shown: _Shown, track: PictureTrack
+) -> tuple[NDArray[np.float64], float]:
     """Presentation times of the shown frames, ascending, and the end of the last."""
     time_base = float(stream.time_base or 1)
     frame_seconds = 1.0 / float(stream.average_rate or stream.guessed_rate or _FALLBACK_RATE)
-    known = sorted((stamp, duration) for stamp, duration in packets.shown if stamp is not None)
-    if len(known) < len(packets.shown):
-        seconds = np.arange(_count_pictures(path), dtype=np.float64) * frame_seconds
+    if np.any(shown.stamps == NO_STAMP):
+        seconds = np.arange(_count_pictures(path, track), dtype=np.float64) * frame_seconds
         return seconds, float(seconds[-1]) + frame_seconds
-    seconds = np.array([stamp for stamp, _ in known], dtype=np.float64) * time_base
-    return seconds, float(seconds[-1]) + (known[-1][1] * time_base or frame_seconds)
+    order = np.lexsort((shown.durations, shown.stamps))
+    seconds = shown.stamps[order].astype(np.float64) * time_base
+    return seconds, float(seconds[-1]) + (int(shown.durations[order[-1]]) * time_base or frame_seconds)
 
 
-def _count_pictures(path: Path) -> int:
+def _count_pictures(path: Path, track: PictureTrack) -> int:
     with open_media(path) as container:
-        return sum(1 for _ in decode_pictures(container, video_stream(container, path)))
+        return sum(1 for _ in decode_pictures(container, track))
 
 
-def _require_declared_length(path: Path, container: InputContainer, stream: VideoStream, packets: _Packets) -> None:
-    if not packets.shown:
+def _require_declared_length(path: Path, container: InputContainer, stream: VideoStream, found: Survey) -> None:
+    packets = found.packets[stream.index]
+    if not any(packets.is_shown):
         raise MediaError(f"{path}: its video stream holds no frames; replace the file or exclude the video")
-    missing_frames = stream.frames - packets.n_stored
+    # AVI declares its frames with the dropped ones, which take a position but hold no packet.
+    is_avi = container.format.name == "avi" and packets.dts[-1] != NO_STAMP
+    n_stored = packets.dts[-1] + 1 if is_avi else len(packets)
+    missing_frames = stream.frames - n_stored
     if missing_frames > max(_COUNT_SLACK_FRAMES, _SLACK_SHARE * stream.frames):
         raise MediaError(
-            f"{path}: the container declares {stream.frames} frames, but the file holds {packets.n_stored}; "
+            f"{path}: the container declares {stream.frames} frames, but the file holds {n_stored}; "
             "it is truncated or damaged: copy it again or exclude the video"
         )
     if container.format.name not in _FORMATS_DECLARING_DURATION or container.duration is None:
         return
     declared_seconds = container.duration / av.time_base
-    missing_seconds = declared_seconds - packets.end_seconds
+    end_seconds = max(_stored_until(container, index, track) for index, track in found.packets.items())
+    missing_seconds = declared_seconds - end_seconds
     if missing_seconds > max(_DURATION_SLACK_SECONDS, _SLACK_SHARE * declared_seconds):
         raise MediaError(
             f"{path}: the container declares {declared_seconds:.1f} s, but the file ends at "
-            f"{packets.end_seconds:.1f} s; it is truncated or damaged: copy it again or exclude the video"
+            f"{end_seconds:.1f} s; it is truncated or damaged: copy it again or exclude the video"
         )
+
+
+def _stored_until(container: InputContainer, index: int, packets: Packets) -> float:
+    """Where the stream `index` ends by its own stamps, in seconds."""
+    stamps = np.array(packets.pts, dtype=np.int64)
+    ends = (stamps + np.array(packets.durations, dtype=np.int64))[stamps != NO_STAMP]
+    return float(ends.max()) * float(container.streams[index].time_base or 0) if ends.size else 0.0

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avadclip.config.evaluation import Branch
-from avadclip.datasets.model import NORMAL
+from avadclip.detectors.alarm_score import alarm_score
 from avadclip.evaluation.segments import find_alarms
 from avadclip.prediction.document import AnnotatedSegment, Curve, DetectedSegment, Prediction
 from avadclip.scoring.scores import VideoScores
@@ -25,7 +25,8 @@ class AboutVideo:
     frame_rate: float
     has_audio: bool
     stride: int
-    boundary_seconds: NDArray[np.float64]  # [n + 1]
+    boundary_seconds: NDArray[np.float64]  # [n + 1], counting from the first frame
+    clock_start_seconds: float = 0.0
 
 
 def assemble(
@@ -44,7 +45,7 @@ def assemble(
     classes : columns of the class probabilities; class 0 is `normal`.
     threshold, branch : of the evaluation. A detector that names no classes is judged by its confidence.
     """
-    curves = tuple(_curve(name, found, classes, branch) for name, found in scores.items())
+    curves = tuple(_curve(name, found, branch) for name, found in scores.items())
     return Prediction(
         id=video.id,
         path=video.path,
@@ -60,13 +61,12 @@ def assemble(
         curves=curves,
         segments=_segments(curves[0], video, classes, threshold),
         annotated=annotated,
+        clock_start_seconds=video.clock_start_seconds,
     )
 
 
-def _curve(detector: str, found: VideoScores, classes: tuple[str, ...], branch: Branch) -> Curve:
-    anomaly = found.anomaly_confidence
-    if branch == "alignment" and found.class_probabilities is not None:
-        anomaly = 1 - found.class_probabilities[:, classes.index(NORMAL)]  # in single precision, as evaluation does
+def _curve(detector: str, found: VideoScores, branch: Branch) -> Curve:
+    anomaly = alarm_score(found.anomaly_confidence, found.class_probabilities, branch)
     return Curve(detector, found.modality, anomaly, found.class_probabilities, found.uncertainty)
 
 

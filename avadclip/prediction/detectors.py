@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from avadclip.config.detector import Modality
+from avadclip.config.features import Modality
 from avadclip.detectors.checkpoint import Checkpoint, load_checkpoint
 from avadclip.device import resolve_device
 from avadclip.errors import CheckpointError, PredictionError
 from avadclip.prediction.model_folder import ModelFolder
-from avadclip.scoring.run import misses_sound, score_video
+from avadclip.scoring.run import score_video
 from avadclip.scoring.scores import VideoScores
+from avadclip.scoring.stand_in import misses_sound
 from avadclip.store import Features, Recipe
 from avadclip.store.video import VideoFeatures, join_modalities
 
@@ -30,8 +31,8 @@ class Detectors:
 
     def __init__(self, folder: Path, description: ModelFolder, recipes: Mapping[Modality, Recipe], device: str) -> None:
         self._description, self._device = description, resolve_device(device)
-        self._detector = load_checkpoint(folder / description.detector, self._device)
-        self._student = load_checkpoint(folder / description.student, self._device)
+        self._detector = load_checkpoint(folder / description.folder_of(description.detector), self._device)
+        self._student = load_checkpoint(folder / description.folder_of(description.student), self._device)
         if self._student.description.classes != self.classes:
             raise CheckpointError(
                 f"{folder / description.student}: knows the classes {self._student.description.classes}, but"
@@ -57,15 +58,17 @@ class Detectors:
         PredictionError : the video has no sound, and the model refuses that.
         """
         named = {self._description.detector: self._detector, self._description.student: self._student}
-        policy = self._description.missing_audio
-        if policy != "visual_fallback" and misses_sound(_seen_by(self._detector, video_id, features)):
-            if policy == "refuse":
-                raise PredictionError("has no sound, and `score.missing_audio` of this model is `refuse`")
-            del named[self._description.detector]
-        return {
+        scores = {
             name: score_video(checkpoint, _seen_by(checkpoint, video_id, features), self._device)
             for name, checkpoint in named.items()
         }
+        detector, policy = self._description.detector, self._description.missing_audio
+        if policy != "fallback" and misses_sound(self._detector.detector.modalities, scores[detector].modality):
+            if policy == "refuse":
+                raise PredictionError("has no sound, and `score.missing_audio` of this model is `refuse`")
+            if detector != self._description.student:
+                del scores[detector]
+        return scores
 
 
 def _seen_by(checkpoint: Checkpoint, video_id: str, features: Mapping[Modality, Features]) -> VideoFeatures:

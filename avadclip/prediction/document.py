@@ -67,13 +67,15 @@ class Prediction:
     Attributes
     ----------
     id, path : file stem (or id in the data set), and the file as it was named.
-    boundary_seconds : float64 [n + 1], where snippets begin and the last one ends, on the player's clock.
+    boundary_seconds : float64 [n + 1], where snippets begin and the last one ends; like all times it counts from the
+        first frame.
     classes : columns of the class probabilities; class 0 is `normal`.
     alarm_threshold : an alarm is on where the deciding curve reaches this.
     decided_by : detector whose curve gives the segments.
     curves : one a detector; the deciding one first.
     segments : in order of time.
     annotated : the ground truth, or None where there is none.
+    clock_start_seconds : what the clock of the file says at the first frame; players of some containers count on it.
     """
 
     id: str
@@ -90,6 +92,7 @@ class Prediction:
     curves: tuple[Curve, ...]
     segments: tuple[DetectedSegment, ...]
     annotated: tuple[AnnotatedSegment, ...] | None = None
+    clock_start_seconds: float = 0.0
 
     @property
     def alarm(self) -> float:

@@ -1,5 +1,6 @@
 """Single videos -> features, with the recipe of a model folder, in workers that stay. No torch until it is needed."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -7,8 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from avadclip import store
-from avadclip.config.detector import Modality
-from avadclip.config.features import Extraction
+from avadclip.config.features import Extraction, Modality
 from avadclip.datasets.probe_cache import VideoFacts
 from avadclip.datasets.probing import Examination
 from avadclip.errors import PredictionError
@@ -22,6 +22,8 @@ from avadclip.prediction.naming import readable
 from avadclip.store import Features, Recipe, Source
 from avadclip.store.work_cache import WorkCache
 from avadclip.workers import Failed, GuardedPool, Item
+
+logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]  # snippets that are encoded, and how many there will be, all modalities together
 
@@ -112,6 +114,8 @@ class Extractor:
                     found = reason
         if isinstance(found, str):
             raise PredictionError(with_given_path(found, path))
+        for note in found.notes:
+            logger.warning("%s: %s", readable(path), note)
         return found
 
     def _make(self, name: Modality, video: Pending, named: Path, features: dict[Modality, Features]) -> Iterator[int]:
@@ -128,11 +132,13 @@ class Extractor:
                 self._cache.put(made)
 
         ends: list[Encoded] = []
-        encoding = Encoding(modality, self._encoder(name), self._pool, keep=keep, ended=ends.append)
+        encoding = Encoding(modality, self._pool, keep=keep, ended=ends.append)
         encoding.start(video)
+        self._pool.start()
+        encoder = self._encoder(name)
         for event in self._pool.events():
             if event.key == source.id:
-                yield encoding.handle(event)
+                yield encoding.handle(event, encoder)
         if name not in features:
             raise PredictionError(with_given_path(ends[0].failure or "", named))
 

@@ -11,14 +11,14 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field
 
+from avadclip import paths
 from avadclip.config import Params
 from avadclip.config.architectures import read_architecture
 from avadclip.config.base import Section
-from avadclip.config.detector import Modality
 from avadclip.config.evaluation import MissingAudio
-from avadclip.config.features import Audio, Visual, Weights
+from avadclip.config.features import Audio, Modality, Visual, Weights
+from avadclip.detectors.description import read_description
 from avadclip.encoders.weights import WAV2CLIP, locate, published_clip
-from avadclip.errors import CheckpointError
 from avadclip.io import write_text
 from avadclip.prediction.section_file import read_section, write_refusal, write_section
 
@@ -28,14 +28,19 @@ PREDICTOR, ENCODERS = "predictor.json", "encoders"
 class ModelFolder(Section):
     """What ``predictor.json`` says. In the file, paths are relative to its folder; :meth:`read` resolves them."""
 
-    format: Literal["avadclip-model/1"] = "avadclip-model/1"
+    format: Literal["avadclip-model/2"] = "avadclip-model/2"
     dataset: str  # that the detectors were trained on
-    detector: str  # folder of the one that decides where there is sound
-    student: str  # of the one that is shown beside it, and decides where there is none
+    detector: str  # the one that decides where there is sound
+    student: str  # the one that is shown beside it, and decides where there is none
     missing_audio: MissingAudio  # whether it does
+    seed: int  # both were trained with
     modalities: Annotated[tuple[Modality, ...], Field(min_length=1)]  # that they look at, both together
     visual: Visual
     audio: Audio
+
+    def folder_of(self, variant: str) -> str:
+        """Where a detector lies, relative to this folder."""
+        return f"{variant}/seed{self.seed}"
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -84,21 +89,18 @@ def package(folder: Path, dataset: str, params: Params) -> None:
         detector=params.teacher,
         student=params.score.student,
         missing_audio=params.score.missing_audio,
-        modalities=_modalities(folder, params.teacher, params.score.student),
+        seed=params.seeds[0],
+        modalities=_modalities(dataset, params.seeds[0], params.teacher, params.score.student),
         visual=section.visual.model_copy(update=visual),
         audio=section.audio.model_copy(update=audio),
     )
     write_section(folder / PREDICTOR, described)
 
 
-def _modalities(folder: Path, *variants: str) -> tuple[Modality, ...]:
-    """What detectors look at, as their descriptions say; read as JSON, because a detector would bring torch along."""
-    wanted: set[str] = set()
-    for variant in variants:
-        path = folder / variant / "model.json"
-        if not path.is_file():
-            raise CheckpointError(f"{path}: no such file; train it with `dvc repro`, or `dvc pull`")
-        wanted |= json.loads(path.read_bytes())["recipes"].keys()
+def _modalities(dataset: str, seed: int, *variants: str) -> tuple[Modality, ...]:
+    """What detectors look at, as their descriptions say."""
+    descriptions = [read_description(paths.run(dataset, variant, seed)) for variant in variants]
+    wanted = {modality for description in descriptions for modality in description.modalities}
     return tuple(modality for modality in get_args(Modality) if modality in wanted)
 
 

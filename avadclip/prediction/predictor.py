@@ -94,6 +94,7 @@ class Predictor:
             scores = self._detectors.score(named, extracted.features)
         except PredictionError as error:
             raise PredictionError(with_given_path(str(error), path)) from None
+        boundary_seconds = next(iter(extracted.features.values())).boundary_seconds
         about = AboutVideo(
             id=named,
             path=readable(path),
@@ -101,6 +102,7 @@ class Predictor:
             frame_rate=extracted.facts.frame_rate,
             has_audio=extracted.facts.has_audio,
             stride=self.description.visual.stride,
-            boundary_seconds=next(iter(extracted.features.values())).boundary_seconds,
+            boundary_seconds=boundary_seconds - boundary_seconds[0],
+            clock_start_seconds=float(boundary_seconds[0]),
         )
         return assemble(about, scores, self._detectors.classes, self.alarm.threshold, self.alarm.branch)

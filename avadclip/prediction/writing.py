@@ -66,8 +66,8 @@ def _rows(prediction: Prediction) -> list[tuple[str, ...]]:
             prediction.id,
             prediction.path,
             segment.label,
-            f"{segment.start_seconds:.3f}",
-            f"{segment.end_seconds:.3f}",
+            f"{segment.start_seconds:.6f}",  # a table data set reads the same frames from it
+            f"{segment.end_seconds:.6f}",
             str(segment.start_frame),
             str(segment.end_frame),
             f"{segment.score:.4f}",

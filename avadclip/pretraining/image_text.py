@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from avadclip.encoders.clip import normalise
+from avadclip.encoders.images import normalise
 from avadclip.pretraining.contrast import contrastive_loss
 from avadclip.pretraining.loop import Settings, fit
 

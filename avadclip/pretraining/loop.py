@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from avadclip.errors import TrainingError
 from avadclip.io import sha256_of
 from avadclip.progress import rate_progress
-from avadclip.training.reproducibility import seed_epoch
+from avadclip.training.reproducibility import seed_round
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def fit(model: nn.Module, n_samples: int, loss_of: Callable[[Tensor], Tensor], s
     with rate_progress() as bar:
         task = bar.add_task("training", total=steps * settings.epochs, unit="steps")
         for epoch in range(1, settings.epochs + 1):
-            order = torch.from_numpy(seed_epoch(settings.seed, epoch).permutation(n_samples))
+            order = torch.from_numpy(seed_round(settings.seed, epoch).permutation(n_samples))
             model.train()
             total = 0.0
             for step in range(steps):

@@ -1,1 +1,1 @@
-"""The page that people look at: videos, the alarms in them, and why. No torch, no matplotlib."""
+"""The page that people look at: videos, the alarms in them, and why. No torch."""

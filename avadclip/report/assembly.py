@@ -8,6 +8,8 @@ from html import escape
 from importlib import resources
 from typing import Any
 
+from avadclip.report import assets
+
 # In the order in which a reader would want them; the browser gets one style sheet and one script.
 STYLES = ("base.css", "list.css", "viewer.css", "chart.css", "results.css")
 SCRIPTS = (
@@ -79,4 +81,4 @@ def _digest(text: str) -> str:
 
 
 def _asset(name: str) -> str:
-    return resources.files("avadclip.report").joinpath("assets", name).read_text(encoding="utf-8")
+    return resources.files(assets).joinpath(name).read_text(encoding="utf-8")

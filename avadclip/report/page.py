@@ -1,12 +1,13 @@
 """Predictions -> a folder with ``report.html``, to be opened from disk, without network and without a server."""
 
-import re
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from PIL import Image
@@ -16,7 +17,7 @@ from avadclip.evaluation.figures.palette import DETECTOR_COLORS, class_colors, p
 from avadclip.prediction.document import Prediction
 from avadclip.report import payload, tables
 from avadclip.report.assembly import assemble, script_json
-from avadclip.report.sound_strip import draw_sound
+from avadclip.report.footage import safe_suffix
 
 PAGE = "report.html"
 # Folders beside the page, and what its files are called there: as nobody else's would be, since those of an earlier
@@ -31,11 +32,13 @@ class PageVideo:
 
     Attributes
     ----------
-    media : its file, which is copied beside the page; None: the page shows its curves without a player.
+    media : its file, to be played; None: the page shows its curves without a player.
+    sound : picture of its sound (PNG), if it has any; see :mod:`avadclip.report.sound_strip`.
     """
 
     prediction: Prediction
     media: Path | None
+    sound: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -52,23 +55,34 @@ class ResultsTables:
     figures: Sequence[Path]
 
 
-def write_page(folder: Path, videos: Sequence[PageVideo], *, title: str, results: ResultsTables | None = None) -> None:
+def write_page(
+    folder: Path,
+    videos: Sequence[PageVideo],
+    *,
+    title: str,
+    results: ResultsTables | None = None,
+    copy_media: bool = True,
+) -> None:
     """Write the page and everything that it shows into `folder`; the same input gives the same bytes.
 
     Writes ``report.html``, ``media/`` (copies of the videos), ``data/`` (curves and sound of each video, loaded when it
     is shown) and ``figures/``. Names in them are numbers in the order of the list, so that no file name can harm. What
     an earlier page left there goes away; files of others stay.
 
+    Parameters
+    ----------
+    copy_media : False: videos are played from where they lie, relative to `folder`, and need not be there now.
+
     Raises
     ------
     ReportError : a video file or figure is missing, or lies where its own copy goes.
-    MediaError : the sound of a video cannot be read.
     """
     ordered = sorted(videos, key=lambda video: (-video.prediction.alarm, video.prediction.id, video.prediction.path))
-    sources = [video.media for video in ordered if video.media is not None] + list(results.figures if results else ())
+    media = [video.media for video in ordered if video.media is not None and copy_media]
+    sources = [*media, *(results.figures if results else ())]
     _require(sources, folder)
     _clear(folder)
-    rows = [_write_video(folder, f"{number:04d}", video) for number, video in enumerate(ordered, start=1)]
+    rows = [_write_video(folder, f"{number:04d}", video, copy_media) for number, video in enumerate(ordered, start=1)]
     results_html = None if results is None else _write_results(folder, results)
     _write_text(folder / PAGE, assemble(title, _index(title, rows, ordered), results_html))
 
@@ -89,17 +103,19 @@ def _clear(folder: Path) -> None:
     (folder / PAGE).unlink(missing_ok=True)  # never written in place: DVC may have made it a link into its cache
 
 
-def _write_video(folder: Path, number: str, video: PageVideo) -> dict[str, Any]:
-    """Copy the video, write its data; returns its row in the list."""
+def _write_video(folder: Path, number: str, video: PageVideo, copy_media: bool) -> dict[str, Any]:
+    """Write the data of a video, and its copy; returns its row in the list."""
     prediction = video.prediction
     data = folder / "data" / f"page-{number}.js"
     media = sound = None
-    if video.media is not None:
-        media = f"media/page-{number}{_suffix(video.media)}"
+    if video.media is not None and copy_media:
+        media = f"media/page-{number}{safe_suffix(video.media)}"
         _copy(video.media, folder / media)
-        if prediction.has_audio:
-            sound = f"data/page-{number}.png"
-            _write_bytes(folder / sound, draw_sound(video.media, *payload.time_axis(prediction)))
+    elif video.media is not None:
+        media = quote(Path(os.path.relpath(video.media, folder)).as_posix())
+    if video.sound is not None:
+        sound = f"data/page-{number}.png"
+        _write_bytes(folder / sound, video.sound)
     _write_text(data, f'avadclipPage.receive("{number}",{script_json(payload.curves(prediction))});\n')
     return {"number": number, **payload.facts(prediction), "media": media, "sound": sound}
 
@@ -140,7 +156,7 @@ def _write_results(folder: Path, results: ResultsTables) -> str:
     """Copy the figures; returns the markup of the tab."""
     figures = []
     for number, source in enumerate(results.figures, start=1):
-        name = f"figures/page-{number:04d}{_suffix(source)}"
+        name = f"figures/page-{number:04d}{safe_suffix(source)}"
         _copy(source, folder / name)
         with Image.open(source) as image:
             width, height = image.size  # stated, so that the text does not jump when the picture comes
@@ -152,12 +168,6 @@ def _write_results(folder: Path, results: ResultsTables) -> str:
             f"<figcaption>{caption}</figcaption></figure>\n"
         )
     return tables.to_html(results.markdown) + f'<div class="figures">{"".join(figures)}</div>'
-
-
-def _suffix(path: Path) -> str:
-    """The suffix by which a browser knows the kind of file; nothing that could be more than that."""
-    suffix = path.suffix.lower()
-    return suffix if re.fullmatch(r"\.[a-z0-9]{1,8}", suffix) else ".bin"
 
 
 def _copy(source: Path, target: Path) -> None:

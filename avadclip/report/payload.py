@@ -24,6 +24,8 @@ def facts(prediction: Prediction) -> dict[str, Any]:
         "id": prediction.id,
         "path": prediction.path,
         "seconds": round(prediction.duration_seconds, 3),
+        # Browsers count from here; where a clock begins below zero they count from zero.
+        "clockStart": round(max(prediction.clock_start_seconds, 0.0), 6),
         "hasAudio": prediction.has_audio,
         "alarm": _digits(prediction.alarm),
         "threshold": prediction.alarm_threshold,

@@ -25,12 +25,19 @@ _BATCH_SAMPLES = 2_000_000
 
 
 def draw_sound(path: Path, start_seconds: float, end_seconds: float) -> bytes:
-    """PNG of the sound between two moments, at most 1200 x 64 pixels; the same sound gives the same bytes.
+    """PNG of the sound between two moments of the file's clock, at most 1200 x 64; the same sound gives the same bytes.
 
     Raises
     ------
     MediaError : the file has no audio stream, or too much of it cannot be decoded.
     """
+    *_, png = draw_sound_in_steps(path, start_seconds, end_seconds)
+    assert png is not None
+    return png
+
+
+def draw_sound_in_steps(path: Path, start_seconds: float, end_seconds: float) -> Iterator[bytes | None]:
+    """The same for a worker that has to show that it is alive: None after each part of the sound, and then the PNG."""
     seconds = end_seconds - start_seconds
     n_columns = max(1, min(MOST_COLUMNS, round(seconds / COLUMN_SECONDS)))
     column_seconds = seconds / n_columns
@@ -38,8 +45,11 @@ def draw_sound(path: Path, start_seconds: float, end_seconds: float) -> bytes:
     window_seconds = max(column_seconds, N_FFT / SAMPLE_RATE_HZ)
     windows = (window.samples for window in decode_windows(path, centres, window_seconds, SAMPLE_RATE_HZ))
     n_at_once = max(1, round(_BATCH_SAMPLES / (window_seconds * SAMPLE_RATE_HZ)))
-    power = np.concatenate([_mel_power(batch) for batch in _batches(windows, n_at_once)])
-    return _png(_levels(power))
+    power = []
+    for batch in _batches(windows, n_at_once):
+        power.append(_mel_power(batch))
+        yield None
+    yield _png(_levels(np.concatenate(power)))
 
 
 def _batches(windows: Iterator[NDArray[np.float32]], n_at_once: int) -> Iterator[NDArray[np.float32]]:

@@ -13,8 +13,8 @@ from avadclip.datasets.model import Video
 from avadclip.device import kind_of_machine, resolve_device
 from avadclip.errors import EvaluationError
 from avadclip.progress import rate_progress
-from avadclip.scoring.run import Job, Scorer, put_together, scored_ids
-from avadclip.scoring.scores import Scores, VideoScores
+from avadclip.scoring.run import Job, Scorer, scored_ids
+from avadclip.scoring.scores import Scores, VideoScores, collect
 
 IN_FLIGHT = 8  # videos that a worker has at a time, so that it never waits for the driver
 
@@ -26,7 +26,7 @@ class ScoringWorker:
         self._scorer = Scorer(job, resolve_device(device))
         self.kind = kind_of_machine(device)
 
-    def run(self, video_id: str) -> VideoScores | None:
+    def run(self, video_id: str) -> VideoScores:
         """Score one video."""
         return self._scorer.score_video(video_id)
 
@@ -42,7 +42,7 @@ def score_on_cluster(job: Job, videos: Sequence[Video], device: str, execution: 
     """
     provenance = Scorer(job, "cpu").provenance  # before anything is started, what is missing is said
     ids = scored_ids(videos)
-    rows: dict[str, VideoScores | None] = {}
+    rows: dict[str, VideoScores] = {}
     lost: dict[str, str] = {}
     with ExitStack() as stack:
         ray = stack.enter_context(connected(execution))
@@ -69,4 +69,4 @@ def score_on_cluster(job: Job, videos: Sequence[Video], device: str, execution: 
             f"{len(lost)} test videos of {job.dataset} cannot be scored; mend them, or in params.yaml, under"
             f" datasets.{job.dataset}.exclude:\n{exclude_lines(lost)}"
         )
-    return put_together(job, provenance, rows)
+    return collect(provenance, list(rows.values()))

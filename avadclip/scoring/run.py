@@ -1,17 +1,14 @@
 """A trained detector over the test videos of a data set -> scores of every snippet, once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 
 from avadclip import paths
-from avadclip.config.evaluation import MissingAudio
 from avadclip.datasets.model import Video
 from avadclip.detectors.checkpoint import Checkpoint, load_checkpoint
 from avadclip.detectors.inference import detect
-from avadclip.errors import CheckpointError, EvaluationError
 from avadclip.scoring.scores import Provenance, Scores, VideoScores, collect
 from avadclip.store.video import Folders, VideoFeatures, open_folders, read_video
 
@@ -21,25 +18,22 @@ OWN_TO_A_DATASET = ("stride", "frame", "views", "resize", "window_seconds", "pre
 
 @dataclass(frozen=True)
 class Job:
-    """Which detector is to score which videos, and how.
+    """Which detector is to score which videos.
 
     Attributes
     ----------
     dataset : the tested one; its features are read.
-    variant, trained_on : the detector is ``runs/<trained_on>/<variant>``.
-    missing_audio : what happens to videos without any sound if the detector wants both modalities.
-    student : the variant that scores them if `missing_audio` says so.
+    variant, trained_on, seed : the detector is ``runs/<trained_on>/<variant>/seed<seed>``.
     """
 
     dataset: str
     variant: str
     trained_on: str
-    missing_audio: MissingAudio
-    student: str = "visual_student"
+    seed: int
 
 
 class Scorer:
-    """A detector and its features; the student that stands in where there is no sound is loaded when it is needed.
+    """A detector and its features.
 
     Raises
     ------
@@ -49,60 +43,28 @@ class Scorer:
 
     def __init__(self, job: Job, device: torch.device | str) -> None:
         self._job, self._device = job, device
-        self._detector = self._load(job.variant)
+        self._checkpoint = load_checkpoint(paths.run(job.trained_on, job.variant, job.seed), device)
+        self._folders = open_folders(job.dataset, self._checkpoint.detector.modalities)
+        _check_features(self._checkpoint, self._folders, job)
 
     @property
     def provenance(self) -> Provenance:
         """Of what this scores."""
-        job, description = self._job, self._detector.checkpoint.description
+        job, description = self._job, self._checkpoint.description
         return Provenance(
-            job.dataset,
-            job.variant,
-            job.trained_on,
-            description.selection,
-            description.classes,
-            _stride(self._detector.folders),
+            dataset=job.dataset,
+            variant=job.variant,
+            trained_on=job.trained_on,
+            seed=description.seed,
+            modalities=description.modalities,
+            selection=description.selection,
+            classes=description.classes,
+            stride=_stride(self._folders),
         )
 
-    def score_video(self, video_id: str) -> VideoScores | None:
-        """Scores of one video; None if it has no sound and that is to be refused.
-
-        Raises
-        ------
-        FeatureError : features are missing or damaged.
-        CheckpointError : there is no student to stand in.
-        """
-        features = read_video(self._detector.folders, video_id)
-        if self._job.missing_audio == "visual_fallback" or not misses_sound(features):
-            return score_video(self._detector.checkpoint, features, self._device)
-        if self._job.missing_audio == "refuse":
-            return None
-        student = self._student
-        return score_video(student.checkpoint, read_video(student.folders, video_id), self._device)
-
-    @cached_property
-    def _student(self) -> "_Loaded":
-        job, student = self._job, self._load(self._job.student)
-        wanted = self._detector.checkpoint.description.classes
-        if student.checkpoint.description.classes != wanted:
-            raise CheckpointError(
-                f"{paths.run(job.trained_on, job.student)}: knows the classes"
-                f" {student.checkpoint.description.classes}, but {job.variant} knows {wanted}; train both on the same"
-                " classes"
-            )
-        return student
-
-    def _load(self, variant: str) -> "_Loaded":
-        checkpoint = load_checkpoint(paths.run(self._job.trained_on, variant), self._device)
-        folders = open_folders(self._job.dataset, checkpoint.detector.modalities)
-        _check_features(checkpoint, folders, self._job)
-        return _Loaded(checkpoint, folders)
-
-
-@dataclass(frozen=True)
-class _Loaded:
-    checkpoint: Checkpoint
-    folders: Folders
+    def score_video(self, video_id: str) -> VideoScores:
+        """Scores of one video; :class:`FeatureError` if features are missing or damaged."""
+        return score_video(self._checkpoint, read_video(self._folders, video_id), self._device)
 
 
 def score(job: Job, videos: Sequence[Video], device: torch.device | str) -> Scores:
@@ -110,34 +72,17 @@ def score(job: Job, videos: Sequence[Video], device: torch.device | str) -> Scor
 
     Raises
     ------
-    CheckpointError : there is no such detector, or no student to stand in, or it expects other features.
+    CheckpointError : there is no such detector, or it expects other features.
     FeatureError : features are missing or damaged.
-    EvaluationError : there is no test video, or videos have no sound and that is to be refused.
+    EvaluationError : there is no test video.
     """
     scorer = Scorer(job, device)
-    rows = {video_id: scorer.score_video(video_id) for video_id in scored_ids(videos)}
-    return put_together(job, scorer.provenance, rows)
+    return collect(scorer.provenance, [scorer.score_video(video_id) for video_id in scored_ids(videos)])
 
 
 def scored_ids(videos: Sequence[Video]) -> list[str]:
     """The test videos that are not excluded."""
     return [video.id for video in videos if video.split == "test" and not video.excluded]
-
-
-def put_together(job: Job, provenance: Provenance, rows: Mapping[str, VideoScores | None]) -> Scores:
-    """What was found for each video -> the scores of all.
-
-    Raises
-    ------
-    EvaluationError : there is no video, or some were refused.
-    """
-    silent = sorted(video_id for video_id, row in rows.items() if row is None)
-    if silent:
-        raise EvaluationError(
-            f"{len(silent)} test videos of {job.dataset} have no sound and `score.missing_audio` is `refuse`:"
-            f" {', '.join(silent)}; exclude them, or choose `visual_student` or `visual_fallback`"
-        )
-    return collect(provenance, [row for row in rows.values() if row is not None])
 
 
 def score_video(checkpoint: Checkpoint, features: VideoFeatures, device: torch.device | str) -> VideoScores:
@@ -161,11 +106,6 @@ def _modality_used(features: VideoFeatures) -> str:
     has_sound = features.audio_valid is not None and bool(features.audio_valid.any())
     used = [name for name, there in (("audio", has_sound), ("visual", features.visual is not None)) if there]
     return "_".join(used) or "none"
-
-
-def misses_sound(features: VideoFeatures) -> bool:
-    """Whether a detector that gets these features looks and listens, and there is nothing to hear."""
-    return features.visual is not None and features.audio_valid is not None and not features.audio_valid.any()
 
 
 def _check_features(checkpoint: Checkpoint, folders: Folders, job: Job) -> None:

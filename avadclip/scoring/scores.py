@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from avadclip.errors import EvaluationError
 from avadclip.io import replacing, unknown_format
 
-FORMAT = "avadclip-scores/1"
+FORMAT = "avadclip-scores/2"
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,9 @@ class Provenance:
     dataset: str  # the tested one
     variant: str
     trained_on: str
-    selection: str  # how the epoch was chosen; `released_test_selected` has to be shown with every number
+    seed: int | None  # of training; None where it is not known (imported)
+    modalities: tuple[str, ...]  # that the detector looks at, where a video has them
+    selection: str  # how the round was chosen; `released_test_selected` has to be shown with every number
     classes: tuple[str, ...]  # columns of the class probabilities
     stride: int  # source frames a snippet
 
@@ -160,7 +162,8 @@ def read(path: Path) -> Scores:
             if (found := file.attrs.get("format")) != FORMAT:
                 raise EvaluationError(f"{path}: {unknown_format(found, FORMAT, 'score it again')}")
             provenance = json.loads(file.attrs["provenance"])
-            provenance["classes"] = tuple(provenance["classes"])
+            for name in ("classes", "modalities"):
+                provenance[name] = tuple(provenance[name])
             scores = Scores(
                 Provenance(**provenance),
                 ids=tuple(text.decode() for text in file["ids"][:].tolist()),

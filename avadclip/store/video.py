@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avadclip import paths
-from avadclip.config.detector import Modality
+from avadclip.config.features import Modality
 from avadclip.errors import FeatureError
 from avadclip.store import FeatureFolder, Features
 

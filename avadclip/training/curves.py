@@ -1,4 +1,4 @@
-"""Training curves, written by dvclive: every loss term, learning rate, score of the epoch, throughput."""
+"""Training curves, written by dvclive: every loss term, learning rate, score of the round, throughput."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,21 +11,21 @@ FOLDER = "curves"  # inside the run's folder; no DVC output, because throughput 
 
 
 class Curves:
-    """One point an epoch for each curve, in ``<run>/curves``. Writes nothing else: no dvc.yaml, no experiment.
+    """One point a round for each curve, in ``<run>/curves``. Writes nothing else: no dvc.yaml, no experiment.
 
     Parameters
     ----------
-    finished_epochs : of an earlier, interrupted run; its points are kept.
+    finished_rounds : of an earlier, interrupted run; its points are kept.
     """
 
-    def __init__(self, run: Path, finished_epochs: int) -> None:
-        resume = finished_epochs > 0
+    def __init__(self, run: Path, finished_rounds: int) -> None:
+        resume = finished_rounds > 0
         # dvclive is typed in part only.
         self._live: Any = Live(str(run / FOLDER), resume=resume, report=None, save_dvc_exp=False, dvcyaml=None)
 
-    def log(self, epoch: int, values: Mapping[str, float]) -> None:
-        """Add one point to each curve; `epoch` counts from 1."""
-        self._live.step = epoch
+    def log(self, round_: int, values: Mapping[str, float]) -> None:
+        """Add one point to each curve; `round_` counts from 1."""
+        self._live.step = round_
         for name, value in values.items():
             self._live.log_metric(name, value)
         self._live.make_summary()

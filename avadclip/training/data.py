@@ -1,43 +1,33 @@
-"""Training samples from the feature store: every view of every video, at most `max_snippets` long, in flat arrays."""
+"""Training samples from the feature store: videos as bags, in flat arrays."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from avadclip.config.detector import Modality
+from avadclip.config.features import Modality
 from avadclip.datasets.model import Video
-from avadclip.detectors.protocol import Batch
+from avadclip.detectors.inference import padded
+from avadclip.detectors.protocol import Batch, LabelledBatch
+from avadclip.detectors.settings import Bag
 from avadclip.errors import FeatureError
 from avadclip.store.video import Folders, VideoFeatures, read_video
-from avadclip.training.bags import average_audio, average_bins
+from avadclip.training.bags import bag_audio, bag_visual, draw, stored_length
 
 Rows = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Where one view of one video lies in the flat arrays."""
+    """Where one sample lies in the flat arrays: one view of a video, or all its views."""
 
     video: int  # index among the videos
-    n_snippets: int
-    visual_row: int  # first row of its features
+    n_rows: int  # of each view
+    visual_rows: tuple[int, ...]  # first row of the features of each view
     audio_row: int  # the views of a video share their audio
-
-
-@dataclass(frozen=True)
-class LabelledBatch:
-    """Features with what they are to be recognised as."""
-
-    batch: Batch
-    labels: torch.Tensor  # float32 [b, C]
-
-    def to(self, device: torch.device) -> "LabelledBatch":
-        """The same on a device."""
-        return LabelledBatch(self.batch.to(device), self.labels.to(device))
 
 
 @dataclass(frozen=True)
@@ -45,6 +35,7 @@ class TrainingSet:
     """Samples whose features are in memory, or mapped into it; see :func:`load_training_set`."""
 
     samples: tuple[Sample, ...]
+    bag: Bag
     labels: NDArray[np.float32]  # [videos, C], 1 for every class of the video
     visual: Rows | None  # [rows, width]
     audio: Rows | None  # [rows, width]
@@ -56,68 +47,94 @@ class TrainingSet:
         arrays: dict[Modality, Rows | None] = {"visual": self.visual, "audio": self.audio}
         return {modality: rows.shape[1] for modality, rows in arrays.items() if rows is not None}
 
-    def longest(self, chosen: Sequence[int]) -> int:
-        """Snippets of the longest of some samples, given by index."""
-        return max(self.samples[index].n_snippets for index in chosen)
+    def is_normal(self, sample: int) -> bool:
+        """Whether a sample, given by index, holds no anomaly."""
+        return bool(self.labels[self.samples[sample].video, 0])
 
-    def batch(self, chosen: Sequence[int], n_positions: int) -> LabelledBatch:
-        """Some samples, given by index, padded with zeros to `n_positions`."""
+    def batch(
+        self, chosen: Sequence[int], n_positions: Callable[[int], int], random: np.random.Generator
+    ) -> LabelledBatch:
+        """Some samples, given by index, padded with zeros to `n_positions` of the longest of them."""
         samples = [self.samples[index] for index in chosen]
-        visual_rows = [slice(sample.visual_row, sample.visual_row + sample.n_snippets) for sample in samples]
-        audio_rows = [slice(sample.audio_row, sample.audio_row + sample.n_snippets) for sample in samples]
+        drawn = [draw(self.bag, sample.n_rows, random) for sample in samples]
+        n_views = len(samples[0].visual_rows) or 1
+        visual_rows = [_at(row, rows) for s, rows in zip(samples, drawn, strict=True) for row in s.visual_rows]
+        audio_rows = [_at(s.audio_row, rows) for s, rows in zip(samples, drawn, strict=True) for _ in range(n_views)]
+        lengths = [_length(rows) for rows in drawn for _ in range(n_views)]
+        n = n_positions(max(lengths))
         batch = Batch(
-            visual=None if self.visual is None else padded(self.visual, visual_rows, n_positions),
-            audio=None if self.audio is None else padded(self.audio, audio_rows, n_positions),
-            audio_valid=None if self.audio_valid is None else padded(self.audio_valid, audio_rows, n_positions),
-            n_snippets=torch.tensor([sample.n_snippets for sample in samples]),
+            visual=None if self.visual is None else padded(self.visual, visual_rows, n),
+            audio=None if self.audio is None else padded(self.audio, audio_rows, n),
+            audio_valid=None if self.audio_valid is None else padded(self.audio_valid, audio_rows, n),
+            n_snippets=torch.tensor(lengths),
+            n_views=n_views,
         )
-        return LabelledBatch(batch, torch.from_numpy(self.labels[[sample.video for sample in samples]]))
+        labels = self.labels[[sample.video for sample in samples for _ in range(n_views)]]
+        return LabelledBatch(batch, torch.from_numpy(labels))
 
-
-def padded(rows: NDArray[np.generic], chosen: Sequence[slice], n_positions: int) -> torch.Tensor:
-    """Stretches of rows [rows, ...] as [stretches, positions, ...], with zeros behind them."""
-    stacked = np.zeros((len(chosen), n_positions, *rows.shape[1:]), rows.dtype)
-    for row, stretch in zip(stacked, chosen, strict=True):
-        row[: stretch.stop - stretch.start] = rows[stretch]
-    return torch.from_numpy(stacked)
+    def all_samples(self, n_positions: Callable[[int], int], device: torch.device) -> Iterator[LabelledBatch]:
+        """Every sample once, alone, in order: what a detector observes before training."""
+        for index in range(len(self.samples)):
+            yield self.batch([index], n_positions, np.random.default_rng(0)).to(device)
 
 
 def load_training_set(
-    videos: Sequence[Video], folders: Folders, classes: Sequence[str], max_snippets: int, memory_gib: float
+    videos: Sequence[Video],
+    folders: Folders,
+    classes: Sequence[str],
+    bag: Bag,
+    memory_gib: float,
+    views_together: bool = False,
 ) -> TrainingSet:
-    """Read every video once, shorten it, and keep it in memory, or in a temporary file what is beyond `memory_gib`.
+    """Read every video once, make it a bag, and keep it in memory, or in a temporary file what is beyond `memory_gib`.
+
+    Parameters
+    ----------
+    views_together : all views of a video are one sample; else each is one.
 
     Raises
     ------
     FeatureError : a file is missing or damaged, or not all videos have the same widths and number of views.
     """
-    lengths = [min(next(iter(folders.values())).n_snippets(video.id), max_snippets) for video in videos]
+    lengths = [stored_length(bag, next(iter(folders.values())).n_snippets(video.id)) for video in videos]
     first = read_video(folders, videos[0].id)
     n_views = 1 if first.visual is None else len(first.visual)
     budget = _Budget(memory_gib)
     visual = None if first.visual is None else budget.rows(n_views * sum(lengths), first.visual.shape[-1])
     audio = None if first.audio is None else budget.rows(sum(lengths), first.audio.shape[-1])
     audio_valid = None if audio is None else np.zeros(len(audio), bool)
-    samples = []
+    samples: list[Sample] = []
     row = 0  # of the audio features; every view has as many before it
     for index, (video, length) in enumerate(zip(videos, lengths, strict=True)):
         features = read_video(folders, video.id)
         _check_like(features, first)
         if visual is not None and features.visual is not None:
-            views = average_bins(features.visual, max_snippets)
+            views = bag_visual(bag, features.visual)
             visual[n_views * row : n_views * (row + length)] = views.reshape(-1, views.shape[-1])
         if audio is not None and audio_valid is not None and features.audio is not None:
             assert features.audio_valid is not None
-            binned = average_audio(features.audio, features.audio_valid, max_snippets)
-            audio[row : row + length], audio_valid[row : row + length] = binned.values, binned.valid
-        samples += [Sample(index, length, n_views * row + view * length, row) for view in range(n_views)]
+            bagged = bag_audio(bag, features.audio, features.audio_valid)
+            audio[row : row + length], audio_valid[row : row + length] = bagged.values, bagged.valid
+        firsts = [] if visual is None else [n_views * row + view * length for view in range(n_views)]
+        if views_together or visual is None:
+            samples.append(Sample(index, length, tuple(firsts), row))
+        else:
+            samples += [Sample(index, length, (first_row,), row) for first_row in firsts]
         row += length
-    return TrainingSet(tuple(samples), multi_hot(videos, classes), visual, audio, audio_valid)
+    return TrainingSet(tuple(samples), bag, multi_hot(videos, classes), visual, audio, audio_valid)
 
 
 def multi_hot(videos: Sequence[Video], classes: Sequence[str]) -> NDArray[np.float32]:
     """[videos, C]: 1 where the video has the class."""
     return np.array([[name in video.labels for name in classes] for video in videos], np.float32)
+
+
+def _at(first: int, rows: NDArray[np.intp] | slice) -> NDArray[np.intp] | slice:
+    return slice(first + rows.start, first + rows.stop) if isinstance(rows, slice) else first + rows
+
+
+def _length(rows: NDArray[np.intp] | slice) -> int:
+    return int(rows.stop - rows.start) if isinstance(rows, slice) else len(rows)
 
 
 class _Budget:

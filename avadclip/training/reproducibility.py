@@ -27,12 +27,12 @@ def deterministic_algorithms() -> Iterator[None]:
         memory.fill_uninitialized_memory = before[1]
 
 
-def seed_epoch(seed: int, epoch: int) -> np.random.Generator:
-    """Start torch's random numbers (dropout) and those of the returned generator (order of samples) for one epoch.
+def seed_round(seed: int, round_: int) -> np.random.Generator:
+    """Start torch's random numbers (dropout) and those of the returned generator (order of samples) for one round.
 
-    Epoch 0 is the initialisation. Because every epoch starts afresh from (seed, epoch), there is no random state that
+    Round 0 is the initialisation. Because every round starts afresh from (seed, round), there is no random state that
     would have to be saved to resume.
     """
-    for_torch, for_order = np.random.SeedSequence([seed, epoch]).spawn(2)
+    for_torch, for_order = np.random.SeedSequence([seed, round_]).spawn(2)
     torch.manual_seed(int(for_torch.generate_state(1)[0]))
     return np.random.default_rng(for_order)

@@ -1,4 +1,4 @@
-"""The state of a run after an epoch, on disk, so that a killed run goes on as if nothing had happened. No pickle."""
+"""The state of a run after a round, on disk, so that a killed run goes on as if nothing had happened. No pickle."""
 
 import json
 import logging
@@ -21,9 +21,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Best:
-    """The best epoch so far."""
+    """The best round so far."""
 
-    epoch: int  # counted from 1
+    round: int  # counted from 1
     score: float
     weights: Tensors
 
@@ -32,7 +32,7 @@ class Best:
 class Progress:
     """How far a run has come."""
 
-    epoch: int  # the last finished one; 0 at the start
+    round: int  # the last finished one, over all phases; 0 at the start
     best: Best | None
 
 
@@ -42,23 +42,40 @@ def copy_weights(detector: Detector) -> Tensors:
 
 
 def save_state(
-    folder: Path, identity: str, progress: Progress, detector: Detector, optimizer: torch.optim.Optimizer
+    folder: Path,
+    identity: str,
+    progress: Progress,
+    detector: Detector,
+    optimizer: torch.optim.Optimizer,
+    predecessor: Detector | None,
 ) -> None:
-    """Write everything that the next epoch depends on, atomically.
+    """Write everything that the next round depends on, atomically.
 
-    Learning rate and random numbers are functions of the epoch, so they are not among it.
+    Learning rate and random numbers are functions of the round, so they are not among it.
+
+    Parameters
+    ----------
+    predecessor : the detector as it was at the end of the last phase, where it teaches in this one.
     """
     moments = optimizer.state_dict()["state"]
     tensors = {f"detector/{name}": tensor for name, tensor in copy_weights(detector).items()}
     tensors |= {f"optimizer/{i}/{key}": value.cpu() for i, state in moments.items() for key, value in state.items()}
-    notes = {"identity": identity, "epoch": progress.epoch}
+    if predecessor is not None:
+        tensors |= {f"predecessor/{name}": tensor for name, tensor in copy_weights(predecessor).items()}
+    notes = {"identity": identity, "round": progress.round}
     if progress.best is not None:
         tensors |= {f"best/{name}": tensor for name, tensor in progress.best.weights.items()}
-        notes |= {"best_epoch": progress.best.epoch, "best_score": progress.best.score}
+        notes |= {"best_round": progress.best.round, "best_score": progress.best.score}
     write_bytes(folder / FILE, save(tensors, metadata={"notes": json.dumps(notes)}))
 
 
-def load_state(folder: Path, identity: str, detector: Detector, optimizer: torch.optim.Optimizer) -> Progress:
+def load_state(
+    folder: Path,
+    identity: str,
+    detector: Detector,
+    optimizer: torch.optim.Optimizer,
+    predecessor: Detector | None = None,
+) -> Progress:
     """Put a run back to where it was, if there is a state of this very run; otherwise change nothing.
 
     Parameters
@@ -77,7 +94,7 @@ def load_state(folder: Path, identity: str, detector: Detector, optimizer: torch
         _log.warning("%s is damaged; training starts anew", path)
         return Progress(0, None)
     if notes["identity"] != identity:
-        _log.info("%s belongs to a run with other parameters or features; training starts anew", path)
+        _log.info("%s belongs to a run with other parameters, features or code; training starts anew", path)
         return Progress(0, None)
     detector.load_state_dict(_under("detector", tensors))
     moments: dict[int, Tensors] = {}
@@ -85,9 +102,11 @@ def load_state(folder: Path, identity: str, detector: Detector, optimizer: torch
         index, key = name.split("/")
         moments.setdefault(int(index), {})[key] = tensor
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
-    best = Best(notes["best_epoch"], notes["best_score"], _under("best", tensors)) if "best_epoch" in notes else None
-    _log.info("resuming after epoch %d", notes["epoch"])
-    return Progress(notes["epoch"], best)
+    if predecessor is not None and (taught := _under("predecessor", tensors)):
+        predecessor.load_state_dict(taught)
+    best = Best(notes["best_round"], notes["best_score"], _under("best", tensors)) if "best_round" in notes else None
+    _log.info("resuming after round %d", notes["round"])
+    return Progress(notes["round"], best)
 
 
 def forget_state(folder: Path) -> None:

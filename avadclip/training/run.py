@@ -4,58 +4,80 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
-import open_clip
 import torch
 
 from avadclip import paths
 from avadclip.config.datasets import Dataset
-from avadclip.config.detector import AnyArchitecture, Modality, Student
-from avadclip.config.training import Compute, Training
+from avadclip.config.training import Compute
+from avadclip.config.variants import Variant
 from avadclip.datasets.ground_truth import read_ground_truth
 from avadclip.datasets.manifest import read_manifest
 from avadclip.datasets.model import Video
-from avadclip.detectors.checkpoint import WEIGHTS, Checkpoint, Description, load_checkpoint, save_checkpoint
-from avadclip.detectors.parts.text import TextTower
-from avadclip.detectors.protocol import Detector, Dimensions
-from avadclip.detectors.registry import build
+from avadclip.detectors.checkpoint import WEIGHTS, Checkpoint, dimensions_of, load_checkpoint, save_checkpoint
+from avadclip.detectors.description import Description
+from avadclip.detectors.parts.text import TextTower, text_tower
+from avadclip.detectors.protocol import Detector, Dimensions, Needs
+from avadclip.detectors.registry import build, needs, settings_of
+from avadclip.detectors.settings import Settings
 from avadclip.device import resolve_device
-from avadclip.encoders.clip import load_clip
 from avadclip.errors import CheckpointError, TrainingError
+from avadclip.graph.code import fingerprint, kind_module
 from avadclip.io import sha256_of
 from avadclip.store.video import Folders, open_folders
+from avadclip.training.bags import sample_length
 from avadclip.training.data import TrainingSet, load_training_set
 from avadclip.training.loop import fit
-from avadclip.training.reproducibility import seed_epoch
+from avadclip.training.reproducibility import seed_round
 from avadclip.training.resume import forget_state
-from avadclip.training.selection import Judge, released_test_judge, validation_judge
+from avadclip.training.selection import RoundScore, released_test_score, validation_score
 from avadclip.training.splitting import Split, check_trainable, hold_out
 
 
 @dataclass(frozen=True)
 class Run:
-    """One detector of one data set."""
+    """One variant on one data set with one seed.
+
+    Attributes
+    ----------
+    section, where : of the variant in params.yaml, and its name there.
+    teacher : variant of the same data set and seed that may teach this one.
+    """
 
     dataset: str
-    section: Dataset
+    dataset_section: Dataset
     variant: str
-    architecture: AnyArchitecture
-    teacher: str | None = None  # variant of the same data set; for students
+    section: Variant
+    where: str
+    seed: int
+    teacher: str | None = None
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Of the detector on this data set; :class:`ConfigError` names every key that is wrong."""
+        return settings_of(self.section.kind, self.section.settings_on(self.dataset), self.where)
+
+    @cached_property
+    def needs(self) -> Needs:
+        """Of the detector."""
+        return needs(self.section.kind, self.settings)
 
     @property
     def teacher_folder(self) -> Path | None:
         """Where the teacher's checkpoint lies; None if nobody teaches this detector."""
-        if not isinstance(self.architecture, Student) or self.architecture.distillation == "none":
+        if not self.needs.teacher:
             return None
         if self.teacher is None:
-            raise TrainingError(f"{self.dataset}/{self.variant}: learns from a teacher, but none is named")
-        return paths.run(self.dataset, self.teacher)
+            remedy = "move it from `train` to `distill` in params.yaml"
+            raise TrainingError(f"{self.dataset}/{self.variant}: learns from a teacher, but none is named; {remedy}")
+        return paths.run(self.dataset, self.teacher, self.seed)
 
     @property
     def folder(self) -> Path:
         """Where checkpoint, curves and state go."""
-        return paths.run(self.dataset, self.variant)
+        return paths.run(self.dataset, self.variant, self.seed)
 
 
 def train(run: Run, compute: Compute) -> None:
@@ -67,40 +89,33 @@ def train(run: Run, compute: Compute) -> None:
     CheckpointError : there is no teacher, or it was trained on other features or classes.
     FeatureError, WeightsError, DatasetError, ConfigError : an input is missing or not what it should be.
     """
-    training, device = run.section.training, resolve_device(compute.device)
+    recipe, device = run.settings.recipe, resolve_device(compute.device)
     teacher = None if run.teacher_folder is None else load_checkpoint(run.teacher_folder, device)
     taught = () if teacher is None else teacher.detector.modalities
-    folders = open_folders(run.dataset, dict.fromkeys((*_modalities(run.architecture), *taught)))
+    folders = open_folders(run.dataset, dict.fromkeys((*run.needs.modalities, *taught)))
     _check_teacher(run, teacher, folders)
     videos = [video for video in read_manifest(paths.manifest(run.dataset)) if not video.excluded]
-    split = _split(videos, training)
-    check_trainable(split.train, run.section.classes)
-    tower = text_tower(run.section)
-    data = load_training_set(split.train, folders, run.section.classes, training.max_snippets, compute.memory_gib)
-    seed_epoch(training.seed, epoch=0)
-    detector = build(run.architecture, _dimensions(run, data, tower), tower).to(device)
-    seen = {modality: folders[modality] for modality in detector.modalities}
-    chosen_epoch = fit(
+    split = _split(videos, run.dataset_section)
+    classes = run.dataset_section.classes
+    check_trainable(split.train, classes)
+    tower = text_tower(run.dataset_section.visual, classes) if run.needs.text_tower else None
+    together = recipe.views == "together"
+    data = load_training_set(split.train, folders, classes, recipe.bag, compute.memory_gib, together)
+    seed_round(run.seed, 0)
+    detector = build(run.section.kind, run.settings, _dimensions(run, data, tower), tower).to(device)
+    own_folders = {modality: folders[modality] for modality in detector.modalities}
+    chosen_round = fit(
         detector,
         data,
-        training,
+        run.seed,
         run.folder,
-        identity=_identity(run, videos, folders),
-        judge=_judge(run, split, videos, seen, device),
+        identity=_identity(run, videos, folders, compute),
+        score=_round_score(run, split, videos, own_folders, device),
         teacher=None if teacher is None else teacher.detector,
+        goes_on_from_best=run.dataset_section.selection.by == "released_test_selected",
     )
-    save_checkpoint(run.folder, detector, _describe(run, detector, seen, chosen_epoch))
+    save_checkpoint(run.folder, detector, _describe(run, detector, own_folders, chosen_round))
     forget_state(run.folder)
-
-
-def text_tower(section: Dataset) -> TextTower:
-    """CLIP's text tower of the encoder that made the visual features, with the names of the classes."""
-    clip = load_clip(section.visual)
-    return TextTower(clip, open_clip.tokenize(list(section.classes), clip.context_length))
-
-
-def _modalities(architecture: AnyArchitecture) -> tuple[Modality, ...]:
-    return (architecture.modality,) if isinstance(architecture, Student) else architecture.modalities
 
 
 def _check_teacher(run: Run, teacher: Checkpoint | None, folders: Folders) -> None:
@@ -108,69 +123,82 @@ def _check_teacher(run: Run, teacher: Checkpoint | None, folders: Folders) -> No
         return
     for modality in teacher.detector.modalities:
         teacher.description.check_recipe(modality, folders[modality].recipe)
-    expected = {"classes": run.section.classes, "max_snippets": run.section.training.max_snippets}
-    found = {"classes": teacher.description.classes, "max_snippets": teacher.description.dimensions.max_snippets}
+    own_length = sample_length(run.settings.recipe.bag)
+    expected = {"classes": run.dataset_section.classes, "positions of a sample": own_length}
+    found = {"classes": teacher.description.classes, "positions of a sample": teacher.detector.dimensions.max_snippets}
     if found != expected:
         who = f"teacher {run.dataset}/{teacher.description.variant}"
         raise CheckpointError(f"{who}: expected {expected}, found {found}; train the teacher again")
 
 
-def _split(videos: Sequence[Video], training: Training) -> Split:
+def _split(videos: Sequence[Video], section: Dataset) -> Split:
     candidates = [video for video in videos if video.split == "train"]
-    if training.selection == "validation":
-        return hold_out(candidates, training.validation_fraction, training.seed)
+    if section.selection.by == "validation":
+        return hold_out(candidates, section.selection.validation_fraction)
     return Split(train=tuple(candidates), validation=())
 
 
-def _judge(run: Run, split: Split, videos: Sequence[Video], folders: Folders, device: torch.device) -> Judge | None:
-    selection = run.section.training.selection
+def _round_score(
+    run: Run, split: Split, videos: Sequence[Video], folders: Folders, device: torch.device
+) -> RoundScore | None:
+    selection = run.dataset_section.selection.by
     if selection == "validation":
-        return validation_judge(split.validation, folders, device)
+        return validation_score(split.validation, folders, device)
     if selection == "released_test_selected":
         tests = [video for video in videos if video.split == "test"]
         segments = read_ground_truth(paths.ground_truth(run.dataset))
-        return released_test_judge(tests, segments, run.section.visual.stride, folders, device)
+        return released_test_score(tests, segments, run.dataset_section.visual.stride, folders, device)
     return None
 
 
-def _dimensions(run: Run, data: TrainingSet, tower: TextTower) -> Dimensions:
-    own = _modalities(run.architecture)
+def _dimensions(run: Run, data: TrainingSet, tower: TextTower | None) -> Dimensions:
     return Dimensions(
-        widths={modality: width for modality, width in data.widths.items() if modality in own},
-        n_classes=len(run.section.classes),
-        max_snippets=run.section.training.max_snippets,
-        embedding_width=tower.embedding_width,
-        text_width=tower.width,
-        context_length=tower.context_length,
+        widths={modality: width for modality, width in data.widths.items() if modality in run.needs.modalities},
+        n_classes=len(run.dataset_section.classes),
+        max_snippets=sample_length(run.settings.recipe.bag),
+        embedding_width=0 if tower is None else tower.embedding_width,
+        text_width=0 if tower is None else tower.width,
+        context_length=0 if tower is None else tower.context_length,
     )
 
 
-def _describe(run: Run, detector: Detector, folders: Folders, chosen_epoch: int) -> Description:
-    visual, training = run.section.visual, run.section.training
+def _describe(run: Run, detector: Detector, folders: Folders, chosen_round: int) -> Description:
+    visual = run.dataset_section.visual
     return Description(
         dataset=run.dataset,
         variant=run.variant,
-        architecture=run.architecture,
-        dimensions=detector.dimensions,
-        classes=run.section.classes,
+        kind=run.section.kind,
+        settings=run.settings.model_dump(mode="json"),
+        modalities=detector.modalities,
+        dimensions=dimensions_of(detector),
+        classes=run.dataset_section.classes,
         recipes={modality: dict(folder.recipe) for modality, folder in folders.items()},
-        text_tower={"encoder": visual.encoder, "sha256": visual.weights.sha256 or ""},
-        selection=training.selection,
-        epoch=chosen_epoch,
-        seed=training.seed,
+        text_tower={"encoder": visual.encoder, "sha256": visual.weights.sha256 or ""} if run.needs.text_tower else None,
+        selection=run.dataset_section.selection.by,
+        round=chosen_round,
+        seed=run.seed,
     )
 
 
-def _identity(run: Run, videos: Sequence[Video], folders: Folders) -> str:
-    """Hash of everything that the run's result depends on."""
-    teacher = run.teacher_folder
+def _identity(run: Run, videos: Sequence[Video], folders: Folders, compute: Compute) -> str:
+    """Hash of everything that the run's result depends on: a state of another identity is not resumed."""
+    teacher, selection = run.teacher_folder, run.dataset_section.selection
+    kind = kind_module(run.section.kind)
     facts = {
-        "training": run.section.training.model_dump(mode="json"),
-        "architecture": run.architecture.model_dump(mode="json"),
-        "classes": run.section.classes,
-        "text_tower": run.section.visual.model_dump(mode="json"),
+        "seed": run.seed,
+        "kind": run.section.kind,
+        "settings": run.settings.model_dump(mode="json"),
+        "selection": selection.model_dump(mode="json"),
+        "classes": run.dataset_section.classes,
+        "text_tower": run.dataset_section.visual.model_dump(mode="json"),
         "recipes": {modality: dict(folder.recipe) for modality, folder in folders.items()},
         "videos": [asdict(video) for video in videos],
         "teacher": None if teacher is None else sha256_of(teacher / WEIGHTS),
+        "device": str(resolve_device(compute.device)),
+        "code": fingerprint([Path(__file__), *([] if kind is None else [kind])]),
+        # Only this way of choosing looks at it.
+        "ground_truth": sha256_of(paths.ground_truth(run.dataset))
+        if selection.by == "released_test_selected"
+        else None,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

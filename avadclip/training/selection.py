@@ -1,4 +1,4 @@
-"""How good a detector is after an epoch, for the choice among epochs."""
+"""How good a detector is after a round, for the choice among rounds."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,10 +13,10 @@ from avadclip.detectors.protocol import Detector
 from avadclip.store.video import Folders, read_video
 from avadclip.training.splitting import check_rankable
 
-Judge = Callable[[Detector], float]
+RoundScore = Callable[[Detector], float]
 
 
-def validation_judge(videos: Sequence[Video], folders: Folders, device: torch.device) -> Judge:
+def validation_score(videos: Sequence[Video], folders: Folders, device: torch.device) -> RoundScore:
     """Average precision over videos: mean of the k = floor(n / 16) + 1 highest snippets against "has any anomaly".
 
     Held-out videos have video-level labels only, so frame-level AP cannot be computed on them.
@@ -29,16 +29,16 @@ def validation_judge(videos: Sequence[Video], folders: Folders, device: torch.de
     shown = [read_video(folders, video.id) for video in videos]
     anomalous = [not video.is_normal for video in videos]
 
-    def judge(detector: Detector) -> float:
+    def score(detector: Detector) -> float:
         scores = [_top_mean(detect(detector, video, device).anomaly_probability) for video in shown]
         return _average_precision(anomalous, scores)
 
-    return judge
+    return score
 
 
-def released_test_judge(
+def released_test_score(
     videos: Sequence[Video], segments: Sequence[Segment], stride: int, folders: Folders, device: torch.device
-) -> Judge:
+) -> RoundScore:
     """Frame-level AP of 1 - p(normal) on the *test* videos, as the authors select; whole snippets alone are counted.
 
     Raises
@@ -54,13 +54,13 @@ def released_test_judge(
     weights = np.concatenate([n_positive, stride - n_positive])
     truth = np.repeat([True, False], len(n_positive))
 
-    def judge(detector: Detector) -> float:
+    def score(detector: Detector) -> float:
         scored = [detect(detector, video, device).anomaly_probability for video in shown]
         scores = np.concatenate([s[: len(n)] for s, n in zip(scored, positive_frames, strict=True)])
         # A snippet stands for its positive and its negative frames; weights spare the repeated array.
         return _average_precision(truth, np.tile(scores, 2), weights)
 
-    return judge
+    return score
 
 
 def _average_precision(truth: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> float:

@@ -18,8 +18,11 @@ class Split:
     validation: tuple[Video, ...]
 
 
-def hold_out(videos: Sequence[Video], fraction: float, seed: int) -> Split:
-    """Hold out a fraction of the videos of every set of labels, drawn with `seed`; both parts keep their order.
+SPLIT_SEED = 0  # not the seed of training: detectors of several seeds are compared on the same videos
+
+
+def hold_out(videos: Sequence[Video], fraction: float) -> Split:
+    """Hold out a fraction of the videos of every set of labels, drawn at random; both parts keep their order.
 
     Of a set with a single video none is held out: training needs it more.
     """
@@ -27,7 +30,7 @@ def hold_out(videos: Sequence[Video], fraction: float, seed: int) -> Split:
     for video in videos:
         by_labels[tuple(sorted(video.labels))].append(video.id)
     held_out: set[str] = set()
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(SPLIT_SEED)
     for labels in sorted(by_labels):
         ids = by_labels[labels]
         n_held_out = min(max(1, round(fraction * len(ids))), len(ids) - 1)
@@ -64,5 +67,5 @@ def check_rankable(videos: Sequence[Video], part: str) -> None:
     n_normal = sum(video.is_normal for video in videos)
     if n_normal in (0, len(videos)):
         found = f"found {n_normal} normal and {len(videos) - n_normal} anomalous"
-        remedy = "raise `validation_fraction`, or use `selection: last`"
+        remedy = "raise `validation_fraction`, or use `selection.by: last`"
         raise TrainingError(f"{part}: average precision needs normal and anomalous videos, {found}; {remedy}")

@@ -5,10 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from avadclip.config.training import Training
-from avadclip.detectors.protocol import Detector, Targets
+from avadclip.detectors.protocol import Detector, LabelledBatch, Targets
 from avadclip.errors import ConfigError, TrainingError
-from avadclip.training.data import LabelledBatch
 
 
 def train_step(
@@ -16,7 +14,6 @@ def train_step(
     teacher: Detector | None,
     data: LabelledBatch,
     optimizer: torch.optim.Optimizer,
-    training: Training,
 ) -> dict[str, Tensor]:
     """Update the detector with one batch that is on its device; returns the unweighted loss terms, detached.
 
@@ -25,16 +22,19 @@ def train_step(
     ConfigError : a loss term has no weight.
     TrainingError : a loss term or a gradient is not finite; the detector is not updated.
     """
-    reduced = training.precision == "bfloat16"
+    recipe = detector.settings.recipe
+    reduced = recipe.precision == "bfloat16"
     with torch.autocast(data.labels.device.type, torch.bfloat16, enabled=reduced):
         output = detector(data.batch)
         with torch.no_grad():
-            teacher_features = None if teacher is None else teacher(data.batch).features
-    terms = detector.losses(output, data.batch, Targets(data.labels, teacher_features))
+            taught = None if teacher is None else teacher(data.batch)
+    terms = detector.losses(output, data.batch, Targets(data.labels, taught))
     check_losses(terms)
     optimizer.zero_grad()
-    torch.autograd.backward(weighted_sum(terms, training.loss_weights))
+    torch.autograd.backward(weighted_sum(terms, recipe.loss_weights))
     check_gradients(detector)
+    if recipe.gradient_norm is not None:
+        torch.nn.utils.clip_grad_norm_(detector.parameters(), recipe.gradient_norm)
     optimizer.step()
     return {name: value.detach() for name, value in terms.items()}
 
@@ -48,7 +48,7 @@ def weighted_sum(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> T
     """
     missing = terms.keys() - weights.keys()
     if missing:
-        raise ConfigError(f"training.loss_weights: no weight for {', '.join(sorted(missing))}; add it to params.yaml")
+        raise ConfigError(f"recipe.loss_weights: no weight for {', '.join(sorted(missing))}; add it to params.yaml")
     return torch.stack([weights[name] * value for name, value in terms.items()]).sum()
 
 

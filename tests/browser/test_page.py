@@ -1,11 +1,12 @@
 """The page in a real browser: Debian's chromium, headless, without network."""
 
+import io
 import json
 import os
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from avadclip.report.judging import Judged, judge
 from avadclip.report.page import PageVideo, ResultsTables, write_page
 from tests.support import media_factory
 from tests.support.report_factory import CLASSES, make_prediction, segments_of
+
+pytestmark = pytest.mark.browser
 
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = [
@@ -37,9 +40,8 @@ new PerformanceObserver((list) => {
 """
 
 if CHROMIUM is None and os.environ.get("CI") != "true":
-    pytest.skip(
-        "NOT TESTED IN A BROWSER: no chromium; run tests/support/install_debian_packages.sh", allow_module_level=True
-    )
+    missing = "NOT TESTED IN A BROWSER: no chromium; run tests/support/install_debian_packages.sh"
+    pytest.skip(missing, allow_module_level=True)
 
 
 @pytest.fixture(scope="module")
@@ -573,3 +575,36 @@ def test_two_hours_draw_no_more_points_than_a_screen_shows_and_seek_to_a_single_
     assert opened.page.locator(".playhead").last.is_hidden()
     opened.page.keyboard.press("ArrowRight")
     assert opened.page.locator(".playhead").last.is_visible()
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "webm", "mp4"])
+@pytest.mark.parametrize("start_seconds", [1_234.4, 1.6e9])
+def test_a_clock_that_does_not_begin_at_zero_is_sought_rightly(tmp_path, browser, suffix, start_seconds):
+    codecs = {"codec": "libvpx", "audio_codec": "libopus"} if suffix == "webm" else {}
+    media = media_factory.write_video(
+        tmp_path / f"late.{suffix}",
+        n_frames=150,
+        frame_seconds=[start_seconds + index / 25 for index in range(150)],
+        audio=media_factory.tone(6.0),
+        audio_offset_seconds=start_seconds,
+        **codecs,
+    )
+    prediction = replace(make_prediction("late", seed=1), clock_start_seconds=start_seconds)
+    write_page(tmp_path / "page", [PageVideo(prediction, media)], title="Late")
+    opened = Opened(new_page(browser))
+    opened.page.goto(f"file://{tmp_path}/page/report.html")
+    opened.page.wait_for_selector("#chart .score .curve")
+    opened.wait(f"document.getElementById('player').currentTime >= {start_seconds}")
+    box = opened.page.locator(".surface").bounding_box()
+    for share in (0.9, 0.1, 0.52):
+        opened.page.mouse.click(box["x"] + share * box["width"], box["y"] + 20)
+        wanted = 6 * share
+        opened.wait(f"Math.abs(document.getElementById('player').currentTime - {start_seconds + wanted}) < 0.03")
+        opened.wait("!document.getElementById('player').seeking")
+        assert opened.seconds() == pytest.approx(wanted, abs=0.06)
+        opened.page.wait_for_timeout(300)
+        shown = Image.open(io.BytesIO(opened.page.locator("#player").screenshot())).convert("L")
+        gray = np.asarray(shown)[shown.height // 3, shown.width // 2]  # above the controls
+        now = opened.page.evaluate("document.getElementById('player').currentTime") - start_seconds
+        assert gray == pytest.approx(16 + 8 * int(now * 25 + 1e-4) % 224, abs=9)  # one frame to either side
+    opened.page.context.close()

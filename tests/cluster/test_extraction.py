@@ -29,6 +29,8 @@ from tests.support.cluster_factory import HELD_AT, RecordingVisual, add_node, ha
 from tests.support.media_factory import write_video
 from tests.support.project_factory import NAME, contents, load_params, prepare_here, save_params, write_project
 
+pytestmark = pytest.mark.cluster
+
 ROOT = Path(__file__).parents[2]
 N_VIDEOS, WORKERS = 40, 2
 N_THREADS = 1  # of each encoder: two actors and their decoders share two cores

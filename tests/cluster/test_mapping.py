@@ -16,6 +16,8 @@ from avadclip.config.execution import Execution
 from avadclip.errors import ClusterError, FeatureError, WeightsError
 from tests.support.cluster_factory import Misbehaving, refuse_to_start
 
+pytestmark = pytest.mark.cluster
+
 
 @pytest.fixture(scope="module")
 def ray(cluster: Any) -> Iterator[Any]:

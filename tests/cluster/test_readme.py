@@ -11,7 +11,6 @@ import socket
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,11 +18,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.dvc_project import ROOT, change, clone, dvc, ran, read_params, write_params
+from tests.support.dvc_project import CODE, ROOT, change, clone, dvc, ran, read_params, write_params
+
+pytestmark = pytest.mark.cluster
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install '.[cluster]'")
 
-CHAPTER = (ROOT / "README.md").read_text().split("\n## On a cluster\n")[1].split("\n## ")[0]
+from tests.support.cluster_factory import short_folder  # noqa: E402 - imports Ray
+
+CHAPTER = (ROOT / "README.md").read_text(encoding="utf-8").split("\n## On a cluster\n")[1].split("\n## ")[0]
 CONSOLE = [line for block in re.findall(r"```console\n(.*?)```", CHAPTER, re.S) for line in block.splitlines()]
 REPRO, MAKE_TOKEN, USE_TOKEN, START_HEAD, START_NODE = (line.removeprefix("$ ") for line in CONSOLE)
 SLURM = re.findall(r"```bash\n(.*?)```", CHAPTER, re.S)[0]
@@ -40,7 +43,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     params["worlds"]["demo"] = {"seed": 1, "n_train": 2, "n_test": 2}
     params["extraction"]["device"] = "cpu"
     write_params(folder, params)
-    assert ran(dvc(folder, *REPRO.split()[1:])) == {"render@demo", "prepare@demo"} | EXTRACTED
+    assert ran(dvc(folder, *REPRO.split()[1:])) == CODE | {"render@demo", "prepare@demo"} | EXTRACTED
     change(folder, "execution.engine", "ray")
     return folder
 
@@ -48,7 +51,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def shell(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     """What commands see: stubs first, then this interpreter's folder. Every process of Ray is ended afterwards."""
-    with tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as ray_folder:
+    with short_folder() as ray_folder:
         stubs = Path(ray_folder) / "stubs"
         stubs.mkdir()
         binaries = Path(sys.executable).parent

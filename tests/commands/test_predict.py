@@ -25,7 +25,7 @@ def predict(*words: str, model: str = "runs/toy") -> Result:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder whose alarm is always on."""
     root = write_project(tmp_path_factory.mktemp("project"), {})
-    save_params(root, load_params(root) | {"score": {"missing_audio": "visual_student"}})
+    save_params(root, load_params(root) | {"score": {"missing_audio": "stand_in"}})
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         write_model_folder(config.load())
@@ -34,6 +34,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_what_can_be_predicted_is_and_the_rest_is_told(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
     for folder in ("in/a", "in/b"):

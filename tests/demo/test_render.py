@@ -105,6 +105,7 @@ def test_files_hold_what_was_drawn_and_heard(tmp_path: Path) -> None:
     assert np.corrcoef(window.samples, drawn)[0, 1] > 0.9  # in step: half a millisecond would tear bangs apart
 
 
+@pytest.mark.slow
 def test_the_same_world_gives_the_same_bytes(world: tuple[Path, list[Clip]], tmp_path: Path) -> None:
     folder, clips = world
     assert render_world(World(seed=3, n_train=4, n_test=3), tmp_path) == clips
@@ -115,6 +116,7 @@ def test_the_same_world_gives_the_same_bytes(world: tuple[Path, list[Clip]], tmp
         assert (folder / file).read_bytes() == (tmp_path / file).read_bytes(), file
 
 
+@pytest.mark.slow
 def test_rendering_leaves_nothing_of_an_earlier_world(tmp_path: Path) -> None:
     render_world(World(seed=3, n_train=1, n_test=2), tmp_path)
     render_world(World(seed=3, n_train=1, n_test=1), tmp_path)

@@ -1,7 +1,8 @@
 """Whole detectors: the branches against loops, padding, silence, wrong inputs, checkpoints."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,11 +12,13 @@ from torch import Tensor
 from torch.nn import functional
 from torch.testing import assert_close
 
-from avadclip.config.detector import AnyArchitecture, AudioVisual, Student
-from avadclip.detectors.checkpoint import Description, load_checkpoint, save_checkpoint
+from avadclip.detectors.audio_visual import AudioVisualSettings
+from avadclip.detectors.checkpoint import load_checkpoint, save_checkpoint
+from avadclip.detectors.description import Description
 from avadclip.detectors.parts.branches import Branches
 from avadclip.detectors.protocol import Batch, Detector, Targets
-from avadclip.detectors.registry import build
+from avadclip.detectors.registry import build, needs, settings_of
+from avadclip.detectors.settings import Settings
 from avadclip.errors import CheckpointError
 from tests.support.gradients import assert_same
 from tests.support.training_factory import CLASSES, EMBEDDING, dimensions, random_batch, text_tower
@@ -25,22 +28,28 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "add": {"fusion": "add", "av_prompt": "paper"},
     "concat_linear": {"fusion": "concat_linear", "av_prompt": "none"},
     "cross_attention": {"fusion": "cross_attention"},
-    "visual_alone": {"modalities": ("visual",), "fusion": "none"},
-    "audio_alone": {"modalities": ("audio",), "fusion": "none"},
+    "visual_alone": {"modalities": ["visual"], "fusion": "none"},
+    "audio_alone": {"modalities": ["audio"], "fusion": "none"},
     "visual_student": {"kind": "student", "local_window": 8},
     "audio_student": {"kind": "student", "modality": "audio", "local_window": 8, "distillation": "mse"},
     "normalized_student": {"kind": "student", "local_window": 5, "normalize_features": True, "av_prompt": "paper"},
 }
 
 
-def architecture_of(name: str, **changes: Any) -> AnyArchitecture:
+def kind_and_settings(name: str, **changes: Any) -> tuple[str, Settings]:
     keys = ARCHITECTURES[name] | changes
-    return Student(**keys) if keys.get("kind") == "student" else AudioVisual(**keys)
+    kind = keys.pop("kind", "audio_visual")
+    return kind, settings_of(kind, keys)
 
 
 def detector_of(name: str, **changes: Any) -> Detector:
     torch.manual_seed(1)
-    return build(architecture_of(name, **changes), dimensions(), text_tower())
+    return build(*kind_and_settings(name, **changes), dimensions(), text_tower())
+
+
+def targets_of(labels: Tensor, teacher_features: Tensor | None = None) -> Targets:
+    teacher = None if teacher_features is None else SimpleNamespace(features=teacher_features)
+    return Targets(labels, teacher)
 
 
 def shortened(batch: Batch, n_positions: int) -> Batch:
@@ -50,7 +59,7 @@ def shortened(batch: Batch, n_positions: int) -> Batch:
 
 
 def enrich_slow(branches: Branches, x: Tensor, logits: Tensor, embeddings: Tensor) -> Tensor:
-    """X_cp of one video, straight from eq. 4-7 or from the released code as method.md describes it."""
+    """X_cp of one video, straight from eq. 4-7 or from the released code as docs/method.md describes it."""
     if branches.av_prompt == "none":
         return embeddings
     video = sum(logit * snippet for logit, snippet in zip(logits, x, strict=True))
@@ -67,7 +76,7 @@ def enrich_slow(branches: Branches, x: Tensor, logits: Tensor, embeddings: Tenso
 @pytest.mark.parametrize("n_seen", [6, 4])
 def test_branches(av_prompt: str, n_seen: int) -> None:
     torch.manual_seed(2)
-    branches = Branches(AudioVisual(av_prompt=av_prompt), dimensions(), tower=None).double().eval()
+    branches = Branches(AudioVisualSettings(av_prompt=av_prompt), dimensions(), tower=None).double().eval()
     branches.prompts.class_embeddings.normal_()
     x = torch.randn(2, 6, EMBEDDING, dtype=torch.float64, requires_grad=True)
     seen = torch.arange(6) < torch.tensor([6, n_seen])[:, None]
@@ -114,7 +123,7 @@ def test_masked_padding_gives_no_gradient(name: str) -> None:
     batch = random_batch([20, 7], n_positions=24)
     visual, audio = (x.clone().requires_grad_() for x in (batch.visual, batch.audio))
     output = detector(replace(batch, visual=visual, audio=audio))
-    teacher = Targets(torch.eye(3)[:2], torch.randn(2, 24, EMBEDDING))
+    teacher = targets_of(torch.eye(3)[:2], torch.randn(2, 24, EMBEDDING))
     sum(detector.losses(output, batch, teacher).values()).backward()
     for features in (visual, audio):
         if features.grad is not None:
@@ -159,7 +168,7 @@ def test_distillation_terms(kind: str) -> None:
     batch = random_batch([32, 9], n_positions=32)
     output = student(batch)
     assert (output.log_variance is not None) == (kind == "ukd")
-    terms = student.losses(output, batch, Targets(torch.eye(3)[:2], torch.randn(2, 32, EMBEDDING)))
+    terms = student.losses(output, batch, targets_of(torch.eye(3)[:2], torch.randn(2, 32, EMBEDDING)))
     assert set(terms) == {"binary", "align", "text"} | ({kind} - {"none"})
     assert set(student.losses(output, batch, Targets(torch.eye(3)[:2]))) == {"binary", "align", "text"}
 
@@ -170,7 +179,7 @@ def test_normalized_features_are_compared_at_unit_mean_square() -> None:
     output, teacher = student(batch), torch.randn(2, 32, EMBEDDING)
     pairs = zip(output.features[batch.valid], teacher[batch.valid], strict=True)
     cosines = torch.stack([functional.cosine_similarity(x, y, dim=0) for x, y in pairs])
-    found = student.losses(output, batch, Targets(torch.eye(3)[:2], teacher))["mse"]
+    found = student.losses(output, batch, targets_of(torch.eye(3)[:2], teacher))["mse"]
     assert_close(found, (2 - 2 * cosines).mean())  # |x/|x| - y/|y||^2 = 2 - 2 cos
 
 
@@ -178,7 +187,7 @@ def test_normalized_features_are_compared_at_unit_mean_square() -> None:
 def test_every_parameter_learns(name: str) -> None:
     detector = detector_of(name)
     batch = random_batch([32, 9], n_positions=32)
-    targets = Targets(torch.eye(3)[1:], torch.randn(2, 32, EMBEDDING))
+    targets = targets_of(torch.eye(3)[1:], torch.randn(2, 32, EMBEDDING))
     sum(detector.losses(detector(batch), batch, targets).values()).backward()
     assert [key for key, p in detector.named_parameters() if p.grad is None or p.grad.abs().max() == 0] == []
 
@@ -204,16 +213,19 @@ def test_features_that_do_not_fit_are_refused(spoil: Any, message: str) -> None:
 
 
 def describe(name: str) -> Description:
+    kind, settings = kind_and_settings(name)
     return Description(
         dataset="toy",
         variant=name,
-        architecture=architecture_of(name),
-        dimensions=dimensions(),
+        kind=kind,
+        settings=settings.model_dump(mode="json"),
+        modalities=needs(kind, settings).modalities,
+        dimensions=asdict(dimensions()),
         classes=CLASSES,
         recipes={"visual": {"stride": 4, "frame": "first"}},
         text_tower={"encoder": "tiny", "sha256": "0" * 64},
         selection="last",
-        epoch=3,
+        round=3,
         seed=5,
     )
 
@@ -262,8 +274,10 @@ DAMAGE = [
     (lambda folder: (folder / "model.json").unlink(), r"model\.json: no such file"),
     (lambda folder: (folder / "model.safetensors").unlink(), r"model\.safetensors: no such file"),
     (cut_weights, r"model\.safetensors: damaged"),
-    (change('"epoch"', '"epok"'), "not a description of a detector"),
-    (change('"format": 1', '"format": 9'), "expected format 1, found 9"),
+    (change('"round"', '"rund"'), "not a description of a detector"),
+    (change('"format": 2', '"format": 9'), "expected format 2, found 9; update avadclip"),
+    (change('"format": 2', '"format": 1'), "expected format 2, found 1; train it again"),
+    (lambda folder: (folder / "model.json").write_bytes(b'{"format": 2,'), "not a description of a detector"),
     (change('"max_snippets": 32', '"max_snippets": 31'), "weights do not fit their description"),
 ]
 

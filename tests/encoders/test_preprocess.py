@@ -1,9 +1,11 @@
 import numpy as np
 import open_clip
 import pytest
+import torch
 from PIL import Image
 
-from avadclip.encoders.preprocess import canvas, crops
+from avadclip.encoders.images import crops
+from avadclip.encoders.preprocess import canvas
 
 SIZES = [(360, 640), (361, 641), (640, 360), (225, 223), (224, 224), (16, 16), (1, 5)]
 
@@ -54,20 +56,20 @@ def test_ten_crop_has_the_authors_places_and_order():
         (slice(224), slice(116, 340)),
     )
     bottom_left, bottom_right = (slice(32, 256), slice(224)), (slice(32, 256), slice(116, 340))
-    views = crops(canvases, "ten_crop", 224)
+    views = crops(torch.from_numpy(canvases), "ten_crop", 224)
     assert views.shape == (10, 2, 224, 224, 3)
     for index, (rows, columns) in enumerate([centre, top_left, top_right, bottom_left, bottom_right]):
         np.testing.assert_array_equal(views[index], canvases[:, rows, columns])
         np.testing.assert_array_equal(views[index + 5], canvases[:, rows, columns][:, :, ::-1])
-    np.testing.assert_array_equal(crops(canvases, "five_crop", 224), views[:5])
+    np.testing.assert_array_equal(crops(torch.from_numpy(canvases), "five_crop", 224), views[:5])
 
 
 def test_crops_scale_with_the_image_size():
     resized = canvas(noise(100, 200), "five_crop", 64)
     assert resized.shape == (73, 97, 3)  # 256 x 340 times 64 / 224
-    assert crops(resized[None], "five_crop", 64).shape == (5, 1, 64, 64, 3)
+    assert crops(torch.from_numpy(resized[None]), "five_crop", 64).shape == (5, 1, 64, 64, 3)
 
 
 def test_center_view_is_the_canvas():
     canvases = noise(64, 64)[None]
-    np.testing.assert_array_equal(crops(canvases, "center", 64), canvases[None])
+    np.testing.assert_array_equal(crops(torch.from_numpy(canvases), "center", 64), canvases[None])

@@ -146,3 +146,16 @@ def test_checkpoint_that_does_not_fit_lists_its_keys(tmp_path, damage, message):
     weights = Weights(path=str(path), sha256=sha256_of(path))
     with pytest.raises(WeightsError, match=f"(?s)damaged.pt: does not fit.*{message}"):
         load_wav2clip(Audio(weights=weights, precision="float32", width=8))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_gpu_and_cpu_agree_and_a_gpu_gives_the_same_bytes_twice(audio, precision):
+    same = audio.model_copy(update={"precision": precision})
+    windows = np.stack([spectrogram(window(seed)) for seed in range(5)])
+    on_cpu, on_gpu, again = (AudioEncoder(same, device).encode(windows) for device in ("cpu", "cuda", "cuda"))
+    np.testing.assert_array_equal(on_gpu, again)
+    a, b = on_cpu.astype(np.float64), on_gpu.astype(np.float64)
+    cosine = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+    assert cosine.min() >= 0.9995  # the specification's number

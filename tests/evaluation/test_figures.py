@@ -7,19 +7,17 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from avadclip import config, paths
+from avadclip import config
 from avadclip.config.evaluation import Evaluate, Figures
 from avadclip.datasets.model import Segment
-from avadclip.errors import ConfigError, EvaluationError
+from avadclip.errors import ConfigError
 from avadclip.evaluation import timeline
-from avadclip.evaluation.evaluate import assess_all, score_files, write_results
 from avadclip.evaluation.figures.draw_all import choose_detectors, draw_all
 from avadclip.evaluation.figures.drawing import Picture, compose, draw
 from avadclip.evaluation.figures.palette import CLASS_COLORS, EVENT_COLOR, PREFERRED, class_colors, preferred_first
 from avadclip.evaluation.figures.selection import most_instructive, named
 from avadclip.evaluation.testset import TestSet
-from avadclip.scoring import scores
-from tests.support.evaluation_factory import CLASSES, make_case, make_scores, make_video
+from tests.support.evaluation_factory import CLASSES, detector_of, make_case, make_scores, make_video
 
 VIDEOS = (
     make_video("found", 80, ["fighting"]),
@@ -124,25 +122,23 @@ def test_class_colors_are_distinct_until_they_run_out() -> None:
     assert len(set(colors.values())) == 1 + len(CLASS_COLORS)
 
 
-def test_details_have_to_be_there(tmp_path: Path) -> None:
-    test_set = TestSet("demo", "table", CLASSES, 4, VIDEOS, SEGMENTS)
-    with pytest.raises(EvaluationError, match=r"details\.json: no such file"):
-        draw_all(tmp_path, [], tmp_path / "details.json", test_set, Figures())
-
-
-def test_stage_draws_the_same_bytes_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_the_same_bytes_are_drawn_twice_and_of_the_first_seed(tmp_path: Path) -> None:
     case = make_case(np.random.default_rng(4))
-    for seed, variant in enumerate(("audio_visual", "visual")):
-        made = make_scores(case.videos, case.classes, 4, np.random.default_rng(seed), variant=variant)
-        scores.write(paths.scores("demo", variant), made)
+    detectors = [
+        detector_of(
+            *(
+                make_scores(case.videos, case.classes, 4, np.random.default_rng([seed, n]), variant=variant, seed=seed)
+                for seed in (0, 1)
+            )
+        )
+        for n, variant in enumerate(("audio_visual", "visual"))
+    ]
     test_set = TestSet("demo", "table", case.classes, 4, case.videos, case.segments)
-    files = score_files(paths.scores_folder("demo"))
-    evaluate = Evaluate(bootstrap_resamples=0)
-    write_results(paths.results("demo"), assess_all(files, test_set, evaluate), test_set, evaluate)
     settings = Figures(n_videos=2, formats=("png", "svg"))
+    firsts = [detector_of(detector.first.scores) for detector in detectors]
     drawn = [
-        draw_all(tmp_path / folder, files, paths.details("demo"), test_set, settings) for folder in ("once", "twice")
+        draw_all(tmp_path / folder, shown, test_set, Evaluate(), settings)
+        for folder, shown in (("once", detectors), ("twice", firsts))
     ]
     assert len(drawn[0]) == 4
     for one, other in zip(*drawn, strict=True):

@@ -50,6 +50,7 @@ def assert_equal_to_oracle(case: Case, iou_thresholds: tuple[float, ...] = IOU_T
     return found_map
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("levels", [None, 2, 8], ids=["distinct", "many ties", "some ties"])
 @pytest.mark.parametrize("stride", [1, 4, 16])
 def test_hundreds_of_random_cases_equal_the_slow_definition(stride: int, levels: int | None) -> None:
@@ -110,6 +111,7 @@ def test_ground_truth_in_the_dropped_last_snippet_is_cut_from_frames_but_stays_a
     assert_equal_to_oracle(case)
 
 
+@pytest.mark.slow
 def test_real_annotations_of_xd_violence_at_full_size() -> None:
     """800 videos with the real annotations, random scores. The slow mAP takes seconds an IoU, so one is compared."""
     folder = Path(__file__).parents[3] / "shared" / "data" / "xd_violence"

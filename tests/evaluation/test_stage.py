@@ -5,7 +5,7 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,8 @@ from avadclip import paths
 from avadclip.datasets.ground_truth import write_ground_truth
 from avadclip.datasets.manifest import write_manifest
 from avadclip.datasets.model import Segment
-from avadclip.errors import ConfigError, EvaluationError
+from avadclip.errors import ConfigError
+from avadclip.evaluation.headline import read_headline
 from avadclip.evaluation.published import ROWS
 from avadclip.scoring import scores
 from pipeline.evaluate import main
@@ -31,6 +32,10 @@ datasets:
     visual: {{weights: {{sha256: "{sha}"}}, stride: 4, precision: float32}}
     audio: {{weights: {{sha256: "{sha}"}}, precision: float32}}
 evaluate: {{bootstrap_resamples: 10, alarm_threshold: {alarm_threshold}}}
+seeds: {seeds}
+train: {{audio_visual: {{kind: audio_visual}}}}
+distill: {{visual_student: {{kind: student}}}}
+score: {{variants: {variants}}}
 """
 VIDEOS = (
     make_video("a", 90, ["fighting"]),
@@ -41,16 +46,25 @@ VIDEOS = (
 SEGMENTS = (Segment("a", "fighting", 10, 50), Segment("c", "shooting", 0, 30), Segment("c", "riot", 20, 66))
 
 
-def write_params(kind: str = "table", alarm_threshold: float = 0.5) -> None:
-    text = PARAMS.format(kind=kind, sha="0" * 64, alarm_threshold=alarm_threshold)
+def write_params(
+    kind: str = "table",
+    alarm_threshold: float = 0.5,
+    variants: Sequence[str] = ("audio_visual",),
+    seeds: Sequence[int] = (0,),
+) -> None:
+    text = PARAMS.format(
+        kind=kind,
+        sha="0" * 64,
+        alarm_threshold=alarm_threshold,
+        variants=json.dumps(variants),
+        seeds=json.dumps(seeds),
+    )
     Path("params.yaml").write_text(text, encoding="utf-8")
 
 
-def write_score_file(seed: int, variant: str, trained_on: str = "demo", **provenance: object) -> None:
-    made = make_scores(
-        VIDEOS[:3], CLASSES, 4, np.random.default_rng(seed), variant=variant, trained_on=trained_on, **provenance
-    )
-    scores.write(paths.scores("demo", variant, trained_on), made)
+def write_score_file(draw: int, variant: str, seed: int = 0, **provenance: object) -> None:
+    made = make_scores(VIDEOS[:3], CLASSES, 4, np.random.default_rng(draw), variant=variant, seed=seed, **provenance)
+    scores.write(paths.scores("demo", variant, seed), made)
 
 
 @pytest.fixture(autouse=True)
@@ -83,11 +97,12 @@ def test_neither_evaluation_nor_its_stage_imports_torch() -> None:
     assert done.stdout.strip() == "set()"
 
 
-def test_every_score_file_and_the_random_row_are_evaluated() -> None:
-    write_score_file(2, "visual_student", trained_on="other")
+def test_every_detector_and_the_random_row_are_evaluated() -> None:
+    write_params(variants=["audio_visual", "visual_student"])
+    write_score_file(2, "visual_student")
     main("demo")
     metrics = read_json("metrics.json")
-    assert list(metrics) == ["videos", "audio_visual", "visual_student_from_other", "random"]
+    assert list(metrics) == ["videos", "audio_visual", "visual_student", "random"]
     assert metrics["videos"] == {"evaluated": 3, "excluded": 1}
     assert list(metrics["audio_visual"]) == ["released", "strict"]
     assert list(metrics["audio_visual"]["released"]) == ["classification", "alignment", "mAP"]
@@ -108,22 +123,6 @@ def test_details_tell_what_the_headline_leaves_out() -> None:
         "without_audio": 2,
     }
     assert details["detectors"]["random"]["intervals"] == {}
-
-
-def test_seeds_are_grouped_with_mean_and_standard_deviation() -> None:
-    for seed in (1, 2, 3):
-        write_score_file(seed, f"visual-seed{seed}")
-    write_score_file(9, "visual-seed9", trained_on="other")
-    main("demo")
-    spread = read_json("details.json")["seeds"]
-    assert list(spread) == ["visual"]  # one seed alone has no spread, and another training set is another group
-    metrics = read_json("metrics.json")
-    values = [metrics[f"visual-seed{seed}"]["strict"]["alignment"]["AP"] for seed in (1, 2, 3)]
-    found = spread["visual"]["strict"]
-    assert spread["visual"]["n_seeds"] == 3
-    assert found["mean"]["alignment"]["AP"] == pytest.approx(np.mean(values), rel=1e-12)  # another summation
-    assert found["std"]["alignment"]["AP"] == pytest.approx(np.std(values, ddof=1), rel=1e-9)  # differences of sums
-    assert "| `visual` | 3 | strict |" in (paths.results("demo") / "summary.md").read_text(encoding="utf-8")
 
 
 def test_plots_are_tables_of_every_detector() -> None:
@@ -193,19 +192,58 @@ def test_parameters_that_make_no_sense_are_named(section: str, message: str) -> 
         main("demo")
 
 
-def test_no_score_file_is_an_error() -> None:
-    paths.scores("demo", "audio_visual").unlink()
-    with pytest.raises(EvaluationError, match="holds no score file"):
+def test_the_row_that_guesses_keeps_its_name() -> None:
+    text = Path("params.yaml").read_text(encoding="utf-8")
+    Path("params.yaml").write_text(text.replace("audio_visual", "random") + "teacher: random\n", encoding="utf-8")
+    write_score_file(1, "random")
+    with pytest.raises(ConfigError, match="'random' is the name of the row that guesses; rename the variant"):
         main("demo")
 
 
-def test_score_file_that_does_not_fit_is_named() -> None:
-    write_manifest(paths.manifest("demo"), [*VIDEOS, replace(VIDEOS[1], id="e")])
-    with pytest.raises(EvaluationError, match=r"demo\.audio_visual\.h5: e: no score"):
-        main("demo")
+def several_seeds() -> dict:
+    """Evaluates a detector of three seeds and one of one; metrics.json."""
+    write_params(variants=["audio_visual", "visual_student"], seeds=[0, 1, 2])
+    for seed in (0, 1, 2):
+        write_score_file(10 + seed, "audio_visual", seed)
+        write_score_file(20, "visual_student", seed, modalities=("visual",))
+    main("demo")
+    return read_json("metrics.json")
 
 
-def test_scores_of_another_data_set_are_refused() -> None:
-    write_score_file(3, "visual", dataset="other")
-    with pytest.raises(EvaluationError, match=r"demo\.visual\.h5: scores of other, expected demo"):
-        main("demo")
+def test_a_detector_of_several_seeds_is_one_row() -> None:
+    found = several_seeds()
+    assert list(found) == ["videos", "audio_visual", "visual_student", "random"]
+    detail = read_json("details.json")["detectors"]["audio_visual"]
+    assert (detail["n_seeds"], list(detail["by_seed"])) == (3, ["0", "1", "2"])
+    for protocol in ("released", "strict"):
+        values = [of_seed[protocol]["alignment"]["AP"] for of_seed in detail["by_seed"].values()]
+        assert found["audio_visual"][protocol]["alignment"]["AP"] == pytest.approx(np.mean(values), rel=1e-15)
+        assert detail["std"][protocol]["alignment"]["AP"] == pytest.approx(np.std(values, ddof=1), rel=1e-12)
+    summary = (paths.results("demo") / "summary.md").read_text(encoding="utf-8")
+    mean, deviation = found["audio_visual"]["strict"]["alignment"]["AP"], detail["std"]["strict"]["alignment"]["AP"]
+    assert f"{mean:.2f} ± {deviation:.2f} [" in summary
+    assert "numbers are means over 3 seeds; curves, figures and page show seed 0" in summary
+
+
+def test_no_deviation_is_shown_where_there_is_but_one_result() -> None:
+    """Of one seed; and of several that all gave the same scores, which says nothing about the next one."""
+    several_seeds()
+    details = read_json("details.json")["detectors"]
+    assert details["visual_student"]["std"] == details["random"]["std"] == {}
+    assert any("3 seeds gave 1 different results" in note for note in details["visual_student"]["notes"])
+    summary = (paths.results("demo") / "summary.md").read_text(encoding="utf-8")
+    for line in summary.splitlines():
+        if "`visual_student` |" in line or "`random` |" in line:
+            assert "± 0" not in line
+            assert line.count("±") == line.count("± –")  # noqa: RUF001
+    cells = {row[0]: row[1:] for row in read_headline("demo")}
+    assert [cell.split("\n")[-1] for cell in cells["random"]] == ["± -"] * 5
+    assert re.fullmatch(r"[\d.]+\n[\d.]+-[\d.]+\n± [\d.]+", cells["audio_visual"][0])
+
+
+def test_one_seed_is_shown_as_ever() -> None:
+    main("demo")
+    assert "±" not in (paths.results("demo") / "summary.md").read_text(encoding="utf-8")
+    assert not any("±" in cell for row in read_headline("demo") for cell in row)
+    detail = read_json("details.json")["detectors"]["audio_visual"]
+    assert (detail["n_seeds"], detail["std"], detail["by_seed"]) == (1, {}, {})

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from avadclip import config, paths
 from avadclip.encoders.clip import ImageEncoder
@@ -304,3 +305,26 @@ def test_pruning_keeps_what_is_needed(done: Path, decoded: list[str]) -> None:
     decoded.clear()
     assert extract_both() == first
     assert decoded == []
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("device", ["cuda", "all"])
+def test_a_gpu_makes_the_same_files_twice_and_the_features_of_a_cpu(done: Path, device: str) -> None:
+    on_cpu = [FeatureFolder(folder).read(video) for folder in (VISUAL, AUDIO) for video in ("long", "late sound")]
+    params = load_params(done)
+    params["extraction"]["device"] = device
+    save_params(done, params)
+    runs = []
+    for _ in range(2):
+        shutil.rmtree(".cache/features")
+        shutil.rmtree(VISUAL)
+        shutil.rmtree(AUDIO)
+        runs.append(extract_both())
+    assert runs[0] == runs[1]
+    on_gpu = [FeatureFolder(folder).read(video) for folder in (VISUAL, AUDIO) for video in ("long", "late sound")]
+    for cpu, gpu in zip(on_cpu, on_gpu, strict=True):
+        np.testing.assert_array_equal(cpu.valid, gpu.valid)
+        a, b = (each.values[..., each.valid, :].astype(np.float64) for each in (cpu, gpu))
+        cosine = (a * b).sum(-1) / np.linalg.norm(a, axis=-1) / np.linalg.norm(b, axis=-1)
+        assert cosine.min() >= 0.9995  # the specification's number

@@ -11,7 +11,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.support.dvc_project import (
+    CODE,
     DISTILL,
+    EVALUATE,
     EVERYTHING,
     EXTRACT_AUDIO,
     EXTRACT_VISUAL,
@@ -23,12 +25,21 @@ from tests.support.dvc_project import (
     ROOT,
     SCORE,
     SEE,
+    TRAIN,
     change,
     clone,
     read_params,
     repro,
     write_params,
 )
+
+SCORE_OF_STUDENTS = {"score@demo-visual_student-0", "score@demo-audio_student-0"}
+
+
+def of_seed(seed: int) -> set[str]:
+    """Everything that is trained or scored with one seed."""
+    return {stage.removesuffix("0") + str(seed) for stage in TRAIN | DISTILL | SCORE}
+
 
 STUB = "import pathlib, sys, uuid\nfor out in map(pathlib.Path, sys.argv[1:]):\n"
 STUB += "    out.parent.mkdir(parents=True, exist_ok=True)\n    out.write_text(uuid.uuid4().hex)\n"
@@ -41,7 +52,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "stub.py").write_text(STUB)
     yaml = YAML()
     graph = yaml.load(ROOT / "dvc.yaml")
-    for stage in graph["stages"].values():
+    for name, stage in graph["stages"].items():
+        if name == "code":  # what it writes is what the others depend on
+            continue
         body = stage.get("do", stage)
         body["cmd"] = " ".join(["python stub.py", *_outputs(body)])
     with (folder / "dvc.yaml").open("w", encoding="utf-8") as file:
@@ -60,42 +73,59 @@ def test_nothing_changed(project: Path) -> None:
     assert repro(project) == set()
 
 
+def of(*stages: str) -> set[str]:
+    """Stages of a variant with the only seed: ``train@demo-audio_visual-0``."""
+    return {f"{name.partition(':')[0]}@demo-{name.partition(':')[2]}-0" for name in stages}
+
+
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
-        ("worlds.demo.seed", 2, EVERYTHING),
-        ("datasets.demo.exclude", {"train_0000": "a reason"}, EVERYTHING - RENDER),
+        ("worlds.demo.seed", 2, EVERYTHING - CODE),
+        ("datasets.demo.exclude", {"train_0000": "a reason"}, EVERYTHING - CODE - RENDER),
         (
             "datasets.demo.classes",
             ["normal", "fighting", "shooting", "riot", "abuse", "car accident", "explosion", "flood"],
-            EVERYTHING - RENDER,
+            EVERYTHING - CODE - RENDER,
         ),
         ("datasets.demo.visual.views", "five_crop", EXTRACT_VISUAL | LEARN),
         ("datasets.demo.visual.stride", 8, EXTRACT_VISUAL | EXTRACT_AUDIO | LEARN),
         ("datasets.demo.audio.window_seconds", 2.0, EXTRACT_AUDIO | LEARN),
-        ("datasets.demo.training.seed", 7, LEARN),
-        ("datasets.demo.training.loss_weights", {"binary": 1.0, "align": 2.0, "text": 0.0, "ukd": 0.5}, LEARN),
+        ("datasets.demo.selection.by", "validation", LEARN),
         ("extraction.workers", 1, set()),
         ("execution.engine", "ray", set()),
-        # The visual student stands in where there is no sound, so every detector is scored again after it.
-        ("train.audio_visual.fusion", "add", LEARN - {"train@demo-visual_baseline"}),
+        # Scores of a detector do not depend on another detector; of a teacher, its students do.
+        (
+            "train.audio_visual.fusion",
+            "add",
+            CODE | of("train:audio_visual", "score:audio_visual") | DISTILL | SCORE_OF_STUDENTS | PACKAGE | SEE,
+        ),
         (
             "train.visual_baseline.local_window",
             8,
-            {"train@demo-visual_baseline", "score@demo-visual_baseline"} | SEE,
+            CODE | of("train:visual_baseline", "score:visual_baseline") | SEE,
         ),
         (  # from now on imported, not trained
             "train.visual_baseline",
             {"released": {"path": "model.pth", "sha256": None}},
-            {"train@demo-visual_baseline", "score@demo-visual_baseline"} | SEE,
+            CODE | of("train:visual_baseline", "score:visual_baseline") | SEE,
         ),
-        ("distill.audio_student.distillation", "mse", {"distill@demo-audio_student", "score@demo-audio_student"} | SEE),
-        ("distill.visual_student.distillation", "mse", {"distill@demo-visual_student"} | PACKAGE | SCORE | SEE),
-        ("teacher", "visual_baseline", DISTILL | PACKAGE | SCORE | SEE),
+        (
+            "distill.audio_student.distillation",
+            "mse",
+            CODE | of("distill:audio_student", "score:audio_student") | SEE,
+        ),
+        (
+            "distill.visual_student.distillation",
+            "mse",
+            CODE | of("distill:visual_student", "score:visual_student") | PACKAGE | SEE,
+        ),
+        ("teacher", "visual_baseline", CODE | DISTILL | SCORE_OF_STUDENTS | PACKAGE | SEE),
+        ("seeds", [0, 7], of_seed(7) | PACKAGE | SEE),
         ("compute.memory_gib", 1.0, set()),
-        ("score.missing_audio", "visual_fallback", PACKAGE | SCORE | SEE),
-        ("evaluate.alarm_threshold", 0.7, SEE),
-        ("evaluate.strict.depth", 0.5, SEE),
+        ("score.missing_audio", "fallback", PACKAGE | SEE),
+        ("evaluate.alarm_threshold", 0.7, EVALUATE | FIGURES | REPORT),
+        ("evaluate.strict.depth", 0.5, EVALUATE | FIGURES | REPORT),
         ("figures.n_videos", 3, FIGURES),
         ("report.players", 3, REPORT),
     ],
@@ -112,10 +142,51 @@ def test_every_block_is_in_the_table(project: Path) -> None:
     assert changed == set(read_params(project))
 
 
-def test_a_variant_that_is_added_runs_alone(project: Path) -> None:
+def test_a_variant_that_is_added_or_removed_runs_alone(project: Path) -> None:
     params = read_params(project)
-    params["train"]["audio_visual_concatenated"] = {"fusion": "concat_linear"}
-    params["score"]["variants"].append("audio_visual_concatenated")
+    params["train"]["deep_mil"] = {"kind": "deep_mil"}
+    params["score"]["variants"].append("deep_mil")
     write_params(project, params)
-    name = "demo-audio_visual_concatenated"
-    assert repro(project) == {f"train@{name}", f"score@{name}"} | SEE
+    ran = repro(project)
+    assert {stage for stage in ran if "deep_mil" in stage} == {
+        f"{stage}@demo-deep_mil-{seed}" for stage in ("train", "score") for seed in params["seeds"]
+    }
+    assert {stage for stage in ran if "deep_mil" not in stage} == CODE | SEE
+    del params["train"]["deep_mil"]
+    params["score"]["variants"].remove("deep_mil")
+    write_params(project, params)
+    assert repro(project) == CODE | SEE
+
+
+def everything_of(*variants: str) -> set[str]:
+    """Training and scoring of variants, with all seeds of the project."""
+    return {
+        f"{stage}@demo-{variant}-{seed}"
+        for variant in variants
+        for stage in ("distill" if "student" in variant else "train", "score")
+        for seed in (0, 7)
+    }
+
+
+ALL = everything_of("audio_visual", "visual_baseline", "visual_student", "audio_student")
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("avadclip/detectors/mine.py", CODE),  # a new detector
+        ("avadclip/detectors/vadclip.py", CODE),  # one that no variant is of
+        ("avadclip/detectors/student.py", CODE | everything_of("visual_student", "audio_student") | PACKAGE | SEE),
+        ("avadclip/detectors/parts/fusion.py", CODE | ALL | PACKAGE | SEE),
+        ("avadclip/detectors/parts/branches.py", CODE | ALL | PACKAGE | SEE),
+        ("avadclip/training/loop.py", CODE | ALL | PACKAGE | SEE),
+        ("avadclip/evaluation/metrics.py", CODE | EVALUATE | FIGURES | REPORT),
+        ("avadclip/report/assets/viewer.css", CODE | REPORT),
+        ("avadclip/commands/doctor.py", CODE),
+    ],
+)
+def test_a_change_of_code_runs_again_those_that_use_it(project: Path, file: str, expected: set[str]) -> None:
+    """Follows the tests above. Students are of the visual baseline here, which is of the same kind as the first."""
+    path = project / file
+    path.write_text((path.read_text() if path.exists() else "") + ("\n# changed" if path.suffix == ".py" else "\n"))
+    assert repro(project) == expected

@@ -14,6 +14,8 @@ from avadclip.scoring import scores
 from tests.support.dvc_project import FIGURES, REPORT, ROOT, SEE, change, clone, dvc, repro, write_yaml
 from tests.support.evaluation_factory import make_case, make_scores
 
+pytestmark = pytest.mark.slow
+
 GRAPH = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
 STAGES = ("evaluate", "figures", "report")
 

@@ -14,9 +14,11 @@ import pytest
 from av.audio.resampler import AudioResampler
 from numpy.typing import NDArray
 
-from tests.support.dvc_project import VARIANTS, clone, read_params, repro, write_params
+from tests.support.dvc_project import VARIANTS, clone, quicken, read_params, repro, write_params
 from tests.support.media_factory import SAMPLE_RATE, write_video
 from tests.support.weights_factory import write_clip_weights, write_wav2clip_weights
+
+pytestmark = pytest.mark.slow
 
 SAMPLE = Path(find_spec("iscc_samples").origin).parent / "files" / "video" / "demo.mp4"
 PIECE_SECONDS = 5
@@ -94,8 +96,9 @@ def project(tmp_path: Path) -> Path:
             "weights": {"path": wav2clip.name, "sha256": write_wav2clip_weights(wav2clip)},
             "precision": "float32",
         },
-        "training": {"epochs": 1, "batch_size": 3, "max_snippets": 8, "selection": "last"},
+        "selection": {"by": "last"},
     }
+    quicken(params, "real", rounds=1, batch_size=3, bag={"kind": "shorten", "length": 8})
     params["evaluate"]["bootstrap_resamples"] = 10
     write_params(folder, params)
     return folder
@@ -104,6 +107,7 @@ def project(tmp_path: Path) -> Path:
 def test_from_recordings_to_metrics(project: Path) -> None:
     stages = repro(project)
     assert {name.split("@")[0] for name in stages} == {
+        "code",
         "prepare",
         "extract_visual",
         "extract_audio",

@@ -14,22 +14,25 @@ from tests.support.dvc_project import (
     change,
     clone,
     dvc,
+    quicken,
     ran,
     read_params,
     repro,
     write_params,
 )
 
+pytestmark = pytest.mark.slow
+
 MADE_HERE = ("data", "features", "runs", "results", ".cache", ".dvc/cache")
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone in which nothing has been run; fewer videos and epochs than shipped, so that it takes a minute."""
+    """A clone in which nothing has been run; fewer videos and rounds than shipped, so that it takes a minute."""
     folder = clone(tmp_path_factory.mktemp("clone"))
     params = read_params(folder)
     params["worlds"]["demo"] |= {"n_train": 10, "n_test": 6}
-    params["datasets"]["demo"]["training"] |= {"epochs": 1, "batch_size": 5}
+    quicken(params, rounds=1, batch_size=5)
     params["evaluate"]["bootstrap_resamples"] = 20
     params["figures"]["n_videos"] = 2
     write_params(folder, params)
@@ -53,11 +56,11 @@ def test_from_an_empty_clone_to_figures_and_what_a_change_costs(project: Path) -
 
     # The other audio recipe gives other sound features; what only looks at pictures is trained again, with the same
     # result.
-    model = project / "runs" / "demo" / "visual_baseline" / "model.safetensors"
+    model = project / "runs" / "demo" / "visual_baseline" / "seed0" / "model.safetensors"
     before = model.read_bytes()
     change(project, "datasets.demo.audio.window_seconds", 0.5)
     stages = repro(project)
-    assert {"extract_audio@demo", "train@demo-audio_visual", "distill@demo-audio_student", *EVALUATE} <= stages
+    assert {"extract_audio@demo", "train@demo-audio_visual-0", "distill@demo-audio_student-0", *EVALUATE} <= stages
     assert not stages & {"render@demo", "prepare@demo", "extract_visual@demo"}
     assert model.read_bytes() == before
 

@@ -1,4 +1,4 @@
-"""Released checkpoints: an imported detector computes what method.md says, and no file but a state dict is taken."""
+"""Released checkpoints: an imported detector computes what docs/method.md says; only a state dict is taken."""
 
 import json
 import os
@@ -15,9 +15,10 @@ from ruamel.yaml import YAML
 from torch import Tensor
 
 from avadclip import config, paths, recipes
-from avadclip.config.detector import Released
 from avadclip.config.features import Weights
+from avadclip.config.variants import Released
 from avadclip.detectors.checkpoint import load_checkpoint
+from avadclip.detectors.description import read_description
 from avadclip.detectors.inference import detect
 from avadclip.detectors.protocol import Batch
 from avadclip.errors import AvadclipError, CheckpointError, ConfigError, WeightsError
@@ -61,7 +62,7 @@ def import_it(path: Path, sha256: str | None = None, variant: str = "it") -> Non
     """Stage ``train`` of a variant that is imported."""
     section = config.load().dataset(NAME)
     weights = Weights(path=str(path), sha256=sha256 or sha256_of(path))
-    adopt_checkpoint(NAME, section, variant, Released(released=weights))
+    adopt_checkpoint(NAME, section, variant, 0, Released(released=weights))
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_an_imported_detector_computes_what_the_release_computes(
     sizes = {"width": WIDTH, "text_width": text_width, "text_layers": text_layers}
     released.write_checkpoint(project / "it.pth", role, **sizes)
     import_it(project / "it.pth")
-    checkpoint = load_checkpoint(paths.run(NAME, "it"))
+    checkpoint = load_checkpoint(paths.run(NAME, "it", 0))
 
     random = torch.Generator().manual_seed(n)
     # A common direction, so that the similarity graph has edges.
@@ -125,23 +126,24 @@ def _valid(audio: Tensor | None) -> np.ndarray | None:
 def test_the_description_says_where_it_comes_from(project: Path) -> None:
     sha256 = released.write_checkpoint(project / "model_xd_t.pth", "teacher", width=WIDTH)
     import_it(project / "model_xd_t.pth")
-    files = [paths.run(NAME, "it") / file for file in ("model.json", "model.safetensors")]
+    files = [paths.run(NAME, "it", 0) / file for file in ("model.json", "model.safetensors")]
     before = [file.read_bytes() for file in files]
     description = json.loads(before[0])
     assert description["imported"] == {"file": "model_xd_t.pth", "sha256": sha256}
     assert description["selection"] == "released_test_selected"
-    architecture = description["architecture"]
-    assert (architecture["mask_padding"], architecture["av_prompt"]) == (False, "released")
-    assert (architecture["local_layers"], architecture["local_window"]) == (2, 4)
+    settings, seed = description["settings"], description["seed"]
+    assert seed is None
+    assert (settings["mask_padding"], settings["av_prompt"]) == (False, "released")
+    assert (settings["local_layers"], settings["local_window"]) == (2, 4)
     assert description["recipes"].keys() == {"visual", "audio"}
     import_it(project / "model_xd_t.pth")
     assert [file.read_bytes() for file in files] == before
 
     released.write_checkpoint(project / "model_xd_s.pth", "student", width=WIDTH)
     import_it(project / "model_xd_s.pth", variant="student")
-    architecture = load_checkpoint(paths.run(NAME, "student")).description.architecture
-    assert (architecture.kind, architecture.enhancement_layers) == ("student", 3)
-    assert (architecture.local_layers, architecture.local_window) == (1, 64)
+    description = read_description(paths.run(NAME, "student", 0))
+    assert (description.kind, description.settings["enhancement_layers"]) == ("student", 3)
+    assert (description.settings["local_layers"], description.settings["local_window"]) == (1, 64)
 
 
 class Malicious:
@@ -260,7 +262,7 @@ def test_tensors_of_other_sizes(project: Path, spoil: Callable[[Tensors], None],
     torch.save(tensors, project / "it.pth")
     with pytest.raises(CheckpointError, match=f"(?s){message}"):
         import_it(project / "it.pth")
-    assert not paths.run(NAME, "it").exists()
+    assert not paths.run(NAME, "it", 0).exists()
 
 
 def test_it_has_to_be_the_pinned_file_and_fit_the_features(project: Path) -> None:

@@ -195,6 +195,7 @@ def test_centres_must_ascend(tmp_path, centres):
         decode_windows(tmp_path / "any.mp4", np.array(centres), 1.0)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_length_of_the_track(tmp_path):
     def peak_bytes(seconds: int) -> int:
         path = write_audio_only(tmp_path / f"{seconds}.m4a", tone(seconds))

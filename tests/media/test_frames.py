@@ -15,7 +15,7 @@ from avadclip.media.decord_reader import decord_available
 from avadclip.media.frames import FrameBatch, decode_frames
 from avadclip.media.probe import VideoInfo, probe
 from avadclip.media.timeline import sample_indices
-from tests.support.media_factory import gray_ramp, write_video
+from tests.support.media_factory import NOISE, NOISE_FRAMES, gray_ramp, write_video
 
 ISCC = Path(iscc_samples.__file__).parent / "files" / "video"
 # Both decode; of the others, MPEG-1 and -2, decord makes up the times.
@@ -157,25 +157,39 @@ def noisy_video(path: Path, n_frames: int, **written) -> Path:
     return write_video(path, n_frames=n_frames, frame_fn=lambda index: noise[index], **written)
 
 
-@pytest.fixture(scope="module")
-def noisy_bytes(tmp_path_factory) -> bytes:
-    return noisy_video(tmp_path_factory.mktemp("noisy") / "noisy.mp4", 60).read_bytes()
+def with_flipped_bits(target: Path, seed: int, n_bits: int, *, in_index: bool) -> Path:
+    """A copy of the clip of noise with so many bits flipped in its index, or else in its pictures."""
+    damaged, rng = bytearray(NOISE.read_bytes()), np.random.default_rng(seed)
+    pictures = damaged.index(b"mdat") + 4
+    for position in rng.integers(0, pictures, n_bits) if in_index else rng.integers(pictures, len(damaged), n_bits):
+        damaged[position] ^= 1 << int(rng.integers(8))
+    target.write_bytes(damaged)
+    return target
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_flipped_bits_give_every_frame_or_an_error(tmp_path, noisy_bytes, seed):
-    damaged = bytearray(noisy_bytes)
-    for position in np.random.default_rng(seed).integers(0, len(damaged), size=20):
-        damaged[position] ^= 1 << (int(position) % 8)
-    path = tmp_path / "damaged.mp4"
-    path.write_bytes(damaged)
+@pytest.mark.parametrize("seed", range(100))
+def test_flipped_bits_give_every_frame_or_an_error(tmp_path, seed):
+    path = with_flipped_bits(tmp_path / "damaged.mp4", seed, 20, in_index=False)
     try:
         info = probe(path)
         frames = decode(path, info, sample_indices(info.n_frames, 4))
     except MediaError:
         return  # the other permitted outcome
-    # The index of an MP4 may be damaged into another frame count within the tolerance of 2 frames.
-    assert abs(info.n_frames - 60) <= 2
+    assert info.n_frames == NOISE_FRAMES
+    assert len(frames.rgb) == NOISE_FRAMES / 4
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_flipped_bits_in_the_index_give_what_it_says_now_or_an_error(tmp_path, seed):
+    # An edit list that hides most frames, or another clock, is no damage that anybody could tell from an intention.
+    path = with_flipped_bits(tmp_path / "damaged.mp4", seed, 3, in_index=True)
+    try:
+        info = probe(path)
+        frames = decode(path, info, sample_indices(info.n_frames, 4))
+    except MediaError:
+        return
+    assert 1 <= info.n_frames <= NOISE_FRAMES + 2  # the tolerance for a count that is too high
+    assert np.all(np.diff(info.frame_seconds) >= 0)
     assert len(frames.rgb) == -(-info.n_frames // 4)
 
 
@@ -216,6 +230,7 @@ def test_decord_raises_instead_of_replacing_a_lost_frame(tmp_path):
         decode(damaged, probe(damaged), np.arange(60), "decord")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decoder", ["pyav", pytest.param("decord", marks=needs_decord)])
 def test_memory_does_not_grow_with_the_length_of_the_video(tmp_path, decoder):
     def resident_mib(n_frames: int) -> float:
@@ -229,9 +244,10 @@ def test_memory_does_not_grow_with_the_length_of_the_video(tmp_path, decoder):
         gc.collect()
         return peak / 2**20
 
-    short, long = resident_mib(60), resident_mib(1_200)
-    # The long clip is 264 MiB of RGB; what may grow is decord's queue of decoded frames and the allocators' slack.
-    assert long - short < 110
+    short, long = resident_mib(240), resident_mib(2_400)
+    # The long clip is 475 MiB of RGB more; what may grow is decord's queue of decoded frames, which is the longer the
+    # busier the machine, and the allocators' slack: up to 190 MiB were seen.
+    assert long - short < 300
 
 
 def test_decord_leaves_large_files_to_pyav(tmp_path, monkeypatch):

@@ -121,6 +121,25 @@ def test_files_that_are_no_videos_say_why(tmp_path):
         assert name in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "other", "expected"),
+    [
+        ("index.mp4", b"avc1", b"zzzz", "zzzz"),
+        ("chunks.avi", b"H264", b"ZZZZ", "ZZZZ"),
+        ("elements.mkv", b"V_MPEG4/ISO/AVC", b"V_ZZZZ4/ISO/AVC", "unknown"),  # FFmpeg keeps no name of these
+    ],
+)
+def test_a_codec_that_nobody_has_a_decoder_for_is_named(tmp_path, name, codec, other, expected):
+    path = write_video(tmp_path / name, n_frames=20, audio=tone(1.0), audio_codec="mp3")
+    whole = path.read_bytes()
+    assert codec in whole
+    path.write_bytes(whole.replace(codec, other))
+    for _ in range(2):  # FFmpeg leaves out a message that it has just given
+        with pytest.raises(MediaError, match=f"{name}: no decoder for its video codec \\({expected}\\)"):
+            probe(path)
+    assert av.logging.get_level() is None  # and is as quiet as before
+
+
 def test_missing_unreadable_and_audio_only_files_say_so(tmp_path):
     with pytest.raises(MediaError, match="no such file"):
         probe(tmp_path / "missing.mp4")

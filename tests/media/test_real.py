@@ -62,6 +62,7 @@ def here(full_size: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return tmp_path
 
 
+@pytest.mark.slow
 def test_one_clip_in_twelve_containers(here: Path) -> None:
     # One id each: ids are file stems, and the twelve files share theirs.
     for suffix in [*CONTAINERS, DAMAGED]:
@@ -103,6 +104,7 @@ def check_against_pyav(path: Path, visual: FeatureFolder, audio: FeatureFolder) 
         assert (norms[..., features.valid] > 0).all()
 
 
+@pytest.mark.slow
 def test_surveillance_clips_as_a_table(here: Path) -> None:
     clips = sorted((SHARED / "data" / "surveillance_fights").rglob("*.mp4"))
     if not clips:

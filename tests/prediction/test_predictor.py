@@ -9,9 +9,10 @@ import pytest
 
 from avadclip import config, paths
 from avadclip.config import Params
+from avadclip.datasets.frame_spans import fit
 from avadclip.datasets.ground_truth import write_ground_truth
 from avadclip.datasets.manifest import read_manifest, write_manifest
-from avadclip.datasets.model import Segment
+from avadclip.datasets.model import Segment, TimedSegment
 from avadclip.datasets.prepare import prepare
 from avadclip.errors import CheckpointError, PredictionError, WeightsError
 from avadclip.evaluation.segments import find_alarms
@@ -19,11 +20,14 @@ from avadclip.evaluation.testset import read_test_set
 from avadclip.extraction.run import extract
 from avadclip.media.probe import probe
 from avadclip.prediction.predictor import Predictor
+from avadclip.report.footage import Footage
 from avadclip.report.from_results import predict_test_set
+from avadclip.report.players import make_players
 from avadclip.scoring import scores
 from avadclip.scoring.run import Job, score
 from avadclip.store.work_cache import WorkCache
 from tests.support.media_factory import tone, write_video
+from tests.support.odd_media_factory import copy_packets
 from tests.support.prediction_factory import write_model_folder
 from tests.support.project_factory import NAME, load_params, save_params, write_project
 
@@ -51,9 +55,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "annotations" / "videos.csv").write_text("\n".join(rows) + "\n")
     params = load_params(root)
     params["extraction"]["workers"] = 1  # each has to start
-    params["train"] = {"audio_visual": {}}
-    params["distill"] = {"visual_student": {}}
-    params["score"] = {"variants": ["audio_visual", "visual_student"], "missing_audio": "visual_student"}
+    params["train"] = {"audio_visual": {"kind": "audio_visual"}}
+    params["distill"] = {"visual_student": {"kind": "student"}}
+    params["score"] = {"variants": ["audio_visual", "visual_student"], "missing_audio": "stand_in"}
     save_params(root, params)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
@@ -69,14 +73,14 @@ def _run_graph(params: Params) -> None:
         extract(NAME, modality, params)
     write_model_folder(params)
     for variant in params.score.variants:
-        job = Job(NAME, variant, NAME, params.score.missing_audio)
-        scores.write(paths.scores(NAME, variant), score(job, prepared.videos, "cpu"))
+        job = Job(NAME, variant, NAME, seed=0)
+        scores.write(paths.scores(NAME, variant, 0), score(job, prepared.videos, "cpu"))
 
 
 @pytest.fixture(scope="module")
 def threshold(project: Path) -> float:
     """One that some snippets reach and some do not; written into the parameters, too."""
-    found = scores.read(project / paths.scores(NAME, "audio_visual"))
+    found = scores.read(project / paths.scores(NAME, "audio_visual", 0))
     middle = round(float(np.median(1 - found.class_probabilities[:, 0])), 6)
     params = load_params(project)
     params["evaluate"] = {"alarm_threshold": middle}
@@ -103,7 +107,7 @@ def test_a_prediction_is_what_the_graph_scored(
     assert [curve.detector for curve in found.curves] == ["audio_visual", "visual_student"][is_silent:]
     assert (found.decided_by, found.has_audio) == (found.curves[0].detector, not is_silent)
     for curve in found.curves:
-        rows = scores.rows(scores.read(project / paths.scores(NAME, curve.detector)))
+        rows = scores.rows(scores.read(project / paths.scores(NAME, curve.detector, 0)))
         (row,) = [row for row in rows if row.id == found.id]
         np.testing.assert_array_equal(curve.class_probabilities, row.class_probabilities)
         np.testing.assert_array_equal(curve.anomaly, 1 - row.class_probabilities[:, 0])
@@ -117,11 +121,13 @@ def test_a_prediction_is_what_the_graph_scored(
 
 
 def test_the_report_says_the_same(
-    project: Path, predictor: Predictor, threshold: float, monkeypatch: pytest.MonkeyPatch
+    project: Path, predictor: Predictor, threshold: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(project)
     params = config.load()
-    reported = {found.id: found for found in predict_test_set(read_test_set(NAME, params.dataset(NAME)), params)}
+    test_set = read_test_set(NAME, params.dataset(NAME))
+    footage = make_players(tmp_path / "players", test_set, params)
+    reported = {found.id: found for found in predict_test_set(test_set, params, footage)}
     assert {video.id for video in read_manifest(paths.manifest(NAME))} == reported.keys()
     n_segments = 0
     for video_id, by_graph in reported.items():
@@ -134,10 +140,38 @@ def test_the_report_says_the_same(
         n_segments += len(by_file.segments)
     assert n_segments > 0
     # Where the files are gone, times come from the mean frame rate: the same here.
-    monkeypatch.setattr("avadclip.report.from_results.Path.is_file", lambda path: False)
-    without = {found.id: found for found in predict_test_set(read_test_set(NAME, params.dataset(NAME)), params)}
+    without = {found.id: found for found in predict_test_set(test_set, params, Footage({}, {}, {}))}
     assert [s.end_frame for s in without["loud"].segments] == [s.end_frame for s in reported["loud"].segments]
     np.testing.assert_allclose(without["loud"].boundary_seconds, reported["loud"].boundary_seconds, atol=1e-3)
+
+
+@pytest.mark.parametrize("start_seconds", [1_234.4, 36_000.0, 1.6e9])
+def test_times_count_from_the_first_frame_wherever_the_clock_begins(
+    project: Path, predictor: Predictor, tmp_path: Path, start_seconds: float
+) -> None:
+    """The same packets, stamped later: the same prediction, whose segments can be read back as annotation."""
+    loud = project / "videos" / "loud.mp4"
+
+    def later(packet, _):
+        shift = round(start_seconds / packet.time_base)
+        packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+        return packet
+
+    late = copy_packets(loud, tmp_path / "loud.mp4", later)
+    expected, found = predictor.predict(loud).to_json(), predictor.predict(late).to_json()
+    assert found.pop("clock_start_seconds") == pytest.approx(start_seconds, abs=0.1)  # the encoder's delay
+    assert expected.pop("clock_start_seconds") == 0
+    for key in ("boundary_seconds", "duration_seconds"):
+        np.testing.assert_allclose(found.pop(key), expected.pop(key), atol=1e-3)
+    assert [(s["start_frame"], s["end_frame"]) for s in found["segments"]] == [
+        (s["start_frame"], s["end_frame"]) for s in expected["segments"]
+    ]
+    assert len(found["segments"]) > 0
+    info = probe(late)
+    for segment in found["segments"]:
+        start, end = (float(f"{segment[key]:.6f}") for key in ("start_seconds", "end_seconds"))
+        again = fit(TimedSegment("loud", segment["label"], start, end), info)
+        assert (again.start_frame, again.end_frame) == (segment["start_frame"], segment["end_frame"])
 
 
 def test_a_copied_model_folder_works_anywhere_and_features_are_kept(
@@ -181,7 +215,7 @@ def test_an_interrupted_prediction_does_not_answer_into_the_next_one(project: Pa
 
     with pytest.raises(KeyboardInterrupt):
         predictor.predict(project / "videos" / "loud.mp4", on_progress=interrupt)
-    expected = scores.rows(scores.read(project / paths.scores(NAME, "visual_student")))
+    expected = scores.rows(scores.read(project / paths.scores(NAME, "visual_student", 0)))
     found = predictor.predict(project / "videos" / "silent.mp4")
     np.testing.assert_array_equal(found.curves[0].class_probabilities, expected[2].class_probabilities)
 
@@ -192,10 +226,10 @@ def test_an_interrupted_prediction_does_not_answer_into_the_next_one(project: Pa
         ("predictor.json", None, CheckpointError, "predictor.json: no such file; expected a model folder"),
         ("alarm.json", None, CheckpointError, "alarm.json: no such file.*dvc repro evaluate"),
         ("alarm.json", ("alignment", "both"), CheckpointError, "alarm.json: branch: .*'both'"),
-        ("audio_visual/model.json", None, CheckpointError, "model.json: no such file"),
+        ("audio_visual/seed0/model.json", None, CheckpointError, "model.json: no such file"),
         ("predictor.json", ('"stride": 4', '"stride": 8'), CheckpointError, "expects visual features with stride 4"),
         ("predictor.json", ('"width": 8', '"width": 16'), CheckpointError, "expects audio features with width 8"),
-        ("visual_student/model.json", ('"fighting"', '"riot"'), CheckpointError, "knows the classes"),
+        ("visual_student/seed0/model.json", ('"fighting"', '"riot"'), CheckpointError, "knows the classes"),
         ("encoders/audio.pt", None, WeightsError, "no such file"),
         ("encoders/visual.safetensors", ("", "x"), WeightsError, "not the pinned weights"),
     ],
@@ -223,7 +257,7 @@ def test_silence_can_be_refused_or_left_to_the_detector(
     monkeypatch.setattr(predictor._detectors, "_description", description)
     with pytest.raises(PredictionError, match=r"silent\.mp4: has no sound"):
         predictor.predict(silent)
-    description = predictor.description.model_copy(update={"missing_audio": "visual_fallback"})
+    description = predictor.description.model_copy(update={"missing_audio": "fallback"})
     monkeypatch.setattr(predictor._detectors, "_description", description)
     found = predictor.predict(silent)
     assert (found.decided_by, found.curves[0].modality) == ("audio_visual", "visual")

@@ -83,7 +83,10 @@ def test_the_same_input_gives_the_same_bytes_whatever_lay_there_before(tmp_path,
 
 
 def test_every_file_that_the_page_names_is_there_and_relative(tmp_path, clip, results):
-    videos = [PageVideo(make_prediction("a", seconds=2), clip), PageVideo(make_prediction("b", seconds=2), None)]
+    videos = [
+        PageVideo(make_prediction("a", seconds=2), clip, b"png"),
+        PageVideo(make_prediction("b", seconds=2), None),
+    ]
     write_page(tmp_path, videos, title="t", results=results)
     rows = index_of(tmp_path)["videos"]
     named = {f"data/page-{row['number']}.js" for row in rows} | {row[key] for row in rows for key in ("media", "sound")}
@@ -92,6 +95,16 @@ def test_every_file_that_the_page_names_is_there_and_relative(tmp_path, clip, re
     without = next(row for row in rows if row["id"] == "b")
     assert (without["media"], without["sound"]) == (None, None)
     assert (tmp_path / "media/page-0001.mp4").read_bytes() == clip.read_bytes()
+    assert (tmp_path / "data/page-0001.png").read_bytes() == b"png"
+
+
+def test_videos_can_be_played_from_where_they_lie_or_will_lie(tmp_path):
+    away = tmp_path / "a b#1/gone.mp4"
+    pages = [PageVideo(make_prediction("a"), away, b"png"), PageVideo(make_prediction("b", highest=0.1), None)]
+    write_page(tmp_path / "results/report", pages, title="t", copy_media=False)
+    rows = index_of(tmp_path / "results/report")["videos"]
+    assert [row["media"] for row in rows] == ["../../a%20b%231/gone.mp4", None]
+    assert not (tmp_path / "results/report/media").exists()
 
 
 def test_nothing_is_loaded_from_elsewhere(tmp_path, clip, results):
@@ -279,6 +292,7 @@ def test_the_strip_of_silence_is_blank_and_of_a_long_video_no_wider_than_a_scree
     assert len(png) < 1000
 
 
-def test_the_page_needs_neither_torch_nor_matplotlib():
-    script = "import sys, avadclip.report.page; sys.exit(bool({'torch', 'matplotlib'} & set(sys.modules)))"
+def test_the_page_needs_neither_torch_nor_matplotlib_nor_a_decoder():
+    heavy = "{'torch', 'matplotlib', 'av', 'librosa'}"
+    script = f"import sys, avadclip.report.page; sys.exit(bool({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -11,7 +11,7 @@ from avadclip.errors import EvaluationError
 from avadclip.scoring import scores
 from avadclip.scoring.scores import Provenance, Scores, VideoScores, collect
 
-MADE_BY = Provenance("demo", "visual_student", "demo", "last", ("normal", "fighting"), stride=16)
+MADE_BY = Provenance("demo", "visual_student", "demo", 0, ("visual",), "last", ("normal", "fighting"), stride=16)
 
 
 def make_row(video_id: str, n_snippets: int, **changes: object) -> VideoScores:

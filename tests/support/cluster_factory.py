@@ -21,26 +21,33 @@ from avadclip.store import Source
 from avadclip.workers import Task
 
 ROOT = Path(__file__).parents[2]
+# Where paths are short: those of Ray's sockets may be 107 characters long, and it takes 70 of them.
+SHORT = os.environ.get("RAY_TMPDIR", "/tmp")
 HELD_AT = 10  # videos that a process has begun
 # Ray takes 127.0.0.1 for the address of the machine on its network; all of 127.x.x.x is loopback.
 NODE = {"num_cpus": 1, "object_store_memory": 80_000_000, "node_ip_address": "127.0.0.2"}
 
 
+def short_folder() -> tempfile.TemporaryDirectory[str]:
+    """For Ray, until the block ends."""
+    return tempfile.TemporaryDirectory(prefix="r", dir=SHORT)
+
+
 @contextmanager
 def cluster_of_two() -> Iterator[Cluster]:
     """Two nodes of one core each. Their processes are children of this one, and only they are ended."""
-    # What actors import: the code under test, and this file.
-    environment = {
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_AUTH_MODE": "disabled",  # a token would be looked for in the home folder
-        "PYTHONPATH": str(ROOT),
-    }
-    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as folder:
+    with pytest.MonkeyPatch.context() as patch, short_folder() as folder:
+        environment = {
+            "RAY_TMPDIR": folder,  # of every process; a node's `temp_dir` would leave the cluster's address elsewhere
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_AUTH_MODE": "disabled",  # a token would be looked for in the home folder
+            # What actors import: the code under test, and this file.
+            "PYTHONPATH": str(ROOT),
+        }
         for name, value in environment.items():
             patch.setenv(name, value)
-        # Paths of sockets may be 107 characters long.
         cluster = Cluster()
-        add_node(cluster, include_dashboard=False, temp_dir=folder)
+        add_node(cluster, include_dashboard=False)
         add_node(cluster)
         yield cluster
         cluster.shutdown()

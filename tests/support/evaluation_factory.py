@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from avadclip.datasets.model import Segment, Video
+from avadclip.evaluation.detectors import ScoredDetector
 from avadclip.scoring.scores import Provenance, Scores, VideoScores, collect, rows
+from avadclip.scoring.stand_in import Answers
 
 CLASSES = ("normal", "fighting", "shooting", "riot")
 FRAME_RATE = 24.0
@@ -59,6 +61,8 @@ def make_scores(
         "dataset": "demo",
         "variant": "audio_visual",
         "trained_on": "demo",
+        "seed": 0,
+        "modalities": ("visual", "audio"),
         "selection": "validation",
         "classes": tuple(classes),
         "stride": stride,
@@ -68,6 +72,11 @@ def make_scores(
         n_snippets = -(-video.n_frames // stride)
         made.append(VideoScores(video.id, "audio_visual", draw(n_snippets), draw(n_snippets, len(classes))))
     return collect(Provenance(**(made_by | provenance)), made)
+
+
+def detector_of(*scores: Scores) -> ScoredDetector:
+    """One detector, with these scores of its seeds."""
+    return ScoredDetector(scores[0].provenance.variant, tuple(Answers(found, frozenset()) for found in scores))
 
 
 def rows_of(scores: Scores, new_ids: dict[str, str] | None = None) -> list[VideoScores]:

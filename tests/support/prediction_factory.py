@@ -6,37 +6,57 @@ import torch
 
 from avadclip import paths
 from avadclip.config import Params
-from avadclip.config.detector import AudioVisual, Student
-from avadclip.detectors.checkpoint import Description, save_checkpoint
+from avadclip.detectors.checkpoint import dimensions_of, save_checkpoint
+from avadclip.detectors.description import Description
+from avadclip.detectors.parts.text import text_tower
 from avadclip.detectors.protocol import Dimensions
-from avadclip.detectors.registry import build
+from avadclip.detectors.registry import build, needs, settings_of
 from avadclip.extraction.modalities import modality as modality_of
 from avadclip.prediction.alarm import write_alarm
 from avadclip.prediction.model_folder import package
-from avadclip.training.run import text_tower
 from tests.support.project_factory import NAME
 
 MAX_SNIPPETS = 8  # so that a short video has several windows
+VARIANTS = {"audio_visual": ("audio_visual", {}), "visual_student": ("student", {"modality": "visual"})}
 
 
-def write_model_folder(params: Params, dataset: str = NAME) -> Path:
+def write_model_folder(params: Params, dataset: str = NAME, seed: int = 0) -> Path:
     """``runs/<dataset>`` in the working directory, with the detectors ``audio_visual`` and ``visual_student``."""
     section = params.dataset(dataset)
-    tower = text_tower(section)
+    tower = text_tower(section.visual, section.classes)
     with torch.random.fork_rng():
-        torch.manual_seed(0)
-        for variant, architecture in (("audio_visual", AudioVisual()), ("visual_student", Student())):
-            seen = architecture.modalities if isinstance(architecture, AudioVisual) else (architecture.modality,)
-            widths = dict.fromkeys(seen, 512)
-            sizes = Dimensions(
-                widths, len(section.classes), MAX_SNIPPETS, tower.embedding_width, tower.width, tower.context_length
+        torch.manual_seed(seed)
+        for variant, (kind, changes) in VARIANTS.items():
+            settings = settings_of(kind, changes)
+            seen = needs(kind, settings).modalities
+            detector = build(
+                kind,
+                settings,
+                Dimensions(
+                    widths=dict.fromkeys(seen, 512),
+                    n_classes=len(section.classes),
+                    max_snippets=MAX_SNIPPETS,
+                    embedding_width=tower.embedding_width,
+                    text_width=tower.width,
+                    context_length=tower.context_length,
+                ),
+                tower,
             )
-            recipes = {modality: dict(modality_of(modality, section).recipe) for modality in seen}
-            weights = {"encoder": section.visual.encoder, "sha256": section.visual.weights.sha256}
-            described = Description(
-                dataset, variant, architecture, sizes, section.classes, recipes, weights, "last", epoch=1, seed=0
+            description = Description(
+                dataset=dataset,
+                variant=variant,
+                kind=kind,
+                settings=settings.model_dump(mode="json"),
+                modalities=detector.modalities,
+                dimensions=dimensions_of(detector),
+                classes=section.classes,
+                recipes={name: dict(modality_of(name, section).recipe) for name in seen},
+                text_tower={"encoder": section.visual.encoder, "sha256": section.visual.weights.sha256 or ""},
+                selection="last",
+                round=1,
+                seed=seed,
             )
-            save_checkpoint(paths.run(dataset, variant), build(architecture, sizes, tower), described)
+            save_checkpoint(paths.run(dataset, variant, seed), detector, description)
     write_alarm(paths.model(dataset), params.evaluate)
     package(paths.model(dataset), dataset, params)
     return paths.model(dataset)

@@ -51,8 +51,8 @@ def write_project(root: Path, labels: Mapping[str, str], **visual: Any) -> Path:
                 },
             }
         },
-        # A worker's first import of librosa takes half a minute on a busy machine that has never done it before.
-        "extraction": {"device": "cpu", "workers": 2, "stall_seconds": 90},
+        # A worker's first import of librosa compiles, for minutes on a busy machine that has never done it before.
+        "extraction": {"device": "cpu", "workers": 2, "stall_seconds": 300},
     }
     save_params(root, params)
     return root

@@ -1,7 +1,7 @@
 """A real sshd on loopback, for one user, with keys that are thrown away."""
 
-import getpass
 import os
+import pwd
 import shutil
 import socket
 import subprocess
@@ -39,7 +39,7 @@ def find_sshd() -> str:
     """The server of Debian's openssh-server; where there is none, the test is skipped, or fails on CI."""
     found = shutil.which("sshd", path=os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/usr/local/sbin"]))
     if found is None:
-        message = "no sshd; run tests/install_debian_packages.sh as root (Debian's openssh-server)"
+        message = "NOT TESTED WITH A SERVER: no sshd; run tests/support/install_debian_packages.sh"
         pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
     return found
 
@@ -61,7 +61,8 @@ def ssh_server(folder: Path) -> Iterator[SshServer]:
         server = subprocess.Popen([sshd, "-D", "-e", "-f", str(folder / "sshd_config")], stderr=log)
     try:
         _wait_until_it_listens(server, port, folder / "log")
-        yield SshServer(f"ssh://{getpass.getuser()}@127.0.0.1:{port}", folder / "user_key")
+        user = pwd.getpwuid(os.getuid()).pw_name  # whatever LOGNAME says
+        yield SshServer(f"ssh://{user}@127.0.0.1:{port}", folder / "user_key")
     finally:
         server.terminate()
         server.wait()

@@ -9,12 +9,13 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support.dvc_project import ROOT, read_params, write_params
+from tests.support.dvc_project import ROOT, quicken, read_params, write_params
 from tests.support.media_factory import tone, write_video
 
 NAME = "tiny"
 SPLITS = {"train": ("fighting", "normal", "fighting", "normal"), "test": ("fighting", "normal")}
-CHAPTER = (ROOT / "README.md").read_text().split("\n## Share caches with your team\n")[1].split("\n## ")[0]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CHAPTER = README.split("\n## Share caches with your team\n")[1].split("\n## ")[0]
 
 
 def commands(text: str) -> list[str]:
@@ -112,11 +113,11 @@ def write_repository(folder: Path) -> None:
         "annotations": f"data/{NAME}/annotations",
         "classes": ["normal", "fighting"],
     }
-    tiny["training"] |= {"epochs": 1, "batch_size": 2}
     params |= {"worlds": {}, "datasets": {NAME: tiny}}
     params["train"] = {"audio_visual": params["train"]["audio_visual"]}
     params["distill"] = {"visual_student": params["distill"]["visual_student"]}
     params["score"]["variants"] = ["audio_visual", "visual_student"]
+    quicken(params, NAME, rounds=1, batch_size=2)
     params["evaluate"]["bootstrap_resamples"] = 5
     params["figures"]["n_videos"] = 1
     write_params(folder, params)

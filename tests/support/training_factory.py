@@ -125,7 +125,7 @@ def write_training_project(
                 "classes": list(CLASSES),
                 "visual": visual,
                 "audio": {"weights": {"sha256": "0" * 64}, "precision": "float32"},
-                "training": {"max_snippets": 32} | sections.get("training", {}),
+                "selection": sections.get("selection", {}),
             }
         },
         "train": sections.get("train", {}),

@@ -15,15 +15,17 @@ from tests.support.s3_server import S3Server, s3_server, write_profile
 from tests.support.ssh_server import ssh_server
 from tests.support.team_factory import CHAPTER, NAME, SPLITS, Team, add_videos, commands, objects, write_repository
 
+pytestmark = pytest.mark.slow
+
 N_VIDEOS = sum(map(len, SPLITS.values()))
 FEATURES = {f"extract_{modality}@{NAME}" for modality in ("visual", "audio")}
 EVALUATE = {f"evaluate@{NAME}", f"figures@{NAME}", f"report@{NAME}"}
 VARIANTS = ("audio_visual", "visual_student")
 LEARN = {
-    f"train@{NAME}-{VARIANTS[0]}",
-    f"distill@{NAME}-{VARIANTS[1]}",
+    f"train@{NAME}-{VARIANTS[0]}-0",
+    f"distill@{NAME}-{VARIANTS[1]}-0",
     f"package@{NAME}",
-    *(f"score@{NAME}-{v}" for v in VARIANTS),
+    *(f"score@{NAME}-{v}-0" for v in VARIANTS),
 } | EVALUATE
 TEAMS_COMMAND = "dvc repro --pull --allow-missing"
 
@@ -103,7 +105,7 @@ def test_remotes_are_for_everybody_and_keys_for_oneself(team: Team, anna: Path) 
 
 def test_two_people_extract_halves_and_one_repro_encodes_nothing(team: Team, anna: Path) -> None:
     videos = add_videos(anna)
-    for command in ("dvc repro prepare", "dvc push prepare"):
+    for command in ("dvc repro prepare", "dvc push code prepare"):
         team.readme(anna, command)
     team.run(anna, "git add dvc.lock && git commit --quiet --message 'Manifest' && git push --quiet")
 
@@ -130,8 +132,9 @@ def test_features_are_pushed_to_all_remotes(team: Team, anna: Path) -> None:
     for command in commands(CHAPTER.split("### Who has the videos")[1].split("### ")[0])[1:-1]:
         team.readme(anna, command)
     assert "dvc.lock" in team.run(anna, "git ls-files")
-    # manifest, ground truth, two lists of files, and two features a video: no video, no annotation
-    assert len(on_disk(team)) == len(on_server(team)) == 2 + 2 + 2 * N_VIDEOS
+    # which code runs, manifest, ground truth, lists of files, and two features a video: no video, no annotation
+    n_code = len(list((anna / "runs" / "code").iterdir()))
+    assert len(on_disk(team)) == len(on_server(team)) == n_code + 2 + 3 + 2 * N_VIDEOS
     assert on_disk(team).keys() == on_server(team).keys() == in_cloud(team)
 
 
@@ -164,17 +167,18 @@ def test_evaluating_needs_scores_only(team: Team) -> None:
     team.readme(cleo, pull)
     change(cleo, "evaluate.alarm_threshold", 0.7)
     assert ran(team.readme(cleo, repro)) == EVALUATE
-    assert [path.name for path in (cleo / "runs").rglob("*.*")] == ["alarm.json"]  # `evaluate` writes it; no detector
+    # `evaluate` writes it; no detector
+    assert [path.name for path in (cleo / "runs" / NAME).rglob("*.*")] == ["alarm.json"]
     assert not (cleo / "features" / NAME).exists()
 
 
 def test_scores_that_were_not_pulled_are_missed(team: Team, cleo: Path) -> None:
-    score = cleo / "results" / NAME / "scores" / f"{NAME}.visual_student.h5"
+    score = cleo / "results" / NAME / "scores" / f"{NAME}.visual_student.seed0.h5"
     content = score.read_bytes()
     score.unlink()
     change(cleo, "evaluate.alarm_threshold", 0.6)
     output = team.run(cleo, "dvc repro --pull --allow-missing --single-item evaluate", expected=255)
-    assert f"{NAME}.visual_student.h5; run `dvc pull score`" in output
+    assert f"{NAME}.visual_student.seed0.h5; run `dvc pull score`" in output
     score.write_bytes(content)
     change(cleo, "evaluate.alarm_threshold", 0.7)
 

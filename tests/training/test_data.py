@@ -12,12 +12,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 from avadclip import paths, store
 from avadclip.datasets.model import Segment, Video
 from avadclip.detectors.inference import detect, split
-from avadclip.detectors.protocol import Batch, Detector, DetectorOutput, Dimensions, Targets
+from avadclip.detectors.parts.padding import PaddingDetector, PaddingSettings
+from avadclip.detectors.protocol import Batch, Dimensions, Needs, Scores, Targets
+from avadclip.detectors.settings import Bag
 from avadclip.errors import FeatureError, TrainingError
 from avadclip.store.video import VideoFeatures, open_folders, read_video
-from avadclip.training.bags import average_audio, average_bins
+from avadclip.training.bags import bag_audio, bag_visual, draw, stored_length
 from avadclip.training.data import TrainingSet, load_training_set
-from avadclip.training.selection import released_test_judge, validation_judge
+from avadclip.training.selection import released_test_score, validation_score
 from avadclip.training.splitting import check_trainable, hold_out
 from tests.support.training_factory import (
     CLASSES,
@@ -29,6 +31,8 @@ from tests.support.training_factory import (
     write_training_project,
 )
 
+RANDOM = np.random.default_rng(0)  # only bags of kind `blocks` draw from it
+
 
 def bins_slow(values: np.ndarray, n_bins: int) -> np.ndarray:
     edges = [int(edge) for edge in np.linspace(0, len(values), n_bins + 1)]
@@ -39,19 +43,55 @@ def bins_slow(values: np.ndarray, n_bins: int) -> np.ndarray:
 def test_bins_are_means_between_rounded_edges(n: int, n_bins: int) -> None:
     values = np.random.default_rng(0).standard_normal((2, n, 5)).astype(np.float16)
     expected = [bins_slow(view, n_bins) for view in values]
-    assert_allclose(average_bins(values, n_bins), expected, rtol=1e-5, atol=1e-6)  # float32 sums
+    for kind in ("shorten", "resample"):
+        bagged = bag_visual(Bag(kind=kind, length=n_bins), values)
+        assert_allclose(bagged, expected, rtol=1e-5, atol=1e-6)  # float32 sums
 
 
+@pytest.mark.parametrize("kind", ["shorten", "pick"])
 @pytest.mark.parametrize("n", [1, 255, 256])
-def test_short_videos_are_not_binned(n: int) -> None:
+def test_short_videos_stay_as_they_are(n: int, kind: str) -> None:
     values = np.random.default_rng(0).standard_normal((n, 5)).astype(np.float16)
-    assert_array_equal(average_bins(values, 256), values.astype(np.float32))
+    assert_array_equal(bag_visual(Bag(kind=kind, length=256), values), values.astype(np.float32))
 
 
-def test_audio_bins_average_what_was_heard() -> None:
+@pytest.mark.parametrize("n", [1, 2, 7, 31, 32, 33, 90])
+def test_resampling_gives_every_video_the_same_length(n: int) -> None:
+    values = np.random.default_rng(0).standard_normal((n, 5)).astype(np.float16)
+    bagged = bag_visual(Bag(kind="resample", length=32), values)
+    assert_allclose(bagged, bins_slow(values, 32), rtol=1e-5, atol=1e-6)  # float32 sums
+
+
+@pytest.mark.parametrize(("n", "expected"), [(9, [0, 2, 5, 8]), (5, [0, 1, 2, 4]), (4, [0, 1, 2, 3]), (2, [0, 1])])
+def test_picked_snippets_are_evenly_spaced(n: int, expected: list[int]) -> None:
+    values = np.arange(n, dtype=np.float16)[:, None]
+    valid = np.arange(n) % 2 == 0
+    assert_array_equal(bag_visual(Bag(kind="pick", length=4), values)[:, 0], expected)
+    bagged = bag_audio(Bag(kind="pick", length=4), values, valid)
+    assert_array_equal(bagged.valid, [i % 2 == 0 for i in expected])
+    assert_array_equal(bagged.values[:, 0], [i if i % 2 == 0 else 0 for i in expected])
+
+
+@pytest.mark.parametrize("n", [1, 3, 8, 100])
+def test_blocks_are_consecutive_and_begin_in_their_part(n: int) -> None:
+    bag, random = Bag(kind="blocks", length=4, block_snippets=5), np.random.default_rng(0)
+    assert stored_length(bag, n) == n
+    firsts = set()
+    for _ in range(50):
+        chosen = draw(bag, n, random)
+        blocks = np.asarray(chosen).reshape(4, 5)
+        assert_array_equal(blocks, (blocks[:, :1] + np.arange(5)) % n)
+        edges = [int(edge) for edge in np.linspace(0, n, 5)]
+        for first, start, end in zip(blocks[:, 0], edges[:-1], edges[1:], strict=True):
+            assert start <= first < max(end, start + 1) or n < 4
+        firsts.add(tuple(blocks[:, 0]))
+    assert len(firsts) > 1 or n < 8  # drawn anew each time
+
+
+def test_audio_bins_average_what_is_valid() -> None:
     values = np.array([[1.0], [3.0], [5.0], [7.0], [9.0], [11.0]], np.float16)
     valid = np.array([True, False, False, False, True, True])
-    binned = average_audio(values, valid, n_bins=3)
+    binned = bag_audio(Bag(kind="shorten", length=3), values, valid)
     assert_array_equal(binned.valid, [True, False, True])  # half of a bin is enough
     assert_array_equal(binned.values, [[1.0], [0.0], [10.0]])
 
@@ -63,19 +103,26 @@ def test_windows_hold_every_snippet_once(n: int, lengths: list[int]) -> None:
     assert [i for window in windows for i in range(n)[window]] == list(range(n))
 
 
-class Echo(Detector):
+class Echo(PaddingDetector):
     """Gives back what it is shown: the first visual number as logit."""
 
+    Settings = PaddingSettings
+
     def __init__(self, mask_padding: bool) -> None:
-        super().__init__(("visual",), Dimensions({"visual": 3}, 2, 8, 4, 4, 77), mask_padding)
+        super().__init__(PaddingSettings(mask_padding=mask_padding), Dimensions({"visual": 3}, 2, 8))
 
-    def forward(self, batch: Batch) -> DetectorOutput:
-        visual = self.snippets(batch, "visual")
-        first = visual[:, :, 0]
-        return DetectorOutput(first, torch.stack([-first, first], dim=2), visual, None, None)
+    @classmethod
+    def needs(cls, settings: object) -> Needs:
+        return Needs(("visual",))
 
-    def losses(self, output: DetectorOutput, batch: Batch, targets: Targets) -> dict[str, torch.Tensor]:
-        return {"echo": output.features.sum()}
+    def forward(self, batch: Batch) -> torch.Tensor:
+        return self.snippets(batch, "visual")[:, :, 0]
+
+    def losses(self, output: torch.Tensor, batch: Batch, targets: Targets) -> dict[str, torch.Tensor]:
+        return {"echo": output.sum()}
+
+    def scores(self, output: torch.Tensor, batch: Batch) -> Scores:
+        return Scores(output.sigmoid(), torch.stack([-output, output], dim=2).softmax(dim=2))
 
 
 def video_of(first_numbers: np.ndarray, video_id: str = "a") -> VideoFeatures:
@@ -107,7 +154,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Video]:
 
 
 def load(videos: list[Video], memory_gib: float = 1.0) -> TrainingSet:
-    return load_training_set(videos, open_folders(NAME, ("visual", "audio")), CLASSES, 32, memory_gib)
+    return load_training_set(videos, open_folders(NAME, ("visual", "audio")), CLASSES, Bag(length=32), memory_gib)
 
 
 def test_every_view_is_a_sample_with_the_audio_of_its_video(project: list[Video]) -> None:
@@ -120,12 +167,12 @@ def test_every_view_is_a_sample_with_the_audio_of_its_video(project: list[Video]
         assert features.visual is not None
         assert features.audio is not None
         n = min(features.n_snippets, 32)
-        loaded = data.batch([3 * index, 3 * index + 1, 3 * index + 2], n_positions=32)
+        loaded = data.batch([3 * index, 3 * index + 1, 3 * index + 2], lambda longest: 32, RANDOM)
         assert loaded.batch.n_snippets.tolist() == [n] * 3
         assert loaded.batch.visual is not None
         assert loaded.batch.audio is not None
-        assert_array_equal(loaded.batch.visual[:, :n], average_bins(features.visual, 32))
-        assert_array_equal(loaded.batch.audio[2, :n], average_bins(features.audio, 32))
+        assert_array_equal(loaded.batch.visual[:, :n], bag_visual(Bag(length=32), features.visual))
+        assert_array_equal(loaded.batch.audio[2, :n], bag_visual(Bag(length=32), features.audio))
         assert loaded.batch.visual[:, n:].abs().sum() == 0
         assert loaded.labels[0].tolist() == [float(name in video.labels) for name in CLASSES]
 
@@ -161,15 +208,14 @@ def test_another_width_or_recipe_in_one_video_is_refused(project: list[Video]) -
         load(project)
 
 
-def test_hold_out_is_stratified_and_seeded() -> None:
+def test_hold_out_is_stratified_and_always_the_same() -> None:
     videos = [*make_videos(30, 0), replace(make_videos(1, 0)[0], id="both", labels=("fighting", "car accident"))]
-    part = hold_out(videos, fraction=0.2, seed=3)
+    part = hold_out(videos, fraction=0.2)
     assert sorted(v.id for v in part.train + part.validation) == sorted(v.id for v in videos)
     for name in CLASSES:
         assert sum(v.labels == (name,) for v in part.validation) == 2
     assert "both" in {v.id for v in part.train}  # the only one of its kind
-    assert hold_out(videos, fraction=0.2, seed=3) == part
-    assert hold_out(videos, fraction=0.2, seed=4) != part
+    assert hold_out(videos, fraction=0.2) == part
 
 
 NORMAL, FIGHT, ACCIDENT = make_videos(3, 0)
@@ -189,7 +235,7 @@ def test_untrainable_videos_are_refused(videos: list[Video], message: str) -> No
 
 def test_validation_needs_both_kinds_of_videos() -> None:
     with pytest.raises(TrainingError, match="found 0 normal and 2 anomalous"):
-        validation_judge([FIGHT, ACCIDENT], {}, torch.device("cpu"))
+        validation_score([FIGHT, ACCIDENT], {}, torch.device("cpu"))
 
 
 def frame_level_ap_slow(scores: dict[str, np.ndarray], videos: list[Video], segments: list[Segment]) -> float:
@@ -216,7 +262,7 @@ def test_released_selection_is_frame_level_ap_of_whole_snippets(project: list[Vi
     segments = [Segment("video001", "fighting", 5, 30), Segment("video002", "car accident", 0, 9)]
     segments += [Segment("video002", "fighting", 6, 15)]  # overlaps
     chosen, folders = project[:5], open_folders(NAME, ("visual",))
-    judge = released_test_judge(chosen, segments, STRIDE, folders, torch.device("cpu"))
+    judge = released_test_score(chosen, segments, STRIDE, folders, torch.device("cpu"))
     shown = {v.id: detect(Echo(True), read_video(folders, v.id), "cpu").anomaly_probability for v in chosen}
     assert judge(Echo(True)) == pytest.approx(frame_level_ap_slow(shown, chosen, segments), rel=1e-9)
 

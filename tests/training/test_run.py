@@ -1,6 +1,7 @@
 """Training from files to files: reproducible to the byte, resumable, able to learn, and strict about its inputs."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,15 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor
 
 from avadclip import config, paths, store
-from avadclip.config.training import Training
 from avadclip.datasets.manifest import read_manifest, write_manifest
 from avadclip.datasets.model import Video
 from avadclip.detectors.checkpoint import load_checkpoint
 from avadclip.detectors.inference import detect
 from avadclip.detectors.parts import losses
+from avadclip.detectors.registry import settings_of
 from avadclip.errors import AvadclipError, CheckpointError, ConfigError, FeatureError, TrainingError
 from avadclip.store.video import open_folders, read_video
 from avadclip.training import loop
-from avadclip.training.loop import learning_rate
 from pipeline import distill, train
 from tests.support.training_factory import (
     CLASSES,
@@ -33,18 +33,32 @@ from tests.support.training_factory import (
     write_training_project,
 )
 
-QUICK = {"epochs": 3, "batch_size": 8, "learning_rate": 1e-3, "validation_fraction": 0.3}
-TRAIN = {
-    "audio_visual": {},
-    "visual_baseline": {"modalities": ["visual"], "fusion": "none"},
-    "audio_baseline": {"modalities": ["audio"], "fusion": "none"},
+SEED = "0"
+SHORT = {"kind": "shorten", "length": 32}
+QUICK = {"rounds": 3, "batch_size": 8, "optimizer": {"learning_rate": 1e-3}, "bag": SHORT}
+TRAIN: dict[str, dict[str, Any]] = {
+    "audio_visual": {"kind": "audio_visual"},
+    "visual_baseline": {"kind": "audio_visual", "modalities": ["visual"], "fusion": "none"},
+    "audio_baseline": {"kind": "audio_visual", "modalities": ["audio"], "fusion": "none"},
 }
-DISTILL = {"visual_student": {"local_window": 8}, "audio_student": {"local_window": 8, "modality": "audio"}}
+DISTILL: dict[str, dict[str, Any]] = {
+    "visual_student": {"kind": "student", "local_window": 8},
+    "audio_student": {"kind": "student", "local_window": 8, "modality": "audio"},
+}
 
 
-def write(root: Path, videos: list[Video], strength: dict[str, float] | None = None, **sections: Any) -> None:
-    sections = {"training": QUICK, "train": TRAIN, "distill": DISTILL} | sections
-    write_training_project(root, videos, strength or {"visual": 1.0, "audio": 2.0}, **sections)
+def write(
+    root: Path,
+    videos: list[Video],
+    strength: dict[str, float] | None = None,
+    recipe: dict[str, Any] = QUICK,
+    selection: str = "validation",
+    **sections: dict[str, dict[str, Any]],
+) -> None:
+    sections = {"train": TRAIN, "distill": DISTILL} | sections
+    trained = {name: {key: v | {"recipe": recipe} for key, v in section.items()} for name, section in sections.items()}
+    chosen = {"by": selection, "validation_fraction": 0.3}
+    write_training_project(root, videos, strength or {"visual": 1.0, "audio": 2.0}, selection=chosen, **trained)
 
 
 @pytest.fixture
@@ -55,28 +69,48 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def checkpoint_bytes(variant: str) -> tuple[bytes, bytes]:
-    folder = paths.run(NAME, variant)
+    folder = paths.run(NAME, variant, int(SEED))
     return (folder / "model.safetensors").read_bytes(), (folder / "model.json").read_bytes()
 
 
-def set_params(**training: Any) -> None:
+def set_recipe(**recipe: Any) -> None:
+    """Of every variant."""
+    _edit_params(lambda params: [v["recipe"].update(recipe) for s in ("train", "distill") for v in params[s].values()])
+
+
+def select_by(selection: str) -> None:
+    _edit_params(lambda params: params["datasets"][NAME]["selection"].update(by=selection))
+
+
+def _edit_params(edit: Callable[[Any], object]) -> None:
     yaml = YAML(typ="safe")
     params = yaml.load(Path("params.yaml"))
-    params["datasets"][NAME]["training"].update(training)
+    edit(params)
     with Path("params.yaml").open("w") as file:
         yaml.dump(params, file)
 
 
 def test_trained_twice_is_the_same_and_another_seed_is_not(project: Path) -> None:
-    train.main(NAME, "audio_visual")
-    distill.main(NAME, "visual_student")
+    train.main(NAME, "audio_visual", SEED)
+    distill.main(NAME, "visual_student", SEED)
     first = checkpoint_bytes("audio_visual"), checkpoint_bytes("visual_student")
-    train.main(NAME, "audio_visual")
-    distill.main(NAME, "visual_student")
+    train.main(NAME, "audio_visual", SEED)
+    distill.main(NAME, "visual_student", SEED)
     assert (checkpoint_bytes("audio_visual"), checkpoint_bytes("visual_student")) == first
-    set_params(seed=1)
-    train.main(NAME, "audio_visual")
-    assert checkpoint_bytes("audio_visual")[0] != first[0][0]
+    train.main(NAME, "audio_visual", "1")
+    other = (paths.run(NAME, "audio_visual", 1) / "model.safetensors").read_bytes()
+    assert other != first[0][0]
+    assert checkpoint_bytes("audio_visual") == first[0]  # each seed has a folder of its own
+
+
+def test_all_seeds_validate_on_the_same_videos(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held_out = []
+    monkeypatch.setattr(
+        "avadclip.training.run.validation_score", lambda videos, *args: held_out.append(videos) or (lambda _: 0.5)
+    )
+    for seed in ("0", "7"):
+        train.main(NAME, "visual_baseline", seed)
+    assert held_out[0] == held_out[1] != ()
 
 
 class KilledError(Exception):
@@ -88,52 +122,58 @@ class KilledError(Exception):
 def test_killed_and_resumed_is_the_same(
     project: Path, monkeypatch: pytest.MonkeyPatch, selection: str, killed_after: int
 ) -> None:
-    set_params(selection=selection)
-    train.main(NAME, "audio_visual")
+    select_by(selection)
+    train.main(NAME, "audio_visual", SEED)
     expected = checkpoint_bytes("audio_visual")
-    save_state, epochs = loop.save_state, []
+    save_state, rounds = loop.save_state, []
 
     def save_and_die(*args: Any) -> None:
         save_state(*args)
-        epochs.append(args[2].epoch)
-        if epochs[-1] == killed_after:
+        rounds.append(args[2].round)
+        if rounds[-1] == killed_after:
             raise KilledError
 
-    for file in paths.run(NAME, "audio_visual").glob("model.*"):
+    for file in paths.run(NAME, "audio_visual", int(SEED)).glob("model.*"):
         file.unlink()
     monkeypatch.setattr(loop, "save_state", save_and_die)
     with pytest.raises(KilledError):
-        train.main(NAME, "audio_visual")
+        train.main(NAME, "audio_visual", SEED)
     torch.manual_seed(12345)  # whatever happened in the meantime
-    train.main(NAME, "audio_visual")
-    assert epochs == [1, 2, 3]  # no epoch was computed twice
+    train.main(NAME, "audio_visual", SEED)
+    assert rounds == [1, 2, 3]  # no round was computed twice
     assert checkpoint_bytes("audio_visual") == expected
-    assert not (paths.run(NAME, "audio_visual") / "resume.safetensors").exists()
+    assert not (paths.run(NAME, "audio_visual", int(SEED)) / "resume.safetensors").exists()
 
 
-def test_a_state_of_other_parameters_or_a_damaged_one_is_not_used(
-    project: Path, monkeypatch: pytest.MonkeyPatch
+OTHER_RUNS = [
+    ("avadclip.training.run.fingerprint", lambda modules: "other code"),
+    ("avadclip.training.run.asdict", lambda video: {"id": video.id, "labels": "others"}),
+]
+
+
+@pytest.mark.parametrize("change", OTHER_RUNS)
+def test_a_state_of_another_run_or_a_damaged_one_is_not_used(
+    project: Path, monkeypatch: pytest.MonkeyPatch, change: tuple[str, Any]
 ) -> None:
-    train.main(NAME, "visual_baseline")
+    train.main(NAME, "visual_baseline", SEED)
     expected = checkpoint_bytes("visual_baseline")
-    state = paths.run(NAME, "visual_baseline") / "resume.safetensors"
-    set_params(learning_rate=0.5)
+    state = paths.run(NAME, "visual_baseline", int(SEED)) / "resume.safetensors"
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "learning_rate", lambda training, epoch: training.learning_rate if epoch < 3 else 1 / 0)
+        patch.setattr(*change)
+        patch.setattr(loop, "set_learning_rate", lambda optimizer, recipe, round_: 1e-3 if round_ < 3 else 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            train.main(NAME, "visual_baseline")
+            train.main(NAME, "visual_baseline", SEED)
     assert state.exists()
-    set_params(learning_rate=QUICK["learning_rate"])
-    train.main(NAME, "visual_baseline")
+    train.main(NAME, "visual_baseline", SEED)
     assert checkpoint_bytes("visual_baseline") == expected
     state.write_bytes(b"cut")
-    train.main(NAME, "visual_baseline")
+    train.main(NAME, "visual_baseline", SEED)
     assert checkpoint_bytes("visual_baseline") == expected
 
 
 def test_what_a_run_leaves(project: Path) -> None:
-    train.main(NAME, "audio_visual")
-    run = paths.run(NAME, "audio_visual")
+    train.main(NAME, "audio_visual", SEED)
+    run = paths.run(NAME, "audio_visual", int(SEED))
     assert sorted(path.name for path in run.iterdir()) == ["curves", "model.json", "model.safetensors"]
     curves = {str(path.relative_to(run / "curves/plots/metrics")) for path in run.rglob("*.tsv")}
     assert curves == {
@@ -155,40 +195,35 @@ def test_what_a_run_leaves(project: Path) -> None:
 
 
 def test_selection_on_the_test_set_is_labelled(project: Path) -> None:
-    set_params(selection="released_test_selected")
-    train.main(NAME, "visual_baseline")
-    assert load_checkpoint(paths.run(NAME, "visual_baseline")).description.selection == "released_test_selected"
+    select_by("released_test_selected")
+    train.main(NAME, "visual_baseline", SEED)
+    description = load_checkpoint(paths.run(NAME, "visual_baseline", int(SEED))).description
+    assert description.selection == "released_test_selected"
 
 
-def test_the_best_epoch_is_chosen(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_best_round_is_chosen(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([0.2, 0.7, 0.7])
-    monkeypatch.setattr("avadclip.training.run.validation_judge", lambda *args: lambda detector: next(scores))
-    train.main(NAME, "visual_baseline")
-    assert load_checkpoint(paths.run(NAME, "visual_baseline")).description.epoch == 2
-
-
-def test_learning_rate_falls_after_each_milestone() -> None:
-    training = Training(learning_rate=1.0, gamma=0.1, milestones=(3, 6))
-    rates = [learning_rate(training, epoch) for epoch in range(1, 9)]
-    assert rates == pytest.approx([1, 1, 1, 0.1, 0.1, 0.1, 0.01, 0.01])
+    monkeypatch.setattr("avadclip.training.run.validation_score", lambda *args: lambda detector: next(scores))
+    train.main(NAME, "visual_baseline", SEED)
+    assert load_checkpoint(paths.run(NAME, "visual_baseline", int(SEED))).description.round == 2
 
 
 def test_bfloat16_is_near_float32(project: Path) -> None:
     def last_losses() -> dict[str, float]:
-        train.main(NAME, "audio_visual")
-        metrics = json.loads((paths.run(NAME, "audio_visual") / "curves/metrics.json").read_text())
+        train.main(NAME, "audio_visual", SEED)
+        metrics = json.loads((paths.run(NAME, "audio_visual", int(SEED)) / "curves/metrics.json").read_text())
         return dict(metrics["loss"])
 
-    set_params(selection="last")
+    select_by("last")
     exact = last_losses()
-    set_params(precision="bfloat16")
+    set_recipe(precision="bfloat16")
     # bfloat16 has 8 bits, so a relative step of 4e-3; three epochs add some of them up
     assert last_losses() == pytest.approx(exact, rel=0.05)
 
 
 def snippet_ap(variant: str, videos: list[Video]) -> float:
     """Average precision over the snippets of the test videos."""
-    detector = load_checkpoint(paths.run(NAME, variant)).detector
+    detector = load_checkpoint(paths.run(NAME, variant, int(SEED))).detector
     folders = open_folders(NAME, detector.modalities)
     truths, scores = [], []
     for video in (video for video in videos if video.split == "test"):
@@ -198,15 +233,21 @@ def snippet_ap(variant: str, videos: list[Video]) -> float:
     return float(average_precision_score(np.concatenate(truths), np.concatenate(scores)))
 
 
-TOY = {"epochs": 16, "batch_size": 15, "learning_rate": 4e-3, "milestones": [], "selection": "last"}
+TOY: dict[str, Any] = {
+    "rounds": 16,
+    "batch_size": 15,
+    "optimizer": {"learning_rate": 4e-3},
+    "schedule": {"kind": "constant"},
+    "bag": SHORT,
+}
 
 
 def test_sound_alone_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     videos = make_videos(90, 45)
-    write(tmp_path, videos, {"visual": 0.0, "audio": 2.0}, training=TOY)
+    write(tmp_path, videos, {"visual": 0.0, "audio": 2.0}, TOY, "last")
     for variant in TRAIN:
-        train.main(NAME, variant)
+        train.main(NAME, variant, SEED)
     assert snippet_ap("audio_visual", videos) > 0.95
     assert snippet_ap("audio_baseline", videos) > 0.95
     tests = [video for video in videos if video.split == "test"]
@@ -219,14 +260,14 @@ def test_a_teacher_who_hears_helps_a_student_who_sees(tmp_path: Path, monkeypatc
     monkeypatch.chdir(tmp_path)
     videos = make_videos(60, 90)
     students = {
-        "taught": {"local_window": 8, "normalize_features": True},
-        "alone": {"local_window": 8, "distillation": "none"},
+        "taught": {"kind": "student", "local_window": 8, "normalize_features": True},
+        "alone": {"kind": "student", "local_window": 8, "distillation": "none"},
     }
-    weights = {"binary": 1.0, "align": 1.0, "text": 1e-4, "ukd": 3.0}
-    write(tmp_path, videos, {"visual": 0.4, "audio": 2.0}, training=TOY | {"loss_weights": weights}, distill=students)
-    train.main(NAME, "audio_visual")
+    recipe = TOY | {"loss_weights": {"ukd": 3.0}}
+    write(tmp_path, videos, {"visual": 0.4, "audio": 2.0}, recipe, "last", distill=students)
+    train.main(NAME, "audio_visual", SEED)
     for variant in students:
-        distill.main(NAME, variant)
+        distill.main(NAME, variant, SEED)
     teacher, taught, alone = (snippet_ap(variant, videos) for variant in ("audio_visual", "taught", "alone"))
     assert taught > alone
     assert taught > 0.8 * teacher
@@ -258,7 +299,8 @@ WRONG: list[tuple[Any, type[AvadclipError], str]] = [
     (only_tests, TrainingError, "no training videos"),
     (all_normal, TrainingError, "needs normal and anomalous videos, found 6 normal and 0|are normal"),
     (no_features, FeatureError, r"video004\.h5: no such feature file"),
-    (lambda: set_params(loss_weights={"binary": 1.0, "text": 1.0}), ConfigError, "no weight for align"),
+    (lambda: set_recipe(roundz=3), ConfigError, r"params\.yaml: train\.audio_visual\.recipe\.roundz: unknown key"),
+    (lambda: set_recipe(rounds="3"), ConfigError, r"train\.audio_visual\.recipe\.rounds: .*valid integer, found '3'"),
 ]
 
 
@@ -266,33 +308,35 @@ WRONG: list[tuple[Any, type[AvadclipError], str]] = [
 def test_wrong_inputs_are_one_clear_error(project: Path, spoil: Any, error: type[Exception], message: str) -> None:
     spoil()
     with pytest.raises(error, match=message):
-        train.main(NAME, "audio_visual")
-    assert not (paths.run(NAME, "audio_visual") / "model.json").exists()
+        train.main(NAME, "audio_visual", SEED)
+    assert not (paths.run(NAME, "audio_visual", int(SEED)) / "model.json").exists()
 
 
 def test_excluded_videos_are_not_read(project: Path) -> None:
     no_features()
     edit_manifest(lambda video: replace(video, excluded="broken") if video.id == "video004" else video)
-    train.main(NAME, "audio_visual")
+    train.main(NAME, "audio_visual", SEED)
 
 
 def test_unknown_variants_are_refused(project: Path) -> None:
-    with pytest.raises(ConfigError, match="no variant 'visual_student' under `train`; there are: audio_visual"):
-        train.main(NAME, "visual_student")
+    with pytest.raises(ConfigError, match="no variant 'nobody' under `train` or `distill`; there are: audio_visual"):
+        train.main(NAME, "nobody", SEED)
+    with pytest.raises(TrainingError, match="learns from a teacher, but none is named; move it from `train`"):
+        train.main(NAME, "visual_student", SEED)
 
 
 def test_teacher_must_exist_and_fit(project: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"runs/toy/audio_visual/model\.safetensors: no such file"):
-        distill.main(NAME, "visual_student")
-    train.main(NAME, "audio_visual")
-    set_params(max_snippets=24)
+    with pytest.raises(CheckpointError, match=r"runs/toy/audio_visual/seed0/model\.json: no such file"):
+        distill.main(NAME, "visual_student", SEED)
+    train.main(NAME, "audio_visual", SEED)
+    set_recipe(bag={"kind": "shorten", "length": 24})
     with pytest.raises(CheckpointError, match=r"teacher toy/audio_visual: expected .*24.*found .*32.*train"):
-        distill.main(NAME, "visual_student")
-    set_params(max_snippets=32)
+        distill.main(NAME, "visual_student", SEED)
+    set_recipe(bag=SHORT)
     for path in paths.features(NAME, "visual").glob("*.h5"):
         store.write(path, replace(store.read(path), recipe={"modality": "visual", "stride": 16}))
     with pytest.raises(CheckpointError, match=r"visual features with stride 4 \(found 16\)"):
-        distill.main(NAME, "visual_student")
+        distill.main(NAME, "visual_student", SEED)
 
 
 def test_a_loss_that_is_not_finite_stops_training(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,8 +347,8 @@ def test_a_loss_that_is_not_finite_stops_training(project: Path, monkeypatch: py
         return align(*args) * (torch.inf if len(calls) == 4 else 1)
 
     monkeypatch.setattr(losses, "align", overflow)
-    with pytest.raises(TrainingError, match="epoch 2, step 2: loss align is not finite"):
-        train.main(NAME, "audio_visual")
+    with pytest.raises(TrainingError, match="round 2, step 2: loss align is not finite"):
+        train.main(NAME, "audio_visual", SEED)
 
 
 def test_a_gradient_that_is_not_finite_stops_training(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,16 +356,16 @@ def test_a_gradient_that_is_not_finite_stops_training(project: Path, monkeypatch
         return class_embeddings.sum().sub(class_embeddings.sum().detach()).abs().sqrt()  # 0, with an infinite slope
 
     monkeypatch.setattr(losses, "text", steep)
-    with pytest.raises(TrainingError, match=r"epoch 1, step 1: gradient of branches\.prompts\.context is not finite"):
-        train.main(NAME, "audio_visual")
+    with pytest.raises(TrainingError, match=r"round 1, step 1: gradient of branches\.prompts\.context is not finite"):
+        train.main(NAME, "audio_visual", SEED)
 
 
 def test_the_teacher_is_not_trained(project: Path) -> None:
-    train.main(NAME, "audio_visual")
+    train.main(NAME, "audio_visual", SEED)
     before = checkpoint_bytes("audio_visual")
-    distill.main(NAME, "audio_student")
+    distill.main(NAME, "audio_student", SEED)
     assert checkpoint_bytes("audio_visual") == before
-    teacher = load_checkpoint(paths.run(NAME, "audio_visual")).detector
+    teacher = load_checkpoint(paths.run(NAME, "audio_visual", int(SEED))).detector
     assert not teacher.training
     assert not any(parameter.requires_grad for parameter in teacher.parameters())
 
@@ -332,14 +376,13 @@ def test_a_student_needs_a_known_teacher_and_a_name_of_its_own(project: Path) ->
     with pytest.raises(ConfigError, match="teacher: 'nobody' is no variant under `train`"):
         config.validate(params | {"teacher": "nobody"}, "params.yaml")
     with pytest.raises(ConfigError, match="`train` and `distill` both have a variant 'audio_visual'"):
-        config.validate(params | {"distill": {"audio_visual": {}}}, "params.yaml")
+        config.validate(params | {"distill": {"audio_visual": {"kind": "student"}}}, "params.yaml")
 
 
 UNFIT = [{"fusion": "none"}, {"modalities": ["visual"]}, {"modalities": ["audio"] * 2}]
 
 
-@pytest.mark.parametrize("architecture", UNFIT)
-def test_fusion_has_to_fit_the_modalities(project: Path, architecture: dict[str, Any]) -> None:
-    params = YAML(typ="safe").load(Path("params.yaml"))
-    with pytest.raises(ConfigError, match=r"train\.x.*modalit"):
-        config.validate(params | {"train": params["train"] | {"x": architecture}}, "params.yaml")
+@pytest.mark.parametrize("settings", UNFIT)
+def test_fusion_has_to_fit_the_modalities(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"params\.yaml: train\.x.*modalit"):
+        settings_of("audio_visual", settings, "train.x")

@@ -1,6 +1,6 @@
 """How visual and audio features become one (paper, sec. III-C), and the alternatives of table VII.
 
-Each fusion takes visual [b, n, d], audio [b, n, d] and heard bool [b, n] (False: no sound there), and gives [b, n, d].
+Each fusion takes visual [b, n, d], audio [b, n, d] and audible bool [b, n] (False: no sound), and gives [b, n, d].
 Where there is no sound, the caller keeps the visual feature.
 """
 
@@ -18,7 +18,7 @@ class AdaptiveFusion(nn.Module):
         self.residual_in = nn.Linear(2 * width, width)
         self.residual_out = nn.Linear(width, width)
 
-    def forward(self, visual: Tensor, audio: Tensor, heard: Tensor) -> Tensor:
+    def forward(self, visual: Tensor, audio: Tensor, audible: Tensor) -> Tensor:
         both = torch.cat([visual, audio], dim=-1)
         residual: Tensor = self.residual_out(functional.gelu(self.residual_in(both)))
         return visual + torch.sigmoid(self.gate(both)) * residual
@@ -30,7 +30,7 @@ class AddFusion(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
 
-    def forward(self, visual: Tensor, audio: Tensor, heard: Tensor) -> Tensor:
+    def forward(self, visual: Tensor, audio: Tensor, audible: Tensor) -> Tensor:
         return visual + audio
 
 
@@ -41,7 +41,7 @@ class ConcatLinearFusion(nn.Module):
         super().__init__()
         self.linear = nn.Linear(2 * width, width)
 
-    def forward(self, visual: Tensor, audio: Tensor, heard: Tensor) -> Tensor:
+    def forward(self, visual: Tensor, audio: Tensor, audible: Tensor) -> Tensor:
         fused: Tensor = self.linear(torch.cat([visual, audio], dim=-1))
         return fused
 
@@ -58,10 +58,10 @@ class CrossAttentionFusion(nn.Module):
         self.key_value = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, width)
 
-    def forward(self, visual: Tensor, audio: Tensor, heard: Tensor) -> Tensor:
+    def forward(self, visual: Tensor, audio: Tensor, audible: Tensor) -> Tensor:
         key, value = self.key_value(audio).chunk(2, dim=-1)
         # A video without any sound would be 0 / 0; it looks at everything, and the result is not used.
-        allowed = heard | ~heard.any(dim=1, keepdim=True)
+        allowed = audible | ~audible.any(dim=1, keepdim=True)
         mixed = functional.scaled_dot_product_attention(self.query(visual), key, value, attn_mask=allowed[:, None, :])
         fused: Tensor = visual + self.out(mixed)
         return fused

@@ -32,9 +32,9 @@ class TemporalConv(nn.Conv1d):
         return super().forward(x.transpose(1, 2)).transpose(1, 2)
 
 
-def silence(x: Tensor, seen: Tensor | None) -> Tensor:
-    """Zero the positions of x [b, n, d] that nothing may look at; `seen` is bool [b, n], None for all."""
-    return x if seen is None else x * seen[:, :, None]
+def masked(x: Tensor, attendable: Tensor | None) -> Tensor:
+    """Zero the positions of x [b, n, d] that nothing may look at; `attendable` is bool [b, n], None for all."""
+    return x if attendable is None else x * attendable[:, :, None]
 
 
 def unit(x: Tensor) -> Tensor:

@@ -3,9 +3,14 @@
 n_snippets int64 [b] is the number of valid snippets of each video, C the number of classes, class 0 is `normal`.
 """
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+if TYPE_CHECKING:
+    from avadclip.detectors.parts.branches import BranchOutput
 
 FOCUS = 2.0  # gamma of the focal loss
 
@@ -26,23 +31,39 @@ def binary(anomaly_logits: Tensor, labels: Tensor, n_snippets: Tensor) -> Tensor
     return functional.binary_cross_entropy(confidence, 1.0 - labels[:, 0])
 
 
-def align(class_logits: Tensor, labels: Tensor, n_snippets: Tensor, focal_weights: Tensor) -> Tensor:
-    """L_align = (L_nce + L_focal) / 2 of the alignment map [b, n, C] against labels [b, C] normalised to sum 1.
+def nce(class_logits: Tensor, labels: Tensor, n_snippets: Tensor) -> Tensor:
+    """L_nce: cross entropy of the alignment map [b, n, C] against labels [b, C] normalised to sum 1."""
+    return _class_terms(class_logits, labels, n_snippets)[1].mean()
 
-    focal_weights [C] are the learned alpha of the focal loss.
-    """
+
+def align(class_logits: Tensor, labels: Tensor, n_snippets: Tensor, focal_weights: Tensor) -> Tensor:
+    """L_align = (L_nce + L_focal) / 2; focal_weights [C] are the learned alpha of the focal loss."""
+    share, cross_entropy, hit = _class_terms(class_logits, labels, n_snippets)
+    focal = (share * focal_weights).sum(dim=1) * (1.0 - hit) ** FOCUS * cross_entropy
+    return (cross_entropy.mean() + focal.mean()) / 2
+
+
+def _class_terms(class_logits: Tensor, labels: Tensor, n_snippets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each video: labels that sum to 1 [b, C], cross entropy [b], and the probability of its labels [b]."""
     share = labels / labels.sum(dim=1, keepdim=True)
     log_probabilities = top_k_mean(class_logits.float(), n_snippets).log_softmax(dim=1)
     cross_entropy = -(share * log_probabilities).sum(dim=1)
-    hit = (share * log_probabilities.exp()).sum(dim=1)
-    focal = (share * focal_weights).sum(dim=1) * (1.0 - hit) ** FOCUS * cross_entropy
-    return (cross_entropy.mean() + focal.mean()) / 2
+    return share, cross_entropy, (share * log_probabilities.exp()).sum(dim=1)
 
 
 def text(class_embeddings: Tensor) -> Tensor:
     """L_text: mean over the anomaly classes of |cos| to class `normal`; class_embeddings [C, d]."""
     normal, anomalies = class_embeddings[:1].float(), class_embeddings[1:].float()
     return functional.cosine_similarity(normal, anomalies, dim=1).abs().mean()
+
+
+def of_branches(output: "BranchOutput", labels: Tensor, n_snippets: Tensor, focal_weights: Tensor) -> dict[str, Tensor]:
+    """The terms that AVadCLIP's detectors learn from labels: `binary`, `align`, `text`."""
+    return {
+        "binary": binary(output.anomaly_logits, labels, n_snippets),
+        "align": align(output.class_logits, labels, n_snippets, focal_weights),
+        "text": text(output.class_embeddings),
+    }
 
 
 def ukd(teacher: Tensor, student: Tensor, log_variance: Tensor, counted: Tensor) -> Tensor:
@@ -61,3 +82,25 @@ def _mean(elements: Tensor, counted: Tensor) -> Tensor:
     """Mean of elements [b, n, d] over the positions [b, n] that count."""
     weights = counted.to(elements.dtype)
     return torch.einsum("bnd,bn->", elements, weights) / (weights.sum().clamp(min=1.0) * elements.shape[-1])
+
+
+def rank(confidence: Tensor, is_anomalous: Tensor, valid: Tensor) -> Tensor:
+    """Hinge between the highest confidence [b, n] of each normal and each anomalous video (DeepMIL, eq. 6).
+
+    Summed over the anomalous videos and averaged over the normal ones, as in the authors' code; 0 where one sort is
+    missing.
+    """
+    highest = confidence.masked_fill(~valid, -torch.inf).amax(dim=1)
+    margins = functional.relu(1.0 - highest[is_anomalous][None, :] + highest[~is_anomalous][:, None])
+    return margins.sum() / max(1, margins.shape[0])
+
+
+def sparse(confidence: Tensor, valid: Tensor) -> Tensor:
+    """Sum of all confidences [b, n] of valid snippets."""
+    return (confidence * valid).sum()
+
+
+def smooth(confidence: Tensor, valid: Tensor) -> Tensor:
+    """Sum of the squared steps between neighbouring valid snippets of each video; confidence [b, n]."""
+    both_valid = valid[:, 1:] & valid[:, :-1]
+    return ((confidence[:, 1:] - confidence[:, :-1]).square() * both_valid).sum()

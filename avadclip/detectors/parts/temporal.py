@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avadclip.detectors.parts.layers import Mlp, TemporalConv, quick_gelu, silence, unit
+from avadclip.detectors.parts.layers import Mlp, TemporalConv, masked, quick_gelu, unit
 
 SIMILARITY_THRESHOLD = 0.7  # cosine; what is not above it is no edge
 
@@ -32,15 +32,15 @@ class TemporalModel(nn.Module):
         self.distance_graph = GraphBranch(width_in)
         self.linear = nn.Linear(2 * (width_in // 2), width_out)
 
-    def forward(self, snippets: Tensor, valid: Tensor, seen: Tensor | None) -> Tensor:
-        """`valid` [b, n]: not padding. `seen` [b, n]: positions that others may look at, None for all."""
+    def forward(self, snippets: Tensor, valid: Tensor, attendable: Tensor | None) -> Tensor:
+        """`valid` [b, n]: not padding. `attendable` [b, n]: positions that others may look at, None for all."""
         n = snippets.shape[1]
         x = snippets + self.positions[:n]
-        allowed = window_mask(x, seen, self.window)
+        allowed = window_mask(x, attendable, self.window)
         for block in self.local:
             x = block(x, allowed, self.window)
-        by_similarity = self.similarity_graph(x, similarity_edges(x, valid), seen)
-        by_distance = self.distance_graph(x, distance_edges(x), seen)
+        by_similarity = self.similarity_graph(x, similarity_edges(x, valid), attendable)
+        by_distance = self.distance_graph(x, distance_edges(x), attendable)
         in_context: Tensor = self.linear(torch.cat([by_similarity, by_distance], dim=-1))
         return in_context
 
@@ -78,14 +78,14 @@ def window_attention(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor 
     return mixed.reshape(b, n_windows * window, d)[:, :n]
 
 
-def window_mask(x: Tensor, seen: Tensor | None, window: int) -> Tensor | None:
+def window_mask(x: Tensor, attendable: Tensor | None, window: int) -> Tensor | None:
     """For x [b, n, d], bool [b * windows, 1, window, window]: may query i look at key j? None if always."""
     n = x.shape[1]
-    if seen is None and n % window == 0:
+    if attendable is None and n % window == 0:
         return None
-    looked_at = torch.ones_like(x[:, :, 0], dtype=torch.bool) if seen is None else seen
+    looked_at = torch.ones_like(x[:, :, 0], dtype=torch.bool) if attendable is None else attendable
     filled = functional.pad(looked_at, (0, -n % window)).reshape(-1, 1, window)
-    # A position that is not seen looks at everything: the result is not used, and it must not be 0 / 0.
+    # A position that is not attendable looks at everything: the result is not used, and it must not be 0 / 0.
     return filled[:, :, None, :] | ~filled[:, :, :, None]
 
 
@@ -98,10 +98,10 @@ class GraphBranch(nn.Module):
         self.beside = TemporalConv(width, width // 2, kernel_size=5)
         self.second = nn.Parameter(nn.init.xavier_uniform_(torch.empty(width // 2, width // 2)))
 
-    def forward(self, x: Tensor, edges: Tensor, seen: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, edges: Tensor, attendable: Tensor | None) -> Tensor:
         """x [b, n, d], edges [b or 1, n, n] -> [b, n, d/2]."""
-        x = silence(x, seen)
-        hidden = silence(quick_gelu(edges @ (x @ self.first) + self.beside(x)), seen)
+        x = masked(x, attendable)
+        hidden = masked(quick_gelu(edges @ (x @ self.first) + self.beside(x)), attendable)
         return quick_gelu(edges @ (hidden @ self.second) + hidden)
 
 

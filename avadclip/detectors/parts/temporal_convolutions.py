@@ -6,7 +6,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 
 class AudioModel(nn.Module):
-    """Audio features [b, n, width in] -> the same in the context of what was heard before [b, n, width out].
+    """Audio features [b, n, width in] -> the same in the context of what was audible before [b, n, width out].
 
     Causal: padding at the end reaches nothing.
     """

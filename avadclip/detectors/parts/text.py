@@ -12,6 +12,8 @@ from avadclip.errors import CheckpointError, ConfigError
 if TYPE_CHECKING:  # scoring must not wait for open_clip's import
     from open_clip import CLIP
 
+    from avadclip.config.features import Clip
+
 
 class TextTower:
     """CLIP's text tower, frozen. On purpose no module: it is not trained, and it is in no checkpoint.
@@ -64,6 +66,21 @@ class TextTower:
             self.transformer.to(device)
             self.normalise.to(device)
             self.positions, self.projection = self.positions.to(device), self.projection.to(device)
+
+
+def text_tower(clip: "Clip", classes: tuple[str, ...]) -> TextTower:
+    """CLIP's text tower of the encoder that made the visual features, with the names of the classes.
+
+    Raises
+    ------
+    WeightsError, ConfigError : it cannot be loaded.
+    """
+    import open_clip
+
+    from avadclip.encoders.clip import load_clip
+
+    model = load_clip(clip)
+    return TextTower(model, open_clip.tokenize(list(classes), model.context_length))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from avadclip.config.evaluation import Branch
 from avadclip.errors import ConfigError
 from avadclip.evaluation.timeline import Timeline
 
@@ -32,7 +33,7 @@ def named(view: Timeline, ids: Sequence[str]) -> list[Choice]:
     return [Choice(index[video_id], "") for video_id in ids]
 
 
-def most_instructive(views: Mapping[str, Timeline], branch: str, n_videos: int) -> list[Choice]:
+def most_instructive(views: Mapping[str, Timeline], branch: Branch, n_videos: int) -> list[Choice]:
     """Take turns between what detectors get right, what they get wrong, and where they disagree.
 
     Four lists, each from the clearest case down, are served in turn until `n_videos` are chosen: anomalous videos on
@@ -46,7 +47,7 @@ def most_instructive(views: Mapping[str, Timeline], branch: str, n_videos: int) 
     n_videos : how many; fewer if there are not so many.
     """
     first = next(iter(views.values()))
-    scores = [scores_of(view, branch) for view in views.values()]
+    scores = [view.alarm_scores(branch).astype(np.float64) for view in views.values()]
     anomalous = np.array([not video.is_normal for video in first.videos])
     disagreement = np.zeros(len(first.videos))
     for one, other in combinations(scores, 2):
@@ -68,11 +69,6 @@ def most_instructive(views: Mapping[str, Timeline], branch: str, n_videos: int) 
             if choice is not None and len(chosen) < n_videos:
                 chosen[choice.video] = choice
     return list(chosen.values())
-
-
-def scores_of(view: Timeline, branch: str) -> NDArray[np.float64]:
-    """Scores of a branch [snippets]; of the classification branch for a detector that has no other."""
-    return view.branches.get(branch, view.branches["classification"]).astype(np.float64)
 
 
 def _mean_of_videos(view: Timeline, values: NDArray[np.float64], frames: NDArray[np.int64]) -> NDArray[np.float64]:

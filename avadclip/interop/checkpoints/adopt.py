@@ -2,18 +2,20 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import open_clip
 from torch import Tensor
 
 from avadclip import paths
 from avadclip.config.datasets import Dataset
-from avadclip.config.detector import AnyArchitecture, AudioVisual, Modality, Released, Student
-from avadclip.config.features import Weights
-from avadclip.detectors.checkpoint import Checkpoint, Description, save_checkpoint
+from avadclip.config.features import Modality, Weights
+from avadclip.config.variants import Released
+from avadclip.detectors.checkpoint import Checkpoint, dimensions_of, save_checkpoint
+from avadclip.detectors.description import Description
 from avadclip.detectors.parts.text import TextTower
 from avadclip.detectors.protocol import Dimensions
-from avadclip.detectors.registry import build
+from avadclip.detectors.registry import build, settings_of
 from avadclip.encoders.weights import locate
 from avadclip.errors import CheckpointError
 from avadclip.interop.checkpoints import names
@@ -27,8 +29,10 @@ CLASS_EMBEDDINGS = "branches.prompts.class_embeddings"
 HEAD_WIDTH = 64  # of every CLIP by OpenAI
 
 
-def adopt_checkpoint(dataset: str, section: Dataset, variant: str, released: Released) -> None:
-    """Import the checkpoint that a variant names into ``runs/<dataset>/<variant>``, for the features of a data set.
+def adopt_checkpoint(dataset: str, section: Dataset, variant: str, seed: int, released: Released) -> None:
+    """Import the checkpoint that a variant names, for the features of a data set.
+
+    It knows no seed; `seed` is that of the folder in ``runs``, where it is the same for all.
 
     Raises
     ------
@@ -42,7 +46,7 @@ def adopt_checkpoint(dataset: str, section: Dataset, variant: str, released: Rel
     folders = open_folders(dataset, modalities)
     checkpoint = assemble(sorted_, released.released, dataset, section, variant, folders)
     _check_widths(checkpoint, folders)
-    save_checkpoint(paths.run(dataset, variant), checkpoint.detector, checkpoint.description)
+    save_checkpoint(paths.run(dataset, variant, seed), checkpoint.detector, checkpoint.description)
     logger.info(
         "%s/%s: %s imported from %s; not needed of it: %s",
         *(dataset, variant, sorted_.role, path, ", ".join(_grouped(sorted_.unused))),
@@ -61,8 +65,9 @@ def assemble(
             f"{path}: knows {n_classes} classes, but datasets.{dataset}.classes has {len(classes)}; they must be those"
             " of the release, in its order"
         )
-    architecture = _architecture(released)
-    detector = build(architecture, _dimensions(released), text_tower(released.text, classes, path))
+    kind, settings = _settings(released)
+    tower = tower_of(released.text, classes, path)
+    detector = build(kind, settings_of(kind, settings), _dimensions(released), tower)
     try:
         missing, _ = detector.load_state_dict(tensors, strict=False)
     except RuntimeError as error:
@@ -72,20 +77,22 @@ def assemble(
     description = Description(
         dataset=dataset,
         variant=variant,
-        architecture=architecture,
-        dimensions=detector.dimensions,
+        kind=kind,
+        settings=detector.settings.model_dump(mode="json"),
+        modalities=detector.modalities,
+        dimensions=dimensions_of(detector),
         classes=classes,
         recipes={modality: dict(folder.recipe) for modality, folder in folders.items()},
         text_tower={"encoder": "the checkpoint's own CLIP", "sha256": file.sha256 or ""},
         selection="released_test_selected",
-        epoch=0,
-        seed=0,
+        round=0,
+        seed=None,
         imported={"file": path.name, "sha256": file.sha256 or ""},
     )
     return Checkpoint(detector, description)
 
 
-def text_tower(text: dict[str, Tensor], classes: tuple[str, ...], path: Path) -> TextTower:
+def tower_of(text: dict[str, Tensor], classes: tuple[str, ...], path: Path) -> TextTower:
     """CLIP's text tower from its tensors, of whatever depth and width; the image tower beside it is a dummy."""
     vocabulary, width = text["token_embedding.weight"].shape
     context_length = len(text["positional_embedding"])
@@ -111,11 +118,11 @@ def text_tower(text: dict[str, Tensor], classes: tuple[str, ...], path: Path) ->
     return TextTower(clip, token_ids)
 
 
-def _architecture(released: names.Released) -> AnyArchitecture:
-    # Window, prefix and suffix leave no trace in a checkpoint; they are the released settings, our defaults.
+def _settings(released: names.Released) -> tuple[str, dict[str, Any]]:
+    """Kind and settings. Window, prefix and suffix leave no trace in a checkpoint; our defaults are as released."""
     if released.role == "teacher":
-        return AudioVisual(local_layers=released.n_local_layers, audio_levels=released.n_audio_levels)
-    return Student(local_layers=released.n_local_layers, enhancement_layers=released.n_enhancement_layers)
+        return "audio_visual", {"local_layers": released.n_local_layers, "audio_levels": released.n_audio_levels}
+    return "student", {"local_layers": released.n_local_layers, "enhancement_layers": released.n_enhancement_layers}
 
 
 def _dimensions(released: names.Released) -> Dimensions:

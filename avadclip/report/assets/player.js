@@ -5,6 +5,8 @@ function createPlayer({ onMove, onState }) {
   const notice = byId("player-notice");
   let playable = false;
   let ownSeconds = 0;
+  let clockStart = 0; // what the media's clock says where the page counts zero
+  let wantedSeconds = null; // of the media's clock, where it cannot go yet
   let range = [0, 0];
 
   function tell(text) {
@@ -22,7 +24,7 @@ function createPlayer({ onMove, onState }) {
 
   media.addEventListener("error", () => {
     if (!media.getAttribute("src")) return;
-    ownSeconds = Math.max(media.currentTime, ownSeconds);
+    ownSeconds = Math.max(media.currentTime - clockStart, ownSeconds);
     const kind = media.dataset.kind;
     giveUp(
       `This browser cannot play ${kind ? `.${kind} files like this one` : "this file"}. The curve below works all the ` +
@@ -31,9 +33,17 @@ function createPlayer({ onMove, onState }) {
   });
   media.addEventListener("loadedmetadata", () => {
     if (media.videoWidth === 0) giveUp("This browser hears this video but cannot show its picture. The curve works.");
+    else if (clockStart > 0) reach(clockStart);
   });
   for (const name of ["play", "pause", "ended"]) media.addEventListener(name, () => (onState(), follow()));
   for (const name of ["seeking", "timeupdate"]) media.addEventListener(name, () => playable && onMove());
+
+  // Of an MP4 whose clock begins late Chromium knows the end only as far as it has read, and goes no further at a time.
+  function reach(seconds) {
+    media.currentTime = seconds;
+    wantedSeconds = clockStart > 0 && media.duration < seconds ? seconds : null;
+  }
+  media.addEventListener("durationchange", () => wantedSeconds !== null && reach(wantedSeconds));
 
   // While it plays the playhead moves with every picture of the screen.
   let following = false;
@@ -53,6 +63,8 @@ function createPlayer({ onMove, onState }) {
     load(facts) {
       media.pause();
       ownSeconds = 0;
+      clockStart = facts.clockStart;
+      wantedSeconds = null;
       range = [0, facts.seconds];
       playable = facts.media !== null;
       if (playable) {
@@ -71,7 +83,7 @@ function createPlayer({ onMove, onState }) {
       range = [start, end];
     },
     get seconds() {
-      return playable ? media.currentTime : ownSeconds;
+      return playable ? Math.max(media.currentTime - clockStart, range[0]) : ownSeconds;
     },
     get isPlaying() {
       return playable && !media.paused;
@@ -81,7 +93,7 @@ function createPlayer({ onMove, onState }) {
     },
     seek(seconds) {
       const wanted = clamp(seconds, range[0], range[1]);
-      if (playable) media.currentTime = wanted;
+      if (playable) reach(wanted + clockStart);
       else ownSeconds = wanted;
       onMove();
     },

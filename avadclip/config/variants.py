@@ -1,0 +1,53 @@
+"""Sections ``train.<variant>`` and ``distill.<variant>``: which detector a variant is, and what it overrides.
+
+What a kind of detector can be set to is known to its file in `avadclip.detectors` alone, which would import torch. So
+only the frame is checked here; the rest is checked by `avadclip.detectors.registry`, when training starts and in
+``avadclip doctor``.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field, WrapValidator
+
+from avadclip.config.base import Section, validated_as
+from avadclip.config.features import Weights
+
+# A file in avadclip/detectors, or the dotted name of a module of one's own.
+Kind = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
+
+
+class Variant(Section):
+    """A detector that is trained; other keys than these are settings of its kind."""
+
+    model_config = Section.model_config | {"extra": "allow"}
+
+    kind: Kind
+    on: dict[str, dict[str, Any]] = {}  # data set -> settings that differ there
+
+    def settings_on(self, dataset: str) -> dict[str, Any]:
+        """The settings that hold on one data set; those of `on` win, key by key."""
+        return merged(self.model_extra or {}, self.on.get(dataset, {}))
+
+
+class Released(Section):
+    """A checkpoint that the authors released; it is imported instead of trained, and brings its architecture along."""
+
+    released: Weights  # a .pth file
+
+
+def merged(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` with `overrides`, which replace keys and not whole sections."""
+    both = dict(values)
+    for key, value in overrides.items():
+        old = both.get(key)
+        both[key] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return both
+
+
+def _trained_or_released(value: Any, _: Any) -> Variant | Released:
+    released = "released" in value if isinstance(value, dict) else isinstance(value, Released)
+    return validated_as(Released, value) if released else validated_as(Variant, value)
+
+
+TrainedOrReleased = Annotated[Variant | Released, WrapValidator(_trained_or_released)]

@@ -1,0 +1,97 @@
+"""``model.json``: what one has to know about a trained detector before its weights are read. No torch."""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from avadclip.config.features import Modality
+from avadclip.errors import CheckpointError
+from avadclip.io import unknown_format, write_text
+
+FORMAT = 2
+FILE = "model.json"
+
+
+@dataclass(frozen=True)
+class Description:
+    """What one has to know about a trained detector.
+
+    Attributes
+    ----------
+    dataset, variant, kind, settings : what was trained on what; the settings are complete, with their defaults.
+    modalities : features that it looks at.
+    dimensions : see :class:`avadclip.detectors.protocol.Dimensions`.
+    classes : class 0 is `normal`; also the text prompts.
+    recipes : of the features that it was trained on, and expects.
+    text_tower : name and sha256 of the CLIP whose text tower trained the prompts; None for a detector without prompts.
+    selection : how the round was chosen; `released_test_selected` looked at the test set.
+    round : the chosen one, counted from 1; 0 where it is not known (imported).
+    seed : of training; None where it is not known (imported).
+    imported : name and sha256 of the authors' file that this detector came from.
+    """
+
+    dataset: str
+    variant: str
+    kind: str
+    settings: dict[str, Any]
+    modalities: tuple[Modality, ...]
+    dimensions: dict[str, Any]
+    classes: tuple[str, ...]
+    recipes: dict[Modality, dict[str, Any]]
+    text_tower: dict[str, str] | None
+    selection: str
+    round: int
+    seed: int | None
+    imported: dict[str, str] | None = None
+    format: int = FORMAT
+
+    def check_recipe(self, modality: Modality, found: Mapping[str, Any], ignoring: Collection[str] = ()) -> None:
+        """Refuse features that were made otherwise than those of training, except for the keys to be ignored.
+
+        Raises
+        ------
+        CheckpointError : names every key that differs, with both values.
+        """
+        expected = self.recipes[modality]
+        keys = (expected.keys() | found.keys()) - set(ignoring)
+        differing = sorted(key for key in keys if expected.get(key) != found.get(key))
+        if differing:
+            pairs = ", ".join(f"{key} {expected.get(key)!r} (found {found.get(key)!r})" for key in differing)
+            who = f"{self.dataset}/{self.variant}"
+            raise CheckpointError(f"{who}: expects {modality} features with {pairs}; extract them so, or train anew")
+
+
+def read_description(folder: Path) -> Description:
+    """The description of the detector in a folder.
+
+    Raises
+    ------
+    CheckpointError : there is none, or it is unreadable or of another format.
+    """
+    path = folder / FILE
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file; train it with `dvc repro`, or `dvc pull`") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: not a description of a detector: {error}; train it again") from None
+    found = content.get("format") if isinstance(content, dict) else None
+    if found != FORMAT:
+        raise CheckpointError(f"{path}: {unknown_format(found, str(FORMAT), 'train it again')}")
+    try:
+        return _ADAPTER.validate_python(content)
+    except ValidationError as error:
+        raise CheckpointError(f"{path}: not a description of a detector: {error}; train it again") from None
+
+
+def write_description(folder: Path, description: Description) -> None:
+    """Write it; the same description gives the same bytes."""
+    content = _ADAPTER.dump_python(description, mode="json")
+    write_text(folder / FILE, json.dumps(content, indent=2, sort_keys=True) + "\n")
+
+
+_ADAPTER = TypeAdapter(Description)

@@ -1,0 +1,83 @@
+"""What every detector can be set to: its recipe of training. No torch.
+
+A detector's own file derives its settings from :class:`Settings`; the defaults there are the published architecture
+*and* recipe of that system, so that ``kind: <name>`` alone trains it as its authors did.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from avadclip.config.base import Section
+from avadclip.config.variants import merged
+
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Bag(Section):
+    """How a video of any length becomes a training sample; see :mod:`avadclip.training.bags`."""
+
+    kind: Literal["shorten", "resample", "pick", "blocks"] = "shorten"
+    length: Count = 256  # snippets; of `blocks`: blocks
+    block_snippets: Count = 1  # consecutive snippets of a block; used by `blocks` alone
+
+
+class Optimizer(Section):
+    """torch's optimiser of that name."""
+
+    name: Literal["adamw", "adam", "adagrad", "sgd"] = "adamw"
+    learning_rate: Positive = 1e-5
+    weight_decay: NotNegative = 0.01
+    momentum: Share = 0.0  # used by `sgd` alone
+    # Parameter group (the detector says which there are) -> its own values of `learning_rate` and `weight_decay`.
+    groups: dict[str, dict[Literal["learning_rate", "weight_decay"], NotNegative]] = {}
+
+
+class Schedule(Section):
+    """By what the learning rate is multiplied in each round, counted from 1."""
+
+    kind: Literal["constant", "milestones", "cosine"] = "constant"
+    milestones: tuple[Count, ...] = ()  # rounds after which the rate falls; used by `milestones` alone
+    gamma: Positive = 0.1  # by this factor
+    warm_up_rounds: Annotated[int, Field(ge=0)] = 0  # the rate rises linearly to its full height in the last of them
+
+    @model_validator(mode="after")
+    def _milestones_rise(self) -> Self:
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise ValueError("`milestones` must rise")
+        return self
+
+
+class Recipe(Section):
+    """How a detector is trained. A round is a pass over the samples, or `steps_per_round` steps."""
+
+    rounds: Count = 10
+    steps_per_round: Count | None = None  # null: every sample once
+    phases: Count = 1  # so often `rounds` are trained; each phase is taught by the result of the one before
+    batches: Literal["mixed", "pairs"] = "mixed"  # pairs: as many normal as anomalous samples in each batch
+    batch_size: Count = 96  # samples; of `pairs`: of each sort
+    bag: Bag = Bag()
+    views: Literal["separate", "together"] = "separate"  # each view of a video is a sample, or all of them are one
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    gradient_norm: Positive | None = None  # gradients are scaled down to this norm, all together
+    precision: Literal["float32", "bfloat16"] = "float32"  # bfloat16: autocast
+    loss_weights: dict[str, NotNegative] = {}
+
+
+class Settings(Section):
+    """Base of the settings of every detector. A part of `recipe` overrides those keys of the default alone."""
+
+    recipe: Recipe = Recipe()
+
+    @classmethod
+    def checked(cls, values: Mapping[str, Any]) -> Self:
+        """Settings from the plain data of params.yaml; :class:`pydantic.ValidationError` where they are wrong."""
+        default: Recipe = cls.model_fields["recipe"].get_default()
+        whole = merged({"recipe": default.model_dump(mode="json")}, values)
+        return cls.model_validate_json(json.dumps(whole))  # strict mode takes a list for a tuple only from JSON

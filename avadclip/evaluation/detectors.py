@@ -1,0 +1,165 @@
+"""The detectors that the tables, figures and page show: those that params.yaml names, each once a seed.
+
+The folder of scores may also hold files of variants that were removed or renamed. Nothing is taken from them, or a
+fresh clone would give other results than an old one.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from avadclip import paths
+from avadclip.config import Params
+from avadclip.errors import ConfigError, EvaluationError
+from avadclip.evaluation.joining import check_scores, videos_under_test
+from avadclip.evaluation.testset import TestSet
+from avadclip.scoring import scores
+from avadclip.scoring.scores import Scores
+from avadclip.scoring.stand_in import Answers, answer, misses_sound
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ScoredDetector:
+    """What one detector says of the test videos.
+
+    Attributes
+    ----------
+    name : as tables show it; see :func:`detector_name`.
+    answers : one a seed, in the order of params.yaml, with the stand-in in place; the first is what curves, figures
+        and the page show.
+    notes : what a reader of the numbers has to know.
+    """
+
+    name: str
+    answers: tuple[Answers, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def first(self) -> Answers:
+        """Of the first seed."""
+        return self.answers[0]
+
+    @property
+    def seeds(self) -> tuple[int | None, ...]:
+        """Of training; None where it is not known (imported)."""
+        return tuple(found.scores.provenance.seed for found in self.answers)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One score file."""
+
+    dataset: str
+    variant: str
+    trained_on: str
+    seed: int
+
+    @property
+    def path(self) -> Path:
+        return paths.scores(self.dataset, self.variant, self.seed, self.trained_on)
+
+
+def detector_name(variant: str, trained_on: str, tested_on: str) -> str:
+    """The variant, and where it was trained if that was on another data set than it is tested on."""
+    return variant if trained_on == tested_on else f"{variant}_from_{trained_on}"
+
+
+def read_detectors(test_set: TestSet, params: Params) -> list[ScoredDetector]:
+    """Read the scores of every detector under `score.variants`, once a seed, and under `score.across`, in this order.
+
+    Where `score.missing_audio` is ``stand_in``, `score.student` answers for the videos without sound, trained with the
+    same seed and on the same data set. Left-over files in the folder are reported and not read.
+
+    Raises
+    ------
+    EvaluationError : files are missing (all are named), damaged, of another detector than their name says, or do not
+        fit the manifest; or a video has no sound and that is refused.
+    ConfigError : nothing is to be scored, or two detectors would have one name.
+    """
+    named = _named(test_set.dataset, params)
+    runs = [run for own in named.values() for run in own]
+    _require(runs)
+    _report_left_overs(test_set.dataset, params, runs)
+    read = {run: _read(run, test_set) for run in runs}
+    return [_answer(name, own, read, params) for name, own in named.items()]
+
+
+def _named(dataset: str, params: Params) -> dict[str, list[_Run]]:
+    named = {
+        variant: [_Run(dataset, variant, dataset, seed) for seed in params.seeds_of(variant)]
+        for variant in params.score.variants
+    }
+    for key, across in params.score.across.items():
+        if across.dataset == dataset:
+            name = detector_name(across.variant, across.trained_on, dataset)
+            runs = [_Run(dataset, across.variant, across.trained_on, params.seeds[0])]
+            if named.setdefault(name, runs) != runs:
+                raise ConfigError(f"params.yaml: score.across.{key}: its name in tables, {name!r}, is taken; rename it")
+    if not named:
+        raise ConfigError(f"params.yaml: score: names no detector for {dataset}; list its variants under `variants`")
+    return named
+
+
+def _require(runs: Sequence[_Run]) -> None:
+    if absent := [str(run.path) for run in runs if not run.path.is_file()]:
+        raise EvaluationError(
+            f"params.yaml names {len(runs)} score files, of which {len(absent)} are not on this machine:"
+            f" {', '.join(absent)}; run `dvc repro`, or `dvc pull score` (`score_across`) if a colleague has made them"
+        )
+
+
+def _report_left_overs(dataset: str, params: Params, runs: Sequence[_Run]) -> None:
+    known = {run.path for run in runs}
+    # An imported detector has one seed, but DVC scores it once a seed like all others.
+    known |= {paths.scores(dataset, variant, seed) for variant in params.score.variants for seed in params.seeds}
+    found = {path for path in paths.scores_folder(dataset).glob("*.h5") if not path.name.startswith(".")}
+    if left_over := sorted(path.name for path in found - known):
+        logger.warning(
+            "%s: ignored, because params.yaml does not name them: %s",
+            paths.scores_folder(dataset),
+            ", ".join(left_over),
+        )
+
+
+def _read(run: _Run, test_set: TestSet) -> Scores:
+    found = scores.read(run.path)
+    made = found.provenance
+    if (made.dataset, made.variant, made.trained_on) != (run.dataset, run.variant, run.trained_on):
+        raise EvaluationError(
+            f"{run.path}: scores of {made.variant} from {made.trained_on} on {made.dataset}, expected {run.variant}"
+            f" from {run.trained_on} on {run.dataset}; delete it and run `dvc repro`"
+        )
+    if made.seed not in (None, run.seed):
+        raise EvaluationError(f"{run.path}: scores of seed {made.seed}; delete it and run `dvc repro`")
+    try:
+        check_scores(found, videos_under_test(test_set.videos))
+    except EvaluationError as error:
+        raise EvaluationError(f"{run.path}: {error}") from None
+    return found
+
+
+def _answer(name: str, runs: Sequence[_Run], read: dict[_Run, Scores], params: Params) -> ScoredDetector:
+    settings, answers, notes = params.score, [], []
+    for run in runs:
+        own = read[run]
+        stand_in = read.get(_stand_in(run, params)) if settings.missing_audio == "stand_in" else None
+        answers.append(answer(own, stand_in, settings.missing_audio))
+        n_silent = sum(misses_sound(own.provenance.modalities, used) for used in own.modalities)
+        if answers[-1].stood_in:
+            notes.append(f"`{settings.student}` stands in for it in {n_silent} videos without sound")
+        elif n_silent and settings.missing_audio == "stand_in":
+            notes.append(
+                f"its own scores count in {n_silent} videos without sound, because `{settings.student}`, which is to"
+                " stand in, was not scored"
+            )
+    return ScoredDetector(name, tuple(answers), tuple(dict.fromkeys(notes)))
+
+
+def _stand_in(run: _Run, params: Params) -> _Run:
+    """The student of the same seed; where it is imported there is only one."""
+    student = params.score.student
+    seed = run.seed if run.seed in params.seeds_of(student) else params.seeds[0]
+    return _Run(run.dataset, student, run.trained_on, seed)

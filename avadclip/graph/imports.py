@@ -1,0 +1,69 @@
+"""Which files of this project a module imports, at any depth, read from the source without running it."""
+
+import ast
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+
+def closure(modules: Iterable[Path], root: Path) -> set[Path]:
+    """`modules` and every file of the project that they import, inside of functions too.
+
+    Parameters
+    ----------
+    root : folder of the project; what lies elsewhere is pinned by the lock file and does not count.
+
+    Returns
+    -------
+    set[Path] : absolute. Files that are no modules (weights, pages, schemas) belong to the package in whose folder, or
+        folder of data below it, they lie.
+    """
+    found: set[Path] = set()
+    waiting = [module.resolve() for module in modules]
+    while waiting:
+        module = waiting.pop()
+        if module not in found:
+            found.add(module)
+            waiting += _imported(module, root.resolve())
+    return found | {data for package in {module.parent for module in found} for data in _data_of(package)}
+
+
+@cache
+def _imported(module: Path, root: Path) -> tuple[Path, ...]:
+    names: list[str] = []
+    for node in _nodes(ast.parse(module.read_bytes())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names += [f"{_absolute(node, module, root)}.{alias.name}" for alias in node.names]
+    return tuple(file for name in names for file in _files_of(name.split("."), root))
+
+
+def _nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    """Every node, but for what only a type checker reads."""
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"):
+            yield node
+            yield from _nodes(node)
+
+
+def _absolute(node: ast.ImportFrom, module: Path, root: Path) -> str:
+    if node.level == 0:
+        return node.module or ""
+    package = module.relative_to(root).parent.parts
+    return ".".join([*package[: len(package) - node.level + 1], *([node.module] if node.module else [])])
+
+
+def _files_of(parts: list[str], root: Path) -> Iterator[Path]:
+    """The file of a module, and the `__init__.py` of every package on the way."""
+    for depth in range(1, len(parts) + 1):
+        place = root.joinpath(*parts[:depth])
+        yield from (file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file())
+
+
+def _data_of(package: Path) -> Iterator[Path]:
+    for entry in package.iterdir():
+        if entry.is_dir() and entry.name != "__pycache__" and not any(entry.glob("**/*.py")):
+            yield from (file for file in entry.rglob("*") if file.is_file())
+        elif entry.is_file() and entry.suffix not in (".py", ".pyc"):
+            yield entry

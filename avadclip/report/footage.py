@@ -1,0 +1,109 @@
+"""What the page needs of the video files, so that a new threshold draws the page again without opening any of them."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from avadclip.datasets.model import Video
+from avadclip.errors import ReportError
+from avadclip.io import replacing
+
+FORMAT = "avadclip-footage/1"
+
+
+@dataclass(frozen=True, eq=False)
+class Footage:
+    """Of the test videos of a data set.
+
+    Attributes
+    ----------
+    clocks : by video id, when each frame is shown, and when the last one ends: float64 [n_frames + 1], seconds. Only of
+        videos whose files were here.
+    players : by video id, the name of its copy in ``players/``; the most alarming first.
+    strips : by video id, the sound of those that are played and have any; PNG.
+    """
+
+    clocks: Mapping[str, NDArray[np.float64]]
+    players: Mapping[str, str]
+    strips: Mapping[str, bytes]
+
+    def clock(self, video: Video) -> NDArray[np.float64]:
+        """When the frames of a video are shown [n_frames + 1]: as its file says, or evenly if that was not here.
+
+        Raises
+        ------
+        ReportError : the file had another number of frames.
+        """
+        clock = self.clocks.get(video.id)
+        if clock is None:
+            return np.arange(video.n_frames + 1) / video.frame_rate
+        if len(clock) != video.n_frames + 1:
+            raise ReportError(
+                f"{video.id}: {len(clock) - 1} frames on the page, but the manifest says {video.n_frames}; run"
+                " `dvc repro players`"
+            )
+        return clock
+
+
+def safe_suffix(path: Path) -> str:
+    """The suffix by which a browser knows the kind of file; nothing that could be more than that."""
+    suffix = path.suffix.lower()
+    return suffix if re.fullmatch(r"\.[a-z0-9]{1,8}", suffix) else ".bin"
+
+
+def write_footage(path: Path, footage: Footage) -> None:
+    """Write the file atomically; the same content gives the same bytes."""
+    index = {
+        "format": FORMAT,
+        "clocks": {video_id: len(clock) for video_id, clock in footage.clocks.items()},
+        "players": dict(footage.players),
+        "strips": {video_id: len(strip) for video_id, strip in footage.strips.items()},
+    }
+    seconds = np.concatenate([np.zeros(0), *footage.clocks.values()])
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        file.create_dataset("index", data=_bytes(json.dumps(index).encode()))
+        # Times grow evenly, so their bytes repeat.
+        file.create_dataset("seconds", data=seconds, chunks=(1 << 16,), maxshape=(None,), shuffle=True, compression=4)
+        file.create_dataset("strips", data=_bytes(b"".join(footage.strips.values())))
+
+
+def read_footage(path: Path) -> Footage:
+    """Read the file.
+
+    Raises
+    ------
+    ReportError : missing, damaged, or of another format.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            index = json.loads(file["index"][:].tobytes())
+            if (found := index["format"]) != FORMAT:
+                raise ReportError(f"{path}: expected format {FORMAT}, found {found}; run `dvc repro players`")
+            seconds, strips = file["seconds"][:], file["strips"][:].tobytes()
+        return Footage(
+            clocks=_cut(seconds, index["clocks"]), players=index["players"], strips=_cut(strips, index["strips"])
+        )
+    except FileNotFoundError:
+        raise ReportError(f"{path}: no such file; run `dvc repro players` or `dvc pull players`") from None
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise ReportError(f"{path}: not readable ({error}); delete it and run `dvc repro players`") from None
+
+
+def _bytes(content: bytes) -> NDArray[np.uint8]:
+    return np.frombuffer(content, np.uint8)
+
+
+def _cut(joined: Any, lengths: Mapping[str, int]) -> dict[str, Any]:
+    """Pieces of these lengths, one after the other, by video id."""
+    stops: Sequence[int] = list(accumulate(lengths.values()))
+    return {
+        video_id: joined[stop - length : stop] for (video_id, length), stop in zip(lengths.items(), stops, strict=True)
+    }
