@@ -335,11 +335,11 @@ def test_files_that_lie_in_place_are_left_alone(project: Path, absolute: bool) -
 def test_alone_keeps_what_was_written_for_it(project: Path) -> None:
     source = project.parent / "release"
     (source / "audio" / "train" / f"{WALK}.npy").unlink()
+    _set("train", "imported", {"released": {"path": "it.pth", "sha256": None}})
+    _set("score", "variants", ["imported"])
     with pytest.raises(DatasetError, match=f"1 of 10 .*\n  {WALK}: no file {WALK}.npy"):
         adopt(source, alone=True)
     _set("datasets", NAME, "exclude", WALK, "no sound")
-    _set("train", "imported", {"released": {"path": "it.pth", "sha256": None}})
-    _set("score", "variants", ["imported"])
     params = adopt(source, alone=True)
     assert (list(params.datasets), list(params.train)) == ([NAME], ["imported"])
     assert params.datasets[NAME].exclude == {WALK: "no sound"}
