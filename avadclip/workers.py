@@ -15,7 +15,7 @@ from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any, Self
 
-from avadclip.media import pulse
+from avadclip import pulse
 
 Task = Callable[[], Iterator[Any]]  # picklable; runs in a worker
 
@@ -65,7 +65,7 @@ class GuardedPool:
     ----------
     workers : number of processes, started as they are needed.
     stall_seconds : a worker that shows no sign of life for so long while it is awaited is killed and its task fails.
-        What it yields is one, and so is every :func:`avadclip.media.pulse.beat` of its task: a large file is no hang.
+        What it yields is one, and so is every :func:`avadclip.pulse.beat` of its task: a large file is no hang.
     """
 
     def __init__(self, workers: int, stall_seconds: float) -> None:

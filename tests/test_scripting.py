@@ -24,7 +24,7 @@ def test_words_become_arguments(argv: list[str], message: str, caplog: pytest.Lo
 def test_a_wrong_number_of_words_shows_the_usage(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         scripting.run(stage, argv)
-    assert capsys.readouterr().err == "usage: python -m test_scripting <dataset> [variant]\n"
+    assert capsys.readouterr().err == f"usage: python -m {stage.__module__} <dataset> [variant]\n"
 
 
 def test_an_error_of_the_project_is_a_message_and_status_1(capsys: pytest.CaptureFixture[str]) -> None:

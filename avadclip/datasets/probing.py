@@ -12,8 +12,8 @@ from avadclip.datasets.frame_spans import Timeline
 from avadclip.datasets.model import ListedVideo
 from avadclip.datasets.probe_cache import ProbeCache, VideoFacts
 from avadclip.io import sha256_of
-from avadclip.media.pulse import beat
 from avadclip.progress import rate_progress
+from avadclip.pulse import beat
 from avadclip.workers import Event, Failed, GuardedPool, Item
 
 logger = logging.getLogger(__name__)

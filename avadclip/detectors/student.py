@@ -5,8 +5,9 @@ Without a teacher (``distillation: none``) it is the same network, trained from 
 ones.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -30,7 +31,7 @@ class StudentSettings(BranchSettings):
     normalize_features: bool = False  # compare features of unit mean square, so that a weight near 1 has an effect
     local_layers: Count = 1
     local_window: Count = 64
-    enhancement_layers: Count = 3  # released; the paper draws one
+    enhancement_layers: Annotated[int, Field(ge=0)] = 3  # released; the paper draws one
     recipe: Recipe = RELEASED_RECIPE.model_copy(
         update={"loss_weights": {**RELEASED_RECIPE.loss_weights, "ukd": 1e-8, "mse": 1e-8}}
     )

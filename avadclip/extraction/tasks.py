@@ -21,8 +21,8 @@ from avadclip.io import sha256_of
 from avadclip.media.audio import AudioWindow, decode_windows
 from avadclip.media.frames import Decoder, decode_frames
 from avadclip.media.probe import VideoInfo, probe
-from avadclip.media.pulse import beat
 from avadclip.media.timeline import boundary_seconds, sample_indices
+from avadclip.pulse import beat
 from avadclip.store import Source
 
 T = TypeVar("T")

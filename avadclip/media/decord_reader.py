@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from avadclip.errors import MediaError
 from avadclip.media.probe import VideoInfo
-from avadclip.media.pulse import beat
+from avadclip.pulse import beat
 
 # decord replaces a frame that it cannot decode by a neighbour and counts it. Its threshold is a share of the frames if
 # it lies between 0 and 1, so this means: not a single one.

@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 
 from avadclip.media.clock import NO_STAMP
 from avadclip.media.mpeg4 import NotCoded
-from avadclip.media.pulse import beat
+from avadclip.pulse import beat
 
 AnyStream = TypeVar("AnyStream", bound=Stream)
 

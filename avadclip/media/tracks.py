@@ -81,4 +81,4 @@ def _codec_name(container: InputContainer, stream: Track) -> str:
     if line is None:
         return "an unknown codec"
     name, tag = line.groups()
-    return str(tag if name == "none" and tag else name)
+    return str(tag or "unknown") if name == "none" else str(name)

@@ -104,7 +104,7 @@ def test_without_network_the_message_says_what_to_do(cache):
         ("nowhere.pt", OPENAI_VIT_B_16, f"audio.weights.path: nowhere.pt: no such file.*{OPENAI_VIT_B_16.url}"),
         ("nowhere.pt", None, f"audio.weights.path: nowhere.pt: no such file \\(expected sha256 {ZEROS}\\)$"),
         (None, None, "audio.weights.path: missing; nothing is published for this encoder"),
-        (__file__, None, f"test_encoders_weights.py: not the pinned weights: expected sha256 {ZEROS}, found"),
+        (__file__, None, f"test_weights.py: not the pinned weights: expected sha256 {ZEROS}, found"),
     ],
 )
 def test_missing_and_wrong_files_are_named(path, published, message):

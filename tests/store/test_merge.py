@@ -21,6 +21,7 @@ from avadclip.datasets.manifest import write_manifest
 from avadclip.datasets.model import Video
 from avadclip.errors import ExtractionError, FeatureError
 from avadclip.extraction import run
+from avadclip.extraction.modalities import recipes
 from avadclip.store import Features, Source
 from avadclip.store.audit import Needed, needed
 from avadclip.store.work_cache import WorkCache
@@ -48,7 +49,7 @@ def here(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 
 
 def entries(*ids: str) -> Iterator[Needed]:
-    return (entry for entry in needed(config.load()) if not ids or entry.id in ids)
+    return (entry for entry in needed(recipes(config.load())) if not ids or entry.id in ids)
 
 
 def made(entry: Needed, **changes: object) -> Features:
