@@ -275,7 +275,7 @@ DAMAGE = [
     (lambda folder: (folder / "model.safetensors").unlink(), r"model\.safetensors: no such file"),
     (cut_weights, r"model\.safetensors: damaged"),
     (change('"round"', '"rund"'), "not a description of a detector"),
-    (change('"format": 2', '"format": 9'), "expected format 2, found 9; update avadclip"),
+    (change('"format": 2', '"format": 9'), r"format 9 is newer than this version understands \(2\): update avadclip"),
     (change('"format": 2', '"format": 1'), "expected format 2, found 1; train it again"),
     (lambda folder: (folder / "model.json").write_bytes(b'{"format": 2,'), "not a description of a detector"),
     (change('"max_snippets": 32', '"max_snippets": 31'), "weights do not fit their description"),
