@@ -17,6 +17,7 @@ from avadclip.evaluation.segments import find_alarms
 from avadclip.prediction.document import Prediction
 from avadclip.report.judging import Judged, judge
 from avadclip.report.page import PageVideo, ResultsTables, write_page
+from avadclip.report.sound_strip import draw_sound
 from tests.support import media_factory
 from tests.support.report_factory import CLASSES, make_prediction, segments_of
 
@@ -156,7 +157,10 @@ def world(tmp_path_factory) -> Path:
     old = media_factory.write_video(folder / "old.avi", n_frames=50, codec="mpeg4")
     Image.new("RGB", (1400, 500), "white").save(folder / "figure.png")
     files = (loud, silent, old, None, None, None)
-    videos = [PageVideo(prediction, file) for prediction, file in zip(world_predictions(), files, strict=True)]
+    videos = [
+        PageVideo(prediction, file, draw_sound(file, 0.0, 6.0) if file is loud else None)
+        for prediction, file in zip(world_predictions(), files, strict=True)
+    ]
     results = ResultsTables("# Results\n\n| a | b |\n| --- | ---: |\n| c | 1 |\n", [folder / "figure.png"])
     write_page(folder / "page", videos, title=f"World {HOSTILE}", results=results)
     return folder / "page"
@@ -458,6 +462,28 @@ def test_what_a_browser_cannot_play_says_so_and_keeps_its_curve(world, open_page
     assert opened.seconds() == pytest.approx(0.2, abs=0.06)
     opened.choose("loud")
     assert opened.page.locator("#player-notice").is_hidden()
+
+
+def test_videos_beside_the_page_are_played_as_long_as_both_move_together(tmp_path, open_page):
+    video = media_factory.write_video(tmp_path / "0001.mp4", n_frames=50)
+    first, moved = tmp_path / "results/demo", tmp_path / "else where/demo"
+    (first / "players").mkdir(parents=True)
+    shutil.copy(video, first / "players")
+    there = PageVideo(make_prediction("there", seconds=2, has_audio=False), first / "players/0001.mp4")
+    gone = PageVideo(make_prediction("gone", seconds=2, highest=0.4, has_audio=False), first / "players/0002.mp4")
+    write_page(first / "report", [there, gone], title="t", copy_media=False)
+    moved.parent.mkdir()
+    first.rename(moved)
+    opened = open_page(moved / "report")
+    opened.choose("there")
+    opened.wait("document.getElementById('player').videoWidth === 64")
+    assert opened.page.locator("#player-notice").is_hidden()
+    opened.choose("gone")
+    opened.page.wait_for_selector("#player-notice:visible")
+    assert "not where this page looks for it" in opened.page.inner_text("#player-notice")
+    (complaint,) = opened.complaints
+    assert "ERR_FILE_NOT_FOUND" in complaint
+    opened.complaints.clear()
 
 
 def test_no_width_scrolls_sideways(world, open_page):

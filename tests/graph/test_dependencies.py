@@ -76,6 +76,10 @@ def test_what_python_really_loads_is_among_it(name: str) -> None:
         ("distill.audio_student", "avadclip/detectors/audio_visual.py", "avadclip/detectors/deep_mil.py"),  # taught
         ("score.visual_student", "avadclip/detectors/student.py", "avadclip/detectors/audio_visual.py"),
         ("report", "avadclip/report/assets/page.html", "avadclip/training/loop.py"),
+        ("report", "avadclip/report/footage.py", "avadclip/media/__init__.py"),  # a threshold decodes nothing
+        ("players", "avadclip/media/audio.py", "avadclip/report/assets/page.html"),
+        ("players", "avadclip/evaluation/detectors.py", "avadclip/evaluation/metrics.py"),
+        ("figures", "avadclip/evaluation/timeline.py", "avadclip/media/__init__.py"),
         ("evaluate", "avadclip/scoring/scores.py", "avadclip/detectors/registry.py"),
         ("prepare", "avadclip/media/probe.py", "avadclip/encoders/clip.py"),
     ],

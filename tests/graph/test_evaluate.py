@@ -1,6 +1,9 @@
 """A changed threshold re-runs evaluation and what draws its results, and nothing else: the real ``dvc repro``."""
 
+import json
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,21 +14,38 @@ from avadclip import config, paths
 from avadclip.datasets.ground_truth import write_ground_truth
 from avadclip.datasets.manifest import write_manifest
 from avadclip.scoring import scores
-from tests.support.dvc_project import FIGURES, REPORT, ROOT, SEE, change, clone, dvc, repro, write_yaml
-from tests.support.evaluation_factory import make_case, make_scores
+from tests.support.dvc_project import (
+    CODE,
+    FIGURES,
+    PLAYERS,
+    REPORT,
+    ROOT,
+    SEE,
+    THRESHOLD,
+    change,
+    clone,
+    dvc,
+    read_params,
+    repro,
+    write_params,
+    write_yaml,
+)
+from tests.support.evaluation_factory import Case, make_case, make_scores
+from tests.support.media_factory import tone, write_video
 
 pytestmark = pytest.mark.slow
 
 GRAPH = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
-STAGES = ("evaluate", "figures", "report")
+STAGES = ("evaluate", "figures", "players", "report")
+VIDEOS = Path("data/demo/videos")
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """These stages of the real graph with the real code, on ready-made scores of a small data set; the working
-    directory. Nothing has been run."""
+    """These stages of the real graph with the real code, on ready-made scores of a small data set of real videos; the
+    working directory. Nothing has been run."""
     folder = clone(tmp_path_factory.mktemp("clone"))
-    write_yaml(folder / "dvc.yaml", {"stages": {name: GRAPH[name] for name in STAGES}})
+    write_yaml(folder / "dvc.yaml", {"stages": {name: GRAPH[name] for name in ("code", *STAGES)}})
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         write_inputs(folder)
@@ -34,26 +54,47 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def write_inputs(folder: Path) -> None:
     case = make_case(np.random.default_rng(1))
-    write_manifest(paths.manifest("demo"), case.videos)
+    VIDEOS.mkdir(parents=True)
+    for video in case.videos:
+        sound = tone(video.n_frames / 24)
+        write_video(VIDEOS / video.path, n_frames=video.n_frames, frame_rate=24, audio=sound)
+    videos = tuple(replace(video, path=str(VIDEOS / video.path)) for video in case.videos)
+    write_manifest(paths.manifest("demo"), videos)
     write_ground_truth(paths.ground_truth("demo"), case.segments)
-    for seed, variant in enumerate(("audio_visual", "visual_student")):
-        made = make_scores(case.videos, case.classes, 4, np.random.default_rng(seed), variant=variant)
-        scores.write(paths.scores("demo", variant), made)
+    for variant in ("audio_visual", "visual_student"):
+        write_scores(case, variant, 0)
+    write_scores(case, "audio_visual", 1)
     recipe = {"weights": {"sha256": "0" * 64}, "precision": "float32"}
     demo = {"kind": "table", "videos": "videos", "annotations": "annotations", "classes": list(case.classes)}
     params = config.validate(
         {
             "datasets": {"demo": demo | {"visual": recipe | {"stride": 4}, "audio": recipe}},
+            "train": {"audio_visual": {"kind": "audio_visual"}},
+            "distill": {"visual_student": {"kind": "student"}},
+            "score": {"variants": ["audio_visual", "visual_student"]},
             "evaluate": {"bootstrap_resamples": 5},
             "figures": {"n_videos": 1},
+            "report": {"players": 3},
         },
         origin="params.yaml",
     )
     write_yaml(folder / "params.yaml", params.model_dump(mode="json"))
 
 
+def write_scores(case: Case, variant: str, seed: int) -> None:
+    rng = np.random.default_rng([seed, len(variant)])
+    made = make_scores(case.videos, case.classes, 4, rng, variant=variant, seed=seed)
+    scores.write(paths.scores("demo", variant, seed), made)
+
+
+def page() -> dict:
+    """What the page knows before any video is chosen."""
+    text = (paths.report("demo") / "report.html").read_text()
+    return json.loads(re.search(r'<script type="application/json" id="index">(.*?)</script>', text, re.DOTALL)[1])
+
+
 def test_metrics_and_plots_are_shown(project: Path) -> None:
-    assert repro(project) == SEE
+    assert repro(project) == CODE | SEE
     shown = dvc(project, "metrics", "show", "--json")
     assert '"alignment"' in shown
     plots = dvc(project, "plots", "show", "--json")
@@ -62,28 +103,86 @@ def test_metrics_and_plots_are_shown(project: Path) -> None:
     assert "DVC_METRIC" not in plots  # every anchor of the templates has been filled in
 
 
-def test_what_a_change_reruns(project: Path) -> None:
-    """Follows the test above. That DVC tracks every key of a block is the matter of test_graph_blocks.py."""
+def test_the_page_plays_copies_that_are_not_in_the_cache(project: Path) -> None:
+    """Follows the test above. What is not in the cache cannot be pushed."""
+    played = [row for row in page()["videos"] if row["media"]]
+    assert [row["media"] for row in played] == [f"../players/{n:04d}.mp4" for n in (1, 2, 3)]
+    for row in played:
+        copy = (paths.report("demo") / row["media"]).read_bytes()
+        assert copy == (VIDEOS / f"{row['id']}.mp4").read_bytes()
+        assert (paths.report("demo") / row["sound"]).is_file()
+        cached = [path for path in (project / ".dvc/cache").rglob("*") if path.is_file() and path.read_bytes() == copy]
+        assert cached == []
+
+
+def test_a_threshold_opens_no_video(project: Path) -> None:
+    """Follows the tests above: the videos become unreadable, and only what has to be drawn from them needs them."""
     assert repro(project) == set()
+    before = page()
+    for path in VIDEOS.iterdir():
+        path.write_bytes(b"no video")
     change(project, "evaluate.alarm_threshold", 0.7)
-    assert repro(project) == SEE
+    assert repro(project) == THRESHOLD
+    after = page()
+    assert {row["threshold"] for row in after["videos"]} == {0.7}
+    for key in ("id", "media", "sound", "seconds"):
+        assert [row[key] for row in after["videos"]] == [row[key] for row in before["videos"]]
+    change(project, "report.players", 2)
+    with pytest.raises(AssertionError, match="videos are not as stage `prepare` saw them"):
+        repro(project)
+    for path in VIDEOS.iterdir():
+        path.unlink()  # as on a machine that has none
+    assert repro(project) == PLAYERS | REPORT
+    assert [row["media"] for row in page()["videos"]] == [None] * 6
+
+
+def test_what_a_change_reruns(project: Path) -> None:
+    """Follows the tests above. That DVC tracks every key of a block is the matter of test_blocks.py."""
+    assert repro(project) == set()
     change(project, "evaluate.iou_thresholds", [0.2, 0.5])
     change(project, "evaluate.strict.depth", 0.4)
     change(project, "evaluate.bootstrap_seed", 1)
-    assert repro(project) == SEE
+    assert repro(project) == THRESHOLD - FIGURES
     change(project, "figures.n_videos", 2)
     assert repro(project) == FIGURES
-    change(project, "report.players", 2)
-    assert repro(project) == REPORT
-    change(project, "score.missing_audio", "refuse")
+    change(project, "evaluate.alarm_branch", "classification")
+    assert repro(project) >= THRESHOLD | PLAYERS
     change(project, "extraction.workers", 7)
     assert repro(project) == set()
-    paths.scores("demo", "visual_student").unlink()
-    assert repro(project) == SEE
+
+
+def test_a_variant_that_was_removed_is_in_no_result(project: Path) -> None:
+    """Follows the tests above. Its score file still lies there, and one of a seed that is not asked for."""
+    assert "visual_student" in (paths.summary("demo")).read_text()
+    params = read_params(project)
+    params["score"]["variants"].remove("visual_student")
+    write_params(project, params)
+    output = dvc(project, "repro")
+    assert "name them: demo.audio_visual.seed1.h5, demo.visual_student.seed0.h5" in output
+    metrics = json.loads(paths.metrics("demo").read_text())
+    assert list(metrics) == ["videos", "audio_visual", "random"]
+    assert [detector["name"] for detector in page()["detectors"]] == ["audio_visual"]
+    for path in paths.results("demo").rglob("*.*"):
+        if path.suffix in (".csv", ".json", ".md", ".html"):
+            assert "visual_student" not in path.read_text(), path
+
+
+def test_a_score_file_that_is_missing_stops_the_graph(project: Path) -> None:
+    """Follows the tests above."""
+    change(project, "seeds", [0, 1, 2])
+    with pytest.raises(
+        AssertionError, match=r"1 are not on this machine: results/demo/scores/demo\.audio_visual\.seed2"
+    ):
+        repro(project)
+    change(project, "seeds", [0, 1])
+    assert repro(project) >= THRESHOLD
+    details = json.loads(paths.details("demo").read_text())
+    assert details["detectors"]["audio_visual"]["n_seeds"] == 2
 
 
 def test_no_stage_before_them_looks_at_thresholds() -> None:
     assert "evaluate" in GRAPH["evaluate"]["do"]["params"]
+    assert "evaluate.alarm_threshold" not in GRAPH["players"]["do"]["params"]
     for name in GRAPH.keys() - set(STAGES):
         tracked = GRAPH[name].get("do", GRAPH[name]).get("params", [])
         assert not [key for key in tracked if str(key).startswith(("evaluate", "figures"))], name

@@ -9,7 +9,7 @@ import pytest
 from tests.support.dvc_project import (
     EVALUATE,
     EVERYTHING,
-    SEE,
+    THRESHOLD,
     VARIANTS,
     change,
     clone,
@@ -52,7 +52,7 @@ def test_from_an_empty_clone_to_figures_and_what_a_change_costs(project: Path) -
     assert repro(project) == set()
 
     change(project, "evaluate.alarm_threshold", 0.7)
-    assert repro(project) == SEE
+    assert repro(project) == THRESHOLD
 
     # The other audio recipe gives other sound features; what only looks at pictures is trained again, with the same
     # result.

@@ -21,8 +21,9 @@ TRAIN = {f"train@demo-{variant}-0" for variant in VARIANTS[:2]}
 DISTILL = {f"distill@demo-{variant}-0" for variant in VARIANTS[2:]}
 SCORE = {f"score@demo-{variant}-0" for variant in VARIANTS}
 PACKAGE = {"package@demo"}
-EVALUATE, FIGURES, REPORT = {"evaluate@demo"}, {"figures@demo"}, {"report@demo"}
-SEE = EVALUATE | FIGURES | REPORT
+EVALUATE, FIGURES, PLAYERS, REPORT = {"evaluate@demo"}, {"figures@demo"}, {"players@demo"}, {"report@demo"}
+THRESHOLD = EVALUATE | FIGURES | REPORT  # what a new threshold runs
+SEE = THRESHOLD | PLAYERS
 LEARN = TRAIN | DISTILL | PACKAGE | SCORE | SEE
 EVERYTHING = CODE | RENDER | PREPARE | EXTRACT_VISUAL | EXTRACT_AUDIO | LEARN
 

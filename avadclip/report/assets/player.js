@@ -27,8 +27,8 @@ function createPlayer({ onMove, onState }) {
     ownSeconds = Math.max(media.currentTime - clockStart, ownSeconds);
     const kind = media.dataset.kind;
     giveUp(
-      `This browser cannot play ${kind ? `.${kind} files like this one` : "this file"}. The curve below works all the ` +
-        "same; to watch the video, open it in a media player.",
+      `The video is not where this page looks for it, or this browser cannot play ${kind ? `.${kind} files` : "such files"}. ` +
+        "The curve below works all the same; to watch the video, open it in a media player.",
     );
   });
   media.addEventListener("loadedmetadata", () => {
