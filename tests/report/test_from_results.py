@@ -28,7 +28,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     dataset = {"kind": "table", "videos": "videos", "annotations": "annotations", "classes": list(CLASSES)}
     dataset |= {"visual": {**WEIGHTS, "stride": 4}, "audio": WEIGHTS}
-    save_params(tmp_path, {"datasets": {"demo": dataset}, "evaluate": {"bootstrap_resamples": 10}})
+    params = {"datasets": {"demo": dataset}, "evaluate": {"bootstrap_resamples": 10}}
+    params |= {"train": {"audio_visual": {"kind": "audio_visual"}}, "distill": {"visual_student": {"kind": "student"}}}
+    save_params(tmp_path, params | {"score": {"variants": ["audio_visual"]}})
 
 
 @pytest.mark.parametrize(
@@ -43,7 +45,7 @@ def test_a_page_of_whatever_the_test_split_holds(
 ) -> None:
     write_manifest(paths.manifest("demo"), videos)
     write_ground_truth(paths.ground_truth("demo"), segments)
-    scores.write(paths.scores("demo", "audio_visual"), make_scores(videos, CLASSES, 4, np.random.default_rng(0)))
+    scores.write(paths.scores("demo", "audio_visual", 0), make_scores(videos, CLASSES, 4, np.random.default_rng(0)))
     evaluate("demo")
     params = config.load()
     write_report(Path("page"), read_test_set("demo", params.dataset("demo")), params)
