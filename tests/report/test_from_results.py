@@ -11,6 +11,7 @@ from avadclip.datasets.ground_truth import write_ground_truth
 from avadclip.datasets.manifest import write_manifest
 from avadclip.datasets.model import Segment, Video
 from avadclip.evaluation.testset import read_test_set
+from avadclip.report.footage import Footage, write_footage
 from avadclip.report.from_results import write_report
 from avadclip.report.plots import PLOTS
 from avadclip.scoring import scores
@@ -47,6 +48,7 @@ def test_a_page_of_whatever_the_test_split_holds(
     write_ground_truth(paths.ground_truth("demo"), segments)
     scores.write(paths.scores("demo", "audio_visual", 0), make_scores(videos, CLASSES, 4, np.random.default_rng(0)))
     evaluate("demo")
+    write_footage(paths.footage("demo"), Footage({}, {}, {}))  # the files are not here
     params = config.load()
     write_report(Path("page"), read_test_set("demo", params.dataset("demo")), params)
     assert len(list(Path("page/data").glob("*.js"))) == len(videos)
