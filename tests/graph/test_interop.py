@@ -24,7 +24,7 @@ DETECTORS = ("visual_student", "audio_visual")
 IMPORTS = {f"{stage}@{NAME}" for stage in ("prepare", "extract_visual", "extract_audio")}
 TRAIN = {f"train@{NAME}-{variant}-0" for variant in DETECTORS}
 SCORE = {f"score@{NAME}-{variant}-0" for variant in DETECTORS}
-SEE = {f"{stage}@{NAME}" for stage in ("evaluate", "figures", "report")}
+SEE = {f"{stage}@{NAME}" for stage in ("evaluate", "figures", "players", "report")}
 PACKAGE = {f"package@{NAME}"}
 
 

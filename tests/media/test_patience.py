@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from avadclip.hashing import sha256_of
 
 from avadclip.errors import MediaError
+from avadclip.io import sha256_of
 from avadclip.media import decord_reader, pulse
 from avadclip.media.audio import decode_windows
 from avadclip.media.decord_reader import decord_available

@@ -11,11 +11,11 @@ from avadclip.datasets.ground_truth import write_ground_truth
 from avadclip.datasets.manifest import write_manifest
 from avadclip.datasets.model import Segment, Video
 from avadclip.evaluation.testset import read_test_set
-from avadclip.report.footage import Footage, write_footage
 from avadclip.report.from_results import write_report
 from avadclip.report.plots import PLOTS
 from avadclip.scoring import scores
 from pipeline.evaluate import main as evaluate
+from pipeline.players import main as players
 from tests.support.evaluation_factory import CLASSES, make_scores, make_video
 from tests.support.project_factory import save_params
 
@@ -29,9 +29,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     dataset = {"kind": "table", "videos": "videos", "annotations": "annotations", "classes": list(CLASSES)}
     dataset |= {"visual": {**WEIGHTS, "stride": 4}, "audio": WEIGHTS}
-    params = {"datasets": {"demo": dataset}, "evaluate": {"bootstrap_resamples": 10}}
-    params |= {"train": {"audio_visual": {"kind": "audio_visual"}}, "distill": {"visual_student": {"kind": "student"}}}
-    save_params(tmp_path, params | {"score": {"variants": ["audio_visual"]}})
+    params = {
+        "datasets": {"demo": dataset},
+        "train": {"audio_visual": {"kind": "audio_visual"}},
+        "score": {"variants": ["audio_visual"], "student": "audio_visual"},
+        "evaluate": {"bootstrap_resamples": 10},
+    }
+    save_params(tmp_path, params)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +52,7 @@ def test_a_page_of_whatever_the_test_split_holds(
     write_ground_truth(paths.ground_truth("demo"), segments)
     scores.write(paths.scores("demo", "audio_visual", 0), make_scores(videos, CLASSES, 4, np.random.default_rng(0)))
     evaluate("demo")
-    write_footage(paths.footage("demo"), Footage({}, {}, {}))  # the files are not here
+    players("demo")
     params = config.load()
     write_report(Path("page"), read_test_set("demo", params.dataset("demo")), params)
     assert len(list(Path("page/data").glob("*.js"))) == len(videos)
