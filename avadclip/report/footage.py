@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from avadclip.datasets.model import Video
 from avadclip.errors import ReportError
-from avadclip.io import replacing
+from avadclip.io import replacing, unknown_format
 
 FORMAT = "avadclip-footage/1"
 
@@ -86,7 +86,7 @@ def read_footage(path: Path) -> Footage:
         with h5py.File(path, "r") as file:
             index = json.loads(file["index"][:].tobytes())
             if (found := index["format"]) != FORMAT:
-                raise ReportError(f"{path}: expected format {FORMAT}, found {found}; run `dvc repro players`")
+                raise ReportError(f"{path}: {unknown_format(found, FORMAT, 'run `dvc repro players`')}")
             seconds, strips = file["seconds"][:], file["strips"][:].tobytes()
         return Footage(
             clocks=_cut(seconds, index["clocks"]), players=index["players"], strips=_cut(strips, index["strips"])
