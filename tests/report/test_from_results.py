@@ -15,6 +15,7 @@ from avadclip.report.from_results import write_report
 from avadclip.report.plots import PLOTS
 from avadclip.scoring import scores
 from pipeline.evaluate import main as evaluate
+from pipeline.players import main as make_players
 from tests.support.evaluation_factory import CLASSES, make_scores, make_video
 from tests.support.project_factory import save_params
 
@@ -28,7 +29,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     dataset = {"kind": "table", "videos": "videos", "annotations": "annotations", "classes": list(CLASSES)}
     dataset |= {"visual": {**WEIGHTS, "stride": 4}, "audio": WEIGHTS}
-    save_params(tmp_path, {"datasets": {"demo": dataset}, "evaluate": {"bootstrap_resamples": 10}})
+    params = {
+        "datasets": {"demo": dataset},
+        "train": {"audio_visual": {"kind": "audio_visual"}},
+        "distill": {"visual_student": {"kind": "student"}},
+        "score": {"variants": ["audio_visual"]},
+        "evaluate": {"bootstrap_resamples": 10},
+    }
+    save_params(tmp_path, params)
 
 
 @pytest.mark.parametrize(
@@ -43,8 +51,9 @@ def test_a_page_of_whatever_the_test_split_holds(
 ) -> None:
     write_manifest(paths.manifest("demo"), videos)
     write_ground_truth(paths.ground_truth("demo"), segments)
-    scores.write(paths.scores("demo", "audio_visual"), make_scores(videos, CLASSES, 4, np.random.default_rng(0)))
+    scores.write(paths.scores("demo", "audio_visual", 0), make_scores(videos, CLASSES, 4, np.random.default_rng(0)))
     evaluate("demo")
+    make_players("demo")
     params = config.load()
     write_report(Path("page"), read_test_set("demo", params.dataset("demo")), params)
     assert len(list(Path("page/data").glob("*.js"))) == len(videos)

@@ -104,14 +104,18 @@ def test_clocks_and_strips_are_those_of_the_page(test_set: TestSet, tmp_path: Pa
     footage = make_players(tmp_path / "players", test_set, make_params())
     predictions = {found.id: found for found in predict_test_set(test_set, make_params(), footage)}
     odd = predictions["odd"]
-    np.testing.assert_allclose(odd.boundary_seconds, [ODD_SECONDS[0], ODD_SECONDS[4], odd.duration_seconds], atol=1e-6)
+    start = ODD_SECONDS[0]  # times count from the first frame
+    assert odd.clock_start_seconds == pytest.approx(start)
+    assert footage.clocks["odd"][:-1] == pytest.approx(ODD_SECONDS)
+    np.testing.assert_allclose(odd.boundary_seconds[:2], [0.0, ODD_SECONDS[4] - start], atol=1e-6)
     (event,) = odd.annotated
-    assert (event.start_seconds, event.end_seconds) == pytest.approx((ODD_SECONDS[1], ODD_SECONDS[5]))
+    assert (event.start_seconds, event.end_seconds) == pytest.approx((ODD_SECONDS[1] - start, ODD_SECONDS[5] - start))
     assert predictions["gone"].boundary_seconds.tolist() == [4 * n / 24 for n in range(13)]  # evenly, by its rate
     for video in test_set.videos:
         if video.id in footage.strips:
-            expected = draw_sound(Path(video.path), *time_axis(predictions[video.id]))
-            assert footage.strips[video.id] == expected
+            prediction = predictions[video.id]
+            axis = (seconds + prediction.clock_start_seconds for seconds in time_axis(prediction))
+            assert footage.strips[video.id] == draw_sound(Path(video.path), *axis)
     in_order = sorted(predictions.values(), key=lambda found: (-found.alarm, found.id))
     assert [found.id for found in in_order if found.id in footage.players] == list(footage.players)
     assert [curve.detector for curve in predictions["mute"].curves] == ["visual_student"]
@@ -120,7 +124,7 @@ def test_clocks_and_strips_are_those_of_the_page(test_set: TestSet, tmp_path: Pa
 
 def test_a_threshold_changes_nothing_here(test_set: TestSet, tmp_path: Path) -> None:
     for name, threshold in (("low", 0.1), ("high", 0.99)):
-        found = make_players(tmp_path / "players", test_set, make_params(alarm_threshold=threshold))
+        found = make_players(tmp_path / "players", test_set, make_params(players=1, alarm_threshold=threshold))
         write_footage(tmp_path / name, found)
     assert (tmp_path / "low").read_bytes() == (tmp_path / "high").read_bytes()
 
