@@ -21,7 +21,6 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 from ruamel.yaml import YAML
-from tests.support.evaluation_oracle import OracleVideo, released_frame_metrics, released_map
 
 from avadclip import paths
 from avadclip.config.evaluation import Evaluate
@@ -31,6 +30,7 @@ from avadclip.datasets.model import Segment, Video
 from avadclip.evaluation import metrics, protocols, timeline
 from avadclip.evaluation.testset import TestSet, random_scores
 from avadclip.scoring import scores
+from tests.support.evaluation_oracle import OracleVideo, released_frame_metrics, released_map
 
 ROOT = Path(__file__).parents[1]
 CLASSES = ("normal", "fighting", "shooting", "riot", "abuse", "car accident", "explosion")
