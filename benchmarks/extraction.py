@@ -16,34 +16,28 @@ from typing import Annotated, Any
 
 import av
 import numpy as np
-import open_clip
 import psutil
-import torch
 import typer
 from numpy.typing import NDArray
-from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
 from avadclip.config.datasets import Dataset
 from avadclip.config.features import Audio, Extraction, Visual, Weights
-from avadclip.device import resolve_device
-from avadclip.encoders.clip import ImageEncoder, load_clip
-from avadclip.encoders.tower import computes_natively
 from avadclip.extraction.encoding import Pending
 from avadclip.extraction.local import encode_videos
 from avadclip.extraction.protocol import Encoder
 from avadclip.extraction.tasks import VisualTask
 from avadclip.extraction.videos import VideoFrames
 from avadclip.io import sha256_of
+from avadclip.media.decord_reader import import_decord
 from avadclip.media.probe import probe
 from avadclip.media.timeline import n_snippets, sample_indices
 from avadclip.store import Source
 from avadclip.store.work_cache import WorkCache
 from tests.support.media_factory import write_video
-from tests.support.weights_factory import write_clip_weights
 
-import decord  # isort: skip  (crashes if torch is imported after it)
+# Workers begin by importing this module again, so torch, ten times what they need, is imported where it is used.
 
 FRAME_RATE, SIZE = 25, (640, 360)
 MEBIBYTE = 2**20
@@ -80,6 +74,11 @@ class Contest:
     """One generated clip, and the ways to turn it into features."""
 
     def __init__(self, folder: Path, visual: Visual, clip: Path) -> None:
+        import open_clip
+
+        from avadclip.device import resolve_device
+        from avadclip.encoders.clip import ImageEncoder, load_clip
+
         self.folder, self.visual, self.clip = folder, visual, clip
         self.source = source_of(clip)
         self.n_sampled = n_snippets(self.source.n_frames, visual.stride)
@@ -106,13 +105,16 @@ class Contest:
         """Extraction: a worker decodes while this process encodes. The start of the worker counts."""
         extract_one(self.folder, self.visual, self.clip, self.encoder)
 
-    @torch.inference_mode()
     def usual_loop(self) -> None:
         """What the scripts of the field do: a frame, Pillow, one image at a time, float32."""
-        reader = decord.VideoReader(str(self.clip))
-        for index in sample_indices(self.source.n_frames, self.visual.stride).tolist():
-            image = self._preprocess(Image.fromarray(reader[index].asnumpy()))
-            self._clip_model.encode_image(image[None].to(self._device)).cpu()
+        import torch
+        from PIL import Image
+
+        reader = import_decord().VideoReader(str(self.clip))
+        with torch.inference_mode():
+            for index in sample_indices(self.source.n_frames, self.visual.stride).tolist():
+                image = self._preprocess(Image.fromarray(reader[index].asnumpy()))
+                self._clip_model.encode_image(image[None].to(self._device)).cpu()
 
 
 def source_of(clip: Path) -> Source:
@@ -202,6 +204,12 @@ def main(
     json_path: Annotated[Path | None, typer.Option("--json")] = None,
 ) -> None:
     """Measure, and print a table."""
+    import torch
+
+    from avadclip.device import resolve_device
+    from avadclip.encoders.tower import computes_natively
+    from tests.support.weights_factory import write_clip_weights
+
     device = resolve_device("auto")
     if precision == "auto":
         precision = "bfloat16" if computes_natively("bfloat16", device) else "float32"

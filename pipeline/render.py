@@ -5,7 +5,7 @@ from avadclip.demo.render import render_world
 
 
 def main(dataset: str) -> None:
-    """Nothing is downloaded, and nothing happens by chance."""
+    """Render one world of section `worlds`."""
     render_world(config.load().world(dataset), paths.data(dataset))
 
 

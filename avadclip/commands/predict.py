@@ -63,13 +63,13 @@ def _predict_all(predictor: Predictor, inputs: Inputs) -> tuple[list[Prediction]
     predictions, failures = [], dict(inputs.failures)
     with rate_progress() as progress:
         for video_id, path in inputs.videos.items():
-            bar = progress.add_task(escape(_harmless(video_id)), total=None, unit="snippets")
+            bar = progress.add_task(escape(_printable(video_id)), total=None, unit="snippets")
             try:
                 advance = partial(_advance, progress, bar)
                 prediction = predictor.predict(path, video_id=video_id, on_progress=advance)
             except AvadclipError as error:
                 failures[readable(path)] = readable(str(error))
-                progress.update(bar, description=f"[red]{escape(_harmless(video_id))}: failed[/]", total=1)
+                progress.update(bar, description=f"[red]{escape(_printable(video_id))}: failed[/]", total=1)
             else:
                 predictions.append(prediction)
     return predictions, failures
@@ -99,15 +99,15 @@ def _summarise(predictions: list[Prediction], failures: dict[str, str], out: Pat
         listed = ", ".join(f"{s.label} {s.start_seconds:.1f}-{s.end_seconds:.1f} s" for s in prediction.segments)
         sense = "" if prediction.has_audio else ", no sound"
         found = f"{prediction.path}: {prediction.alarm:.2f} ({prediction.decided_by}{sense}): {listed or 'no alarm'}"
-        typer.echo(_harmless(found))
+        typer.echo(_printable(found))
     for path, reason in failures.items():
-        typer.echo(_harmless(f"failed: {reason if path in reason else f'{path}: {reason}'}"), err=True)
+        typer.echo(_printable(f"failed: {reason if path in reason else f'{path}: {reason}'}"), err=True)
     page = f", to look at: {out / 'report.html'}" if predictions else ""
     written = f"{len(predictions)} of {len(predictions) + len(failures)} videos: {out / 'predictions.json'}{page}"
-    typer.echo(_harmless(written))
+    typer.echo(_printable(written))
 
 
-def _harmless(text: str) -> str:
+def _printable(text: str) -> str:
     """Without what a terminal would obey: a file name may hold anything."""
     return "".join(
         character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in readable(text)

@@ -23,10 +23,8 @@ from avadclip.device import resolve_device
 from avadclip.encoders.images import normalise
 from avadclip.encoders.wav2clip import Wav2Clip
 from avadclip.pretraining.audio import train_wav2clip
-from avadclip.pretraining.image_text import train_clip
-from avadclip.pretraining.loop import Settings
-from avadclip.pretraining.saving import rounded_to_half, save_half
-from avadclip.pretraining.zero_shot import ZeroShot, text_features, zero_shot
+from avadclip.pretraining.image_text import ZeroShot, text_features, train_clip, zero_shot
+from avadclip.pretraining.loop import Settings, rounded_to_half, save_half
 
 WORLD = World(seed=77_001, n_train=800, n_test=100)
 N_PER_KIND = 900  # moments for training, of each kind of picture

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from avadclip.config.features import Modality
 from avadclip.errors import CheckpointError
-from avadclip.io import write_text
+from avadclip.io import unknown_format, write_text
 
 FORMAT = 2
 FILE = "model.json"
@@ -81,9 +81,7 @@ def read_description(folder: Path) -> Description:
         raise CheckpointError(f"{path}: not a description of a detector: {error}; train it again") from None
     found = content.get("format") if isinstance(content, dict) else None
     if found != FORMAT:
-        newer = isinstance(found, int) and found > FORMAT
-        remedy = "update avadclip" if newer else "train it again"
-        raise CheckpointError(f"{path}: expected format {FORMAT}, found {found}; {remedy}")
+        raise CheckpointError(f"{path}: {unknown_format(found, str(FORMAT), 'train it again')}")
     try:
         return _ADAPTER.validate_python(content)
     except ValidationError as error:

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from avadclip.config.evaluation import Evaluate
-from avadclip.evaluation import alarms, bootstrap, metrics, protocols, timeline
+from avadclip.evaluation import alarms, metrics, protocols, resampling, timeline
 from avadclip.evaluation.alarms import Tally
-from avadclip.evaluation.bootstrap import Interval
-from avadclip.evaluation.cuts import Values
 from avadclip.evaluation.detectors import ScoredDetector
-from avadclip.evaluation.metrics import Metrics, Resampled
+from avadclip.evaluation.metrics import Metrics
 from avadclip.evaluation.protocols import Protocol
 from avadclip.evaluation.ranking import Weights
+from avadclip.evaluation.resampling import Interval, Resampled, Values
 from avadclip.evaluation.testset import TestSet
 from avadclip.scoring.scores import Provenance, Scores
 
@@ -110,7 +109,7 @@ def assess(detector: ScoredDetector, test_set: TestSet, settings: Evaluate, resa
         seeds=detector.seeds,
         released=_over_seeds([metrics.released(seed.released, settings.iou_thresholds) for seed in seeds], n_results),
         strict=_over_seeds([seed.under(seed.strict.ones) for seed in seeds], n_results),
-        intervals=bootstrap.intervals(
+        intervals=resampling.intervals(
             lambda weights: metrics.mean_over_seeds([seed.resampled(weights) for seed in seeds]),
             len(seeds[0].strict.timeline.videos),
             resamples,

@@ -8,14 +8,12 @@ from numpy.typing import NDArray
 
 from avadclip.evaluation import alarms, protocols
 from avadclip.evaluation.alarms import Tally
-from avadclip.evaluation.cuts import Values, cut_at_positives, cut_evenly
 from avadclip.evaluation.protocols import Protocol
 from avadclip.evaluation.ranking import Weights, rank
+from avadclip.evaluation.resampling import Resampled, Values, cut_at_positives, cut_evenly
 
 # Flat names such as "alignment.AP" or "mAP.AVG"; NaN where a metric is not defined.
 Metrics = dict[str, float]
-# The same names, with one value for each resample [resamples].
-Resampled = dict[str, NDArray[np.float64]]
 
 FRAME_CUTS = 2048
 

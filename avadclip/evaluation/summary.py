@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from avadclip.config.evaluation import Evaluate
 from avadclip.detectors.alarm_score import branch_of
 from avadclip.evaluation.assessment import Assessment, OverSeeds
-from avadclip.evaluation.bootstrap import Interval
 from avadclip.evaluation.published import ROWS
+from avadclip.evaluation.resampling import Interval
 from avadclip.evaluation.testset import TestSet
 
 ABSENT = "–"  # noqa: RUF001 - a dash is what a table shows for "none"

@@ -65,5 +65,5 @@ class Tally:
             self._progress.update(self._bar, description=description)
 
     def outcome(self) -> Outcome:
-        """What was done."""
+        """Failures, and how many snippets were encoded."""
         return Outcome(self._failures, self._n_encoded_snippets)

@@ -31,7 +31,7 @@ CODE_OF_CLASS = {name: code for code, name in CLASS_OF_CODE.items()}
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written."""
+    """How much was written."""
 
     n_videos: int
     n_files: int

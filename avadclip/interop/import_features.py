@@ -13,6 +13,7 @@ from avadclip import config, paths, recipes
 from avadclip.config.datasets import Dataset
 from avadclip.config.editing import edited
 from avadclip.config.evaluation import Score
+from avadclip.config.loading import check_names
 from avadclip.datasets.released_files import Release
 from avadclip.datasets.released_lists import TEST_LIST, TRAIN_LIST
 from avadclip.datasets.xd_violence_released import check_release
@@ -43,9 +44,13 @@ def adopt_features(name: str, visual: Path, audio: Path, annotations: Path, para
 
     Raises
     ------
-    ConfigError : the data set is there already and is none of released features.
+    ConfigError : the data set is there already and is none of released features, or it is no name for DVC.
     DatasetError : lists cannot be read; or videos have no usable features, all of them with lines to exclude them.
     """
+    try:
+        check_names("datasets", [name])
+    except ValueError as error:
+        raise ConfigError(f"{params}: {error}") from None
     known = config.load(params).datasets.get(name)
     if known is not None and not known.is_released:
         raise ConfigError(f"{params}: datasets.{name} is there already, of kind {known.kind}; choose another name")

@@ -113,7 +113,7 @@ class Extractor:
                 case Failed(key, reason) if key == video_id:
                     found = reason
         if isinstance(found, str):
-            raise PredictionError(told(found, path))
+            raise PredictionError(with_given_path(found, path))
         for note in found.notes:
             logger.warning("%s: %s", readable(path), note)
         return found
@@ -140,7 +140,7 @@ class Extractor:
             if event.key == source.id:
                 yield encoding.handle(event, encoder)
         if name not in features:
-            raise PredictionError(told(ends[0].failure or "", named))
+            raise PredictionError(with_given_path(ends[0].failure or "", named))
 
     def _encoder(self, name: Modality) -> Encoder:
         if name not in self._encoders:
@@ -162,7 +162,7 @@ class Extractor:
             raise
 
 
-def told(reason: str, path: Path) -> str:
+def with_given_path(reason: str, path: Path) -> str:
     """A reason with the file as it was named. Workers know it by its absolute path: they may work in another folder."""
     absolute, named, reason = readable(path.absolute()), readable(path), readable(reason)
     return reason.replace(absolute, named) if absolute in reason else f"{named}: {reason}"

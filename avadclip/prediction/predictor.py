@@ -8,7 +8,7 @@ from avadclip.errors import PredictionError
 from avadclip.prediction.alarm import read_alarm
 from avadclip.prediction.assembly import AboutVideo, assemble
 from avadclip.prediction.document import Prediction
-from avadclip.prediction.extractor import Extractor, Progress, told
+from avadclip.prediction.extractor import Extractor, Progress, with_given_path
 from avadclip.prediction.model_folder import ModelFolder
 from avadclip.prediction.naming import readable, safe_id
 from avadclip.store.work_cache import WorkCache
@@ -93,7 +93,7 @@ class Predictor:
         try:
             scores = self._detectors.score(named, extracted.features)
         except PredictionError as error:
-            raise PredictionError(told(str(error), path)) from None
+            raise PredictionError(with_given_path(str(error), path)) from None
         boundary_seconds = next(iter(extracted.features.values())).boundary_seconds
         about = AboutVideo(
             id=named,

@@ -1,14 +1,17 @@
-"""One loop for both encoders: seeded order, AdamW, warm-up and cosine decay."""
+"""One loop for both encoders, seeded order, AdamW, warm-up and cosine decay; and the file that each ends in."""
 
 import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from avadclip.errors import TrainingError
+from avadclip.io import sha256_of
 from avadclip.progress import rate_progress
 from avadclip.training.reproducibility import seed_round
 
@@ -63,6 +66,22 @@ def fit(model: nn.Module, n_samples: int, loss_of: Callable[[Tensor], Tensor], s
                 bar.advance(task)
             _log.info("epoch %d: loss %.4f", epoch, total / steps)
     model.eval()
+
+
+def save_half(model: nn.Module, path: Path) -> str:
+    """Write a state dict as safetensors, floating tensors as float16; returns the file's sha256."""
+    tensors = model.state_dict()
+    halves = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    save_file({name: tensor.contiguous() for name, tensor in halves.items()}, path)
+    return sha256_of(path)
+
+
+def rounded_to_half(model: nn.Module) -> None:
+    """Round the parameters of a model to what :func:`save_half` keeps of them."""
+    with torch.no_grad():
+        for tensor in model.state_dict().values():
+            if tensor.is_floating_point():
+                tensor.copy_(tensor.half())
 
 
 def _rate(step: int, n_steps: int) -> float:

@@ -17,8 +17,7 @@ from avadclip.errors import MediaError, TrainingError
 from avadclip.extraction.protocol import Chunk
 from avadclip.extraction.tasks import AudioTask
 from avadclip.pretraining.audio import train_wav2clip
-from avadclip.pretraining.loop import Settings
-from avadclip.pretraining.saving import save_half
+from avadclip.pretraining.loop import Settings, save_half
 from avadclip.progress import rate_progress
 from avadclip.store import FeatureFolder, Source
 from avadclip.workers import Failed, GuardedPool, Item

@@ -297,5 +297,5 @@ def test_a_gpu_gives_the_same(name: str) -> None:
     batch = random_batch([32, 9], n_positions=32)
     expected = detector_of(name).eval()(batch)
     found = detector_of(name).cuda().eval()(batch.to("cuda"))
-    # other kernels, and TF32 is off by default
-    assert_close(found.anomaly_logits.cpu(), expected.anomaly_logits, rtol=1e-4, atol=1e-4)
+    # Other kernels, whose sums are in another order: up to 2.1e-4 on an H200. TF32 is off by default.
+    assert_close(found.anomaly_logits.cpu(), expected.anomaly_logits, rtol=1e-3, atol=1e-3)

@@ -5,10 +5,9 @@ import pytest
 from numpy.testing import assert_allclose
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
-from avadclip.evaluation.bootstrap import intervals
-from avadclip.evaluation.cuts import cut_at_positives, cut_evenly
 from avadclip.evaluation.metrics import FRAME_CUTS
 from avadclip.evaluation.ranking import rank
+from avadclip.evaluation.resampling import cut_at_positives, cut_evenly, intervals
 
 RTOL = 1e-12  # float64 sums of some hundred terms in another order
 

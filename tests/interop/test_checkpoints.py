@@ -285,8 +285,12 @@ def test_register_pins_the_file_in_params_yaml(project: Path) -> None:
     after = file.read_text()
     register_checkpoint(Path("it.pth"), NAME, "released_student", file)  # again
     assert file.read_text() == after
+    other = released.write_checkpoint(project / "other.pth", "student", width=WIDTH, seed=1)
+    register_checkpoint(Path("other.pth"), NAME, "released_student", file)  # a newer file
+    assert file.read_text() == after.replace("it.pth", "other.pth").replace(sha256, other)
+    file.write_text(after)
     params = config.load()
-    assert params.detector("released_student") == Released(released=Weights(path="it.pth", sha256=sha256))
+    assert params.variant("released_student") == Released(released=Weights(path="it.pth", sha256=sha256))
     assert params.score.variants[-1] == "released_student"
     assert params.score.student == "visual_student"  # that one is there
     lines = after.splitlines()
@@ -304,7 +308,7 @@ def test_register_adds_the_sections_that_are_not_there(project: Path, sections: 
     released.write_checkpoint(project / "it.pth", "student", width=WIDTH)
     register_checkpoint(Path("it.pth"), NAME, "it", file)
     params = config.load()
-    assert isinstance(params.detector("it"), Released)
+    assert isinstance(params.variant("it"), Released)
     assert params.score.variants == ("it",)
     assert params.score.student == ("visual_student" if "visual_student" in params.distill else "it")
 

@@ -295,6 +295,9 @@ def test_a_name_that_is_taken_and_files_that_are_no_release(project: Path) -> No
     source = project.parent / "release"
     with pytest.raises(ConfigError, match="demo is there already, of kind table"):
         adopt(source, "demo")
+    with pytest.raises(ConfigError, match=r"datasets: 'xd\.2' is no name for DVC"):
+        adopt(source, "xd.2")
+    assert not Path("data").exists()
     with pytest.raises(DatasetError, match=r"xd_CLIP_rgbtest\.csv: no such file"):
         adopt_features(NAME, source / "visual", source / "audio", source, Path("params.yaml"), alone=False)
     with pytest.raises(DatasetError, match=r"nowhere: no such folder of \.npy files"):
@@ -332,11 +335,11 @@ def test_files_that_lie_in_place_are_left_alone(project: Path, absolute: bool) -
 def test_alone_keeps_what_was_written_for_it(project: Path) -> None:
     source = project.parent / "release"
     (source / "audio" / "train" / f"{WALK}.npy").unlink()
+    _set("train", "imported", {"released": {"path": "it.pth", "sha256": None}})
+    _set("score", "variants", ["imported"])
     with pytest.raises(DatasetError, match=f"1 of 10 .*\n  {WALK}: no file {WALK}.npy"):
         adopt(source, alone=True)
     _set("datasets", NAME, "exclude", WALK, "no sound")
-    _set("train", "imported", {"released": {"path": "it.pth", "sha256": None}})
-    _set("score", "variants", ["imported"])
     params = adopt(source, alone=True)
     assert (list(params.datasets), list(params.train)) == ([NAME], ["imported"])
     assert params.datasets[NAME].exclude == {WALK: "no sound"}

@@ -16,10 +16,8 @@ from avadclip.io import sha256_of
 from avadclip.pretraining import audio, image_text
 from avadclip.pretraining.audio import train_wav2clip
 from avadclip.pretraining.contrast import contrastive_loss, partners
-from avadclip.pretraining.image_text import train_clip
-from avadclip.pretraining.loop import Settings, fit
-from avadclip.pretraining.saving import rounded_to_half, save_half
-from avadclip.pretraining.zero_shot import text_features, zero_shot
+from avadclip.pretraining.image_text import text_features, train_clip, zero_shot
+from avadclip.pretraining.loop import Settings, fit, rounded_to_half, save_half
 
 CPU = torch.device("cpu")
 TINY = {

@@ -26,6 +26,7 @@ LEARN = {
     f"distill@{NAME}-{VARIANTS[1]}-0",
     f"package@{NAME}",
     *(f"score@{NAME}-{v}-0" for v in VARIANTS),
+    f"players@{NAME}",
 } | EVALUATE
 TEAMS_COMMAND = "dvc repro --pull --allow-missing"
 
@@ -178,7 +179,7 @@ def test_scores_that_were_not_pulled_are_missed(team: Team, cleo: Path) -> None:
     score.unlink()
     change(cleo, "evaluate.alarm_threshold", 0.6)
     output = team.run(cleo, "dvc repro --pull --allow-missing --single-item evaluate", expected=255)
-    assert f"{NAME}.visual_student.seed0.h5; run `dvc pull score`" in output
+    assert f"{NAME}.visual_student.seed0.h5; run `dvc repro`, or `dvc pull score`" in output
     score.write_bytes(content)
     change(cleo, "evaluate.alarm_threshold", 0.7)
 

@@ -36,13 +36,14 @@ def register_checkpoint(path: Path, dataset: str, variant: str, params: Path) ->
     file = Weights(path=str(path), sha256=sha256_of(path))
     assemble(released, file, dataset, section, variant, folders={})
     with edited(params) as content:
-        entry = {"released": {"path": file.path, "sha256": file.sha256}}
         trained, taught = content.setdefault("train", {}), content.get("distill", {})
-        if "released" not in trained.get(variant, entry) or variant in taught:
+        entry = trained.setdefault(variant, {"released": {}})
+        if "released" not in entry or variant in taught:
             raise ConfigError(
                 f"{params}: there is a variant {variant!r} already, which is trained; choose another name"
             )
-        trained[variant] = entry
+        # In place: the comment after a section hangs on the last entry in it.
+        entry["released"].update(path=file.path, sha256=file.sha256)
         score = content.setdefault("score", {})
         scored = score.setdefault("variants", [])
         if variant not in scored:
