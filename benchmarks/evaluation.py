@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +21,6 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 from ruamel.yaml import YAML
-from tests.evaluation_oracle import OracleVideo, released_frame_metrics, released_map
 
 from avadclip import paths
 from avadclip.config.evaluation import Evaluate
@@ -31,6 +30,7 @@ from avadclip.datasets.model import Segment, Video
 from avadclip.evaluation import metrics, protocols, timeline
 from avadclip.evaluation.testset import TestSet, random_scores
 from avadclip.scoring import scores
+from tests.support.evaluation_oracle import OracleVideo, released_frame_metrics, released_map
 
 ROOT = Path(__file__).parents[1]
 CLASSES = ("normal", "fighting", "shooting", "riot", "abuse", "car accident", "explosion")
@@ -102,7 +102,7 @@ def write_project(folder: Path, test_set: TestSet, scored: scores.Scores) -> Non
     (folder / ".dvcignore").write_text("**/__pycache__\n")
     write_manifest(folder / paths.manifest("xd"), test_set.videos)
     write_ground_truth(folder / paths.ground_truth("xd"), test_set.segments)
-    scores.write(folder / paths.scores("xd", "audio_visual"), scored)
+    scores.write(folder / paths.scores("xd", "audio_visual", seed=0), scored)
     recipe = {"weights": {"sha256": "0" * 64}, "precision": "float32"}
     section = {"kind": "xd_violence", "videos": "v", "annotations": "a", "classes": list(CLASSES)}
     shipped = YAML(typ="safe").load(ROOT / "params.yaml")
@@ -110,6 +110,7 @@ def write_project(folder: Path, test_set: TestSet, scored: scores.Scores) -> Non
         "datasets": {"xd": section | {"visual": recipe | {"stride": STRIDE}, "audio": recipe}},
         "evaluate": SETTINGS.model_dump(mode="json") | {"bootstrap_resamples": 0},
         "train": shipped["train"],
+        "distill": shipped["distill"],
         "score": shipped["score"] | {"variants": ["audio_visual"]},
     }
     graph = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
@@ -117,7 +118,7 @@ def write_project(folder: Path, test_set: TestSet, scored: scores.Scores) -> Non
     extract = {"cmd": "true", "outs": [{f"features/xd/{name}": {"persist": True}} for name in ("visual", "audio")]}
     for name, content in (
         ("params.yaml", params),
-        ("dvc.yaml", {"stages": {"extract": extract, "evaluate": graph["evaluate"]}}),
+        ("dvc.yaml", {"stages": {"extract": extract, **{name: graph[name] for name in ("code", "evaluate")}}}),
     ):
         with (folder / name).open("w", encoding="utf-8") as file:
             YAML().dump(content, file)
@@ -151,7 +152,7 @@ def main(result: str = "") -> None:
     test_set = make_test_set()
     scored = random_scores(test_set, seed=1)
     # The Random row of the stage has the name `random`; the scores here are those of another detector.
-    provenance = scores.Provenance("xd", "audio_visual", "xd", "none", CLASSES, STRIDE)
+    provenance = replace(scored.provenance, variant="audio_visual", seed=0)
     scored = scores.collect(provenance, scores.rows(scored))
     fast = timed(
         "point metrics, released + strict, in process", lambda: point_metrics(test_set, scored), 1.0, repeats=3

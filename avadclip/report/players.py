@@ -24,7 +24,6 @@ from avadclip.media.probe import probe
 from avadclip.progress import rate_progress
 from avadclip.report.footage import Footage, safe_suffix
 from avadclip.report.shown import shown_on_page
-from avadclip.report.sound_strip import draw_sound_in_steps
 from avadclip.workers import Failed, Finished, GuardedPool, Item
 
 
@@ -41,6 +40,8 @@ class _Film:
         clock = np.append(info.frame_seconds, info.end_seconds)
         yield clock
         if self.draws_sound:
+            from avadclip.report.sound_strip import draw_sound_in_steps  # takes seconds, and most videos are not played
+
             yield from draw_sound_in_steps(Path(self.path), float(clock[0]), float(clock[-1]))
 
 

@@ -15,7 +15,7 @@ from avadclip.report.from_results import write_report
 from avadclip.report.plots import PLOTS
 from avadclip.scoring import scores
 from pipeline.evaluate import main as evaluate
-from pipeline.players import main as players
+from pipeline.players import main as make_players
 from tests.support.evaluation_factory import CLASSES, make_scores, make_video
 from tests.support.project_factory import save_params
 
@@ -32,7 +32,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     params = {
         "datasets": {"demo": dataset},
         "train": {"audio_visual": {"kind": "audio_visual"}},
-        "score": {"variants": ["audio_visual"], "student": "audio_visual"},
+        "distill": {"visual_student": {"kind": "student"}},
+        "score": {"variants": ["audio_visual"]},
         "evaluate": {"bootstrap_resamples": 10},
     }
     save_params(tmp_path, params)
@@ -52,7 +53,7 @@ def test_a_page_of_whatever_the_test_split_holds(
     write_ground_truth(paths.ground_truth("demo"), segments)
     scores.write(paths.scores("demo", "audio_visual", 0), make_scores(videos, CLASSES, 4, np.random.default_rng(0)))
     evaluate("demo")
-    players("demo")
+    make_players("demo")
     params = config.load()
     write_report(Path("page"), read_test_set("demo", params.dataset("demo")), params)
     assert len(list(Path("page/data").glob("*.js"))) == len(videos)
