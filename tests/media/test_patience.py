@@ -11,9 +11,10 @@ import numpy as np
 import psutil
 import pytest
 
+from avadclip import pulse
 from avadclip.errors import MediaError
 from avadclip.io import sha256_of
-from avadclip.media import decord_reader, pulse
+from avadclip.media import decord_reader
 from avadclip.media.audio import decode_windows
 from avadclip.media.decord_reader import decord_available
 from avadclip.media.frames import decode_frames
