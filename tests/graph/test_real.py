@@ -118,6 +118,7 @@ def test_from_recordings_to_metrics(project: Path) -> None:
         "evaluate",
         "figures",
         "report",
+        "players",
     }
     results = project / "results" / "real"
     metrics = json.loads((results / "metrics.json").read_text())
