@@ -1,8 +1,8 @@
-"""A plain multiple-instance head over frozen features: two layers, top-k, dropout; the reference that others have to beat.
+"""A plain multiple-instance head over frozen features: two layers, top-k, dropout. Others have to beat it.
 
-With more than one member it is an ensemble (Lakshminarayanan et al., NeurIPS 2017) of heads that share no weight and are
-trained side by side: on a hundred videos, what differs from seed to seed is larger than what differs from network to
-network, and the mean of a few heads is rid of most of it. See docs/quality.md.
+With more than one member it is an ensemble (Lakshminarayanan et al., NeurIPS 2017) of heads that share no weight and
+are trained side by side. On a hundred videos, seeds differ more than networks do, and the mean of a few heads is rid of
+most of that. See docs/quality.md.
 """
 
 from dataclasses import dataclass
@@ -144,7 +144,7 @@ def _around(width: int) -> tuple[int, int]:
 
 
 def _class_loss(output: MilHeadOutput, batch: Batch, labels: Tensor) -> Tensor:
-    """Cross entropy of the mean class share of an anomalous video's k highest snippets; 0 where no video is anomalous."""
+    """Cross entropy of the anomaly classes at the k highest snippets of anomalous videos; 0 where there are none."""
     highest = output.anomaly_logits.detach().masked_fill(~batch.valid[..., None], -torch.inf)
     k = batch.n_snippets // 16 + 1
     chosen = highest.topk(int(k.max()), dim=1).indices  # [b, k, m]
