@@ -41,20 +41,15 @@ class MilHeadSettings(Settings):
 
 @dataclass(frozen=True)
 class MilHeadOutput:
-    """What each of the m members says."""
+    """What the m members say, and the reader of classes."""
 
     anomaly_logits: Tensor  # [b, n, m]
-    class_logits: Tensor  # [b, n, m, C - 1], of the anomaly classes: which one, if it is one
+    class_logits: Tensor  # [b, n, C - 1], of the anomaly classes: which one, if it is one
 
     @property
-    def confidence(self) -> Tensor:
-        """[b, n], mean over the members."""
-        return self.anomaly_logits.float().sigmoid().mean(dim=-1)
-
-    @property
-    def class_shares(self) -> Tensor:
-        """[b, n, C - 1], mean over the members; sum to 1."""
-        return self.class_logits.float().softmax(dim=-1).mean(dim=-2)
+    def confidences(self) -> Tensor:
+        """[b, n, m], of each member."""
+        return self.anomaly_logits.float().sigmoid()
 
 
 class MilHead(Detector):
@@ -67,10 +62,14 @@ class MilHead(Detector):
         super().__init__(settings, dimensions, tower)
         members, hidden = settings.members, settings.hidden
         width = sum(dimensions.widths[modality] for modality in settings.modalities)
-        self.hidden = nn.Linear(width * (1 if settings.context == 1 else 2), members * hidden)
+        width *= 1 if settings.context == 1 else 2
+        self.hidden = nn.Linear(width, members * hidden)
         self.dropout = nn.Dropout(settings.dropout)
-        self.anomaly = _Heads(members, hidden, 1)
-        self.classes = _Heads(members, hidden, dimensions.n_classes - 1)
+        bound = hidden**-0.5  # as torch's own linear layer
+        self.weight = nn.Parameter(torch.empty(members, hidden).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(members).uniform_(-bound, bound))
+        # Which class it is must not decide what is an anomaly, so classes are read off the features themselves.
+        self.classes = nn.Linear(width, dimensions.n_classes - 1)
 
     @classmethod
     def needs(cls, settings: Any) -> Needs:
@@ -83,11 +82,10 @@ class MilHead(Detector):
         return Testing(views="mean")
 
     def forward(self, batch: Batch) -> MilHeadOutput:
-        features = [self._in_context(batch, modality) for modality in self.settings.modalities]
-        hidden = self.dropout(functional.relu(self.hidden(torch.cat(features, dim=-1))))
+        features = torch.cat([self._in_context(batch, modality) for modality in self.settings.modalities], dim=-1)
+        hidden = self.dropout(functional.relu(self.hidden(features)))
         hidden = hidden.unflatten(-1, (self.settings.members, self.settings.hidden))
-        # Which class it is must not decide what is an anomaly: classes are read off features that they do not shape.
-        return MilHeadOutput(self.anomaly(hidden).squeeze(-1), self.classes(hidden.detach()))
+        return MilHeadOutput((hidden * self.weight).sum(dim=-1) + self.bias, self.classes(features))
 
     def _in_context(self, batch: Batch, modality: Modality) -> Tensor:
         """[b, n, width or 2 width]; zero where there is no sound."""
@@ -98,34 +96,25 @@ class MilHead(Detector):
         return torch.cat([features, moving_mean(features, counted, self.settings.context)], dim=-1) / 2**0.5
 
     def losses(self, output: MilHeadOutput, batch: Batch, targets: Targets) -> dict[str, Tensor]:
-        """`binary`, each member's own, summed; `classes`, which anomaly classes the highest snippets have."""
-        confidences = losses.top_k_mean(output.anomaly_logits.float().sigmoid(), batch.n_snippets)  # [b, m]
+        """`binary`, each member's own, summed; `classes`, of the anomaly classes at an anomalous video's top k."""
+        confidences = losses.top_k_mean(output.confidences, batch.n_snippets)  # [b, m]
         is_anomalous = (1.0 - targets.labels[:, :1]).expand_as(confidences)
         binary = functional.binary_cross_entropy(confidences, is_anomalous, reduction="none")
-        return {"binary": binary.mean(dim=0).sum(), "classes": _class_loss(output, batch, targets.labels)}
+        anomalies = targets.labels[:, 1:]  # nothing of a normal video
+        share = anomalies / anomalies.sum(dim=1, keepdim=True).clamp(min=1.0)
+        named = _top_mean_by(output.confidences.detach().mean(dim=-1), output.class_logits.float(), batch)
+        classes = -(share * named.log_softmax(dim=-1)).sum() / share.sum().clamp(min=1.0)
+        return {"binary": binary.mean(dim=0).sum(), "classes": classes}
 
     def scores(self, output: MilHeadOutput, batch: Batch) -> Scores:
-        anomaly = output.confidence
-        named = anomaly[..., None] * output.class_shares
-        spread = output.anomaly_logits.float().sigmoid().std(dim=-1, correction=0)
+        confidences = output.confidences
+        anomaly = confidences.mean(dim=-1, keepdim=True)
+        named = anomaly * output.class_logits.float().softmax(dim=-1)
         return Scores(
-            anomaly=anomaly,
-            class_probabilities=torch.cat([1.0 - anomaly[..., None], named], dim=-1),
-            uncertainty=spread if self.settings.members > 1 else None,
+            anomaly=anomaly.squeeze(-1),
+            class_probabilities=torch.cat([1.0 - anomaly, named], dim=-1),
+            uncertainty=confidences.std(dim=-1, correction=0) if self.settings.members > 1 else None,
         )
-
-
-class _Heads(nn.Module):
-    """A linear layer of each member's own: [..., m, width] -> [..., m, outputs]."""
-
-    def __init__(self, members: int, width: int, outputs: int) -> None:
-        super().__init__()
-        bound = width**-0.5  # as torch's own linear layer
-        self.weight = nn.Parameter(torch.empty(members, width, outputs).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(members, outputs).uniform_(-bound, bound))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.einsum("...mw,mwo->...mo", x, self.weight) + self.bias
 
 
 def moving_mean(features: Tensor, counted: Tensor, width: int) -> Tensor:
@@ -143,16 +132,10 @@ def _around(width: int) -> tuple[int, int]:
     return (width - 1) // 2, width // 2
 
 
-def _class_loss(output: MilHeadOutput, batch: Batch, labels: Tensor) -> Tensor:
-    """Cross entropy of the anomaly classes at the k highest snippets of anomalous videos; 0 where there are none."""
-    highest = output.anomaly_logits.detach().masked_fill(~batch.valid[..., None], -torch.inf)
+def _top_mean_by(confidence: Tensor, values: Tensor, batch: Batch) -> Tensor:
+    """Mean of values [b, n, C] over the k = floor(n / 16) + 1 snippets of highest confidence [b, n]: [b, C]."""
     k = batch.n_snippets // 16 + 1
-    chosen = highest.topk(int(k.max()), dim=1).indices  # [b, k, m]
-    counted = (torch.arange(chosen.shape[1], device=k.device) < k[:, None]).float()[..., None]  # [b, k, 1]
-    shares = output.class_logits.float().log_softmax(dim=-1)
-    taken = shares.gather(1, chosen[..., None].expand(-1, -1, -1, shares.shape[-1]))
-    means = (taken * counted[..., None]).sum(dim=1) / k[:, None, None]  # [b, m, C - 1]
-    anomalies = labels[:, 1:]
-    share = anomalies / anomalies.sum(dim=1, keepdim=True).clamp(min=1.0)  # zero for a normal video
-    total = -(share[:, None] * means).sum(dim=(0, 2)).sum()
-    return total / (share.sum().clamp(min=1.0))
+    chosen = confidence.masked_fill(~batch.valid, -torch.inf).topk(int(k.max()), dim=1).indices
+    taken = values.gather(1, chosen[..., None].expand(-1, -1, values.shape[-1]))
+    counted = torch.arange(chosen.shape[1], device=k.device) < k[:, None]
+    return (taken * counted[..., None]).sum(dim=1) / k[:, None]
