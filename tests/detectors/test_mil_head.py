@@ -80,7 +80,7 @@ def test_classes_are_judged_at_the_highest_snippets_and_shape_no_anomaly_score()
     term = detector.losses(output, batch, Targets(labels))["classes"]
     confidence = output.confidences.mean(dim=-1)
     expected = 0.0
-    for video, n, _wanted in ((0, 20, [0.5, 0.0, 0.5]), (2, 1, [0.0, 1.0, 0.0])):
+    for video, n, wanted in ((0, 20, [0.5, 0.0, 0.5]), (2, 1, [0.0, 1.0, 0.0])):
         best = confidence[video, :n].argsort(descending=True)[: n // 16 + 1]
         share = output.class_logits[video, best].detach().mean(dim=0).log_softmax(dim=0)
         expected -= float((torch.tensor(wanted) * share).sum()) / 2
