@@ -14,6 +14,7 @@ from rich.table import Table
 
 from avadclip import config, paths
 from avadclip.commands import interop, sharing
+from avadclip.commands.choose import choose
 from avadclip.commands.encoders import train_audio_encoder
 from avadclip.commands.predict import predict
 from avadclip.config import Params
@@ -45,6 +46,7 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
 
 app.command()(one_line_errors(train_audio_encoder))
 app.command()(one_line_errors(predict))
+app.command()(one_line_errors(choose))
 for interop_command in interop.COMMANDS:
     app.command()(one_line_errors(interop_command))
 

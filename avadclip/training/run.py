@@ -2,12 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from avadclip import paths
 from avadclip.config.datasets import Dataset
@@ -89,20 +91,15 @@ def train(run: Run, compute: Compute) -> None:
     CheckpointError : there is no teacher, or it was trained on other features or classes.
     FeatureError, WeightsError, DatasetError, ConfigError : an input is missing or not what it should be.
     """
-    recipe, device = run.settings.recipe, resolve_device(compute.device)
+    device = resolve_device(compute.device)
     teacher = None if run.teacher_folder is None else load_checkpoint(run.teacher_folder, device)
     taught = () if teacher is None else teacher.detector.modalities
     folders = open_folders(run.dataset, dict.fromkeys((*run.needs.modalities, *taught)))
     _check_teacher(run, teacher, folders)
     videos = [video for video in read_manifest(paths.manifest(run.dataset)) if not video.excluded]
     split = _split(videos, run.dataset_section)
-    classes = run.dataset_section.classes
-    check_trainable(split.train, classes)
-    tower = text_tower(run.dataset_section.visual, classes) if run.needs.text_tower else None
-    together = recipe.views == "together"
-    data = load_training_set(split.train, folders, classes, recipe.bag, compute.memory_gib, together)
-    seed_round(run.seed, 0)
-    detector = build(run.section.kind, run.settings, _dimensions(run, data, tower), tower).to(device)
+    check_trainable(split.train, run.dataset_section.classes)
+    detector, data = prepare(run, compute, split.train, folders, run.seed)
     own_folders = {modality: folders[modality] for modality in detector.modalities}
     chosen_round = fit(
         detector,
@@ -116,6 +113,29 @@ def train(run: Run, compute: Compute) -> None:
     )
     save_checkpoint(run.folder, detector, _describe(run, detector, own_folders, chosen_round))
     forget_state(run.folder)
+
+
+def prepare(
+    run: Run,
+    compute: Compute,
+    videos: Sequence[Video],
+    folders: Folders,
+    seed: int,
+    kept: Mapping[str, NDArray[np.bool_]] | None = None,
+) -> tuple[Detector, TrainingSet]:
+    """The detector with its first weights, on its device, and the samples that it is to learn from.
+
+    Parameters
+    ----------
+    kept : of each video the snippets that may be seen; None: all.
+    """
+    recipe, classes = run.settings.recipe, run.dataset_section.classes
+    tower = text_tower(run.dataset_section.visual, classes) if run.needs.text_tower else None
+    together = recipe.views == "together"
+    data = load_training_set(videos, folders, classes, recipe.bag, compute.memory_gib, together, kept)
+    seed_round(seed, 0)
+    detector = build(run.section.kind, run.settings, _dimensions(run, data, tower), tower)
+    return detector.to(resolve_device(compute.device)), data
 
 
 def _check_teacher(run: Run, teacher: Checkpoint | None, folders: Folders) -> None:
