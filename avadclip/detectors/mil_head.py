@@ -3,8 +3,12 @@
 With more than one member it is an ensemble (Lakshminarayanan et al., NeurIPS 2017) of heads that share no weight and
 are trained side by side. On a hundred videos, seeds differ more than networks do, and the mean of a few heads is rid of
 most of that. See docs/quality.md.
+
+With `taught_by` it learns with privileged information (Vapnik and Vashist, 2009): beside it, a teacher of the same make
+is trained that has more modalities, and says of every snippet how anomalous it is. The teacher is gone afterwards.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -25,6 +29,7 @@ class MilHeadSettings(Settings):
     """The defaults are one head of 64 units without context."""
 
     modalities: Annotated[tuple[Modality, ...], Field(min_length=1, max_length=2)] = ("visual", "audio")  # joined
+    taught_by: Annotated[tuple[Modality, ...], Field(max_length=2)] = ()  # what a teacher sees, in training alone
     members: Count = 1  # heads whose confidences are averaged
     hidden: Count = 64  # units of each
     dropout: Share = 0.5
@@ -34,8 +39,10 @@ class MilHeadSettings(Settings):
         rounds=60,
         batch_size=32,
         bag=Bag(kind="shorten", length=256),
-        optimizer=Optimizer(name="adamw", learning_rate=1e-3, weight_decay=0.01),
-        loss_weights={"binary": 1.0, "classes": 1.0},
+        optimizer=Optimizer(
+            name="adamw", learning_rate=1e-3, weight_decay=0.01, groups={"classes": {"learning_rate": 1e-2}}
+        ),
+        loss_weights={"binary": 1.0, "classes": 1.0, "teacher": 1.0, "taught": 4.0},
     )
 
 
@@ -43,13 +50,9 @@ class MilHeadSettings(Settings):
 class MilHeadOutput:
     """What the m members say, and the reader of classes."""
 
-    anomaly_logits: Tensor  # [b, n, m]
+    confidences: Tensor  # [b, n, m], of each member, 0..1
     class_logits: Tensor  # [b, n, C - 1], of the anomaly classes: which one, if it is one
-
-    @property
-    def confidences(self) -> Tensor:
-        """[b, n, m], of each member."""
-        return self.anomaly_logits.float().sigmoid()
+    teacher_confidences: Tensor | None = None  # [b, n, m]
 
 
 class MilHead(Detector):
@@ -60,32 +63,42 @@ class MilHead(Detector):
 
     def __init__(self, settings: MilHeadSettings, dimensions: Dimensions, tower: TextTower | None = None) -> None:
         super().__init__(settings, dimensions, tower)
-        members, hidden = settings.members, settings.hidden
-        width = sum(dimensions.widths[modality] for modality in settings.modalities)
-        width *= 1 if settings.context == 1 else 2
-        self.hidden = nn.Linear(width, members * hidden)
-        self.dropout = nn.Dropout(settings.dropout)
-        bound = hidden**-0.5  # as torch's own linear layer
-        self.weight = nn.Parameter(torch.empty(members, hidden).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(members).uniform_(-bound, bound))
+        self.heads = _Heads(settings, self._width(settings.modalities))
         # Which class it is must not decide what is an anomaly, so classes are read off the features themselves.
-        self.classes = nn.Linear(width, dimensions.n_classes - 1)
+        self.classes = nn.Linear(self._width(settings.modalities), dimensions.n_classes - 1)
+        self.teacher = _Heads(settings, self._width(settings.taught_by)) if settings.taught_by else None
+
+    def _width(self, modalities: Sequence[Modality]) -> int:
+        return sum(self.dimensions.widths[name] for name in modalities) * (1 if self.settings.context == 1 else 2)
 
     @classmethod
     def needs(cls, settings: Any) -> Needs:
-        """The modalities of the settings, and nothing else."""
-        return Needs(settings.modalities)
+        """The modalities of the settings; in training also those of the teacher."""
+        return Needs(settings.modalities, privileged=settings.taught_by)
 
     @property
     def testing(self) -> Testing:
         """On the whole length, averaged over the views."""
         return Testing(views="mean")
 
+    def parameter_groups(self) -> Mapping[str, Sequence[nn.Parameter]]:
+        """`heads`; and `classes`, which is linear and would not be done in the few steps that the heads need."""
+        heads = [parameter for name, parameter in self.named_parameters() if not name.startswith("classes.")]
+        return {"heads": heads, "classes": list(self.classes.parameters())}
+
+    def inference_state(self) -> dict[str, Tensor]:
+        """All but the teacher."""
+        return {name: value for name, value in self.state_dict().items() if not name.startswith("teacher.")}
+
     def forward(self, batch: Batch) -> MilHeadOutput:
-        features = torch.cat([self._in_context(batch, modality) for modality in self.settings.modalities], dim=-1)
-        hidden = self.dropout(functional.relu(self.hidden(features)))
-        hidden = hidden.unflatten(-1, (self.settings.members, self.settings.hidden))
-        return MilHeadOutput((hidden * self.weight).sum(dim=-1) + self.bias, self.classes(features))
+        features = self._features(batch, self.settings.modalities)
+        taught = None
+        if self.teacher is not None and self.training:
+            taught = self.teacher(self._features(batch, self.settings.taught_by))
+        return MilHeadOutput(self.heads(features), self.classes(features), taught)
+
+    def _features(self, batch: Batch, modalities: Sequence[Modality]) -> Tensor:
+        return torch.cat([self._in_context(batch, modality) for modality in modalities], dim=-1)
 
     def _in_context(self, batch: Batch, modality: Modality) -> Tensor:
         """[b, n, width or 2 width]; zero where there is no sound."""
@@ -96,25 +109,48 @@ class MilHead(Detector):
         return torch.cat([features, moving_mean(features, counted, self.settings.context)], dim=-1) / 2**0.5
 
     def losses(self, output: MilHeadOutput, batch: Batch, targets: Targets) -> dict[str, Tensor]:
-        """`binary`, each member's own, summed; `classes`, of the anomaly classes at an anomalous video's top k."""
-        confidences = losses.top_k_mean(output.confidences, batch.n_snippets)  # [b, m]
-        is_anomalous = (1.0 - targets.labels[:, :1]).expand_as(confidences)
-        binary = functional.binary_cross_entropy(confidences, is_anomalous, reduction="none")
+        """Summed over the members: `binary`, and with a teacher its own (`teacher`) and what it says (`taught`).
+
+        `classes` is the cross entropy of the anomaly classes at the top k snippets of the anomalous videos.
+        """
         anomalies = targets.labels[:, 1:]  # nothing of a normal video
         share = anomalies / anomalies.sum(dim=1, keepdim=True).clamp(min=1.0)
         named = _top_mean_by(output.confidences.detach().mean(dim=-1), output.class_logits.float(), batch)
         classes = -(share * named.log_softmax(dim=-1)).sum() / share.sum().clamp(min=1.0)
-        return {"binary": binary.mean(dim=0).sum(), "classes": classes}
+        terms = {"binary": _binary(output.confidences, batch, targets), "classes": classes}
+        if output.teacher_confidences is not None:
+            terms["teacher"] = _binary(output.teacher_confidences, batch, targets)
+            said = output.teacher_confidences.detach().mean(dim=-1, keepdim=True).expand_as(output.confidences)
+            errors = functional.binary_cross_entropy(output.confidences, said, reduction="none")[batch.valid]
+            terms["taught"] = errors.mean(dim=0).sum()
+        return terms
 
     def scores(self, output: MilHeadOutput, batch: Batch) -> Scores:
-        confidences = output.confidences
-        anomaly = confidences.mean(dim=-1, keepdim=True)
+        anomaly = output.confidences.mean(dim=-1, keepdim=True)
         named = anomaly * output.class_logits.float().softmax(dim=-1)
         return Scores(
             anomaly=anomaly.squeeze(-1),
             class_probabilities=torch.cat([1.0 - anomaly, named], dim=-1),
-            uncertainty=confidences.std(dim=-1, correction=0) if self.settings.members > 1 else None,
+            uncertainty=output.confidences.std(dim=-1, correction=0) if self.settings.members > 1 else None,
         )
+
+
+class _Heads(nn.Module):
+    """Members side by side: features [b, n, width] -> confidences [b, n, m] in float32."""
+
+    def __init__(self, settings: MilHeadSettings, width: int) -> None:
+        super().__init__()
+        self.shape = (settings.members, settings.hidden)
+        self.hidden = nn.Linear(width, settings.members * settings.hidden)
+        self.dropout = nn.Dropout(settings.dropout)
+        bound = settings.hidden**-0.5  # as torch's own linear layer
+        self.weight = nn.Parameter(torch.empty(self.shape).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(settings.members).uniform_(-bound, bound))
+
+    def forward(self, features: Tensor) -> Tensor:
+        hidden = self.dropout(functional.relu(self.hidden(features))).unflatten(-1, self.shape)
+        logits: Tensor = (hidden * self.weight).sum(dim=-1) + self.bias
+        return logits.float().sigmoid()
 
 
 def moving_mean(features: Tensor, counted: Tensor, width: int) -> Tensor:
@@ -122,14 +158,18 @@ def moving_mean(features: Tensor, counted: Tensor, width: int) -> Tensor:
     kernel = torch.ones(1, 1, width, device=features.device, dtype=features.dtype)
     weights = counted.to(features.dtype)
     b, n, d = features.shape
+    around = ((width - 1) // 2, width // 2)
     rows = (features * weights[..., None]).transpose(1, 2).reshape(b * d, 1, n)
-    sums = functional.conv1d(functional.pad(rows, _around(width)), kernel).reshape(b, d, n).transpose(1, 2)
-    counts = functional.conv1d(functional.pad(weights[:, None], _around(width)), kernel).transpose(1, 2)
+    sums = functional.conv1d(functional.pad(rows, around), kernel).reshape(b, d, n).transpose(1, 2)
+    counts = functional.conv1d(functional.pad(weights[:, None], around), kernel).transpose(1, 2)
     return counted[..., None] * sums / counts.clamp(min=1.0)
 
 
-def _around(width: int) -> tuple[int, int]:
-    return (width - 1) // 2, width // 2
+def _binary(confidences: Tensor, batch: Batch, targets: Targets) -> Tensor:
+    """Each member's top-k mean [b, m] against "is any anomaly in this video", summed over the members."""
+    found = losses.top_k_mean(confidences, batch.n_snippets)
+    is_anomalous = (1.0 - targets.labels[:, :1]).expand_as(found)
+    return functional.binary_cross_entropy(found, is_anomalous, reduction="none").mean(dim=0).sum()
 
 
 def _top_mean_by(confidence: Tensor, values: Tensor, batch: Batch) -> Tensor:

@@ -138,6 +138,7 @@ def _drop_others(content: Any, name: str) -> None:
         del trained[variant]
     scored = score.get("variants", [])
     scored[:] = [variant for variant in scored if variant in trained]
-    # As long as anything is scored, somebody has to do without sound.
-    if scored and score.get("student", Score().student) not in trained:
-        score["student"] = scored[0]
+    # As long as anything is scored, somebody has to decide, and somebody to do without sound.
+    for role in ("detector", "student"):
+        if scored and score.get(role, getattr(Score(), role)) not in trained:
+            score[role] = scored[0]

@@ -86,11 +86,11 @@ def package(folder: Path, dataset: str, params: Params) -> None:
     audio = {"weights": _copy(heard_with, folder, "audio", section.audio.weights)}
     described = ModelFolder(
         dataset=dataset,
-        detector=params.teacher,
+        detector=params.score.detector,
         student=params.score.student,
         missing_audio=params.score.missing_audio,
         seed=params.seeds[0],
-        modalities=_modalities(dataset, params.seeds[0], params.teacher, params.score.student),
+        modalities=_modalities(dataset, params.seeds[0], params.score.detector, params.score.student),
         visual=section.visual.model_copy(update=visual),
         audio=section.audio.model_copy(update=audio),
     )

@@ -94,7 +94,7 @@ def train(run: Run, compute: Compute) -> None:
     device = resolve_device(compute.device)
     teacher = None if run.teacher_folder is None else load_checkpoint(run.teacher_folder, device)
     taught = () if teacher is None else teacher.detector.modalities
-    folders = open_folders(run.dataset, dict.fromkeys((*run.needs.modalities, *taught)))
+    folders = open_folders(run.dataset, dict.fromkeys((*run.needs.in_training, *taught)))
     _check_teacher(run, teacher, folders)
     videos = [video for video in read_manifest(paths.manifest(run.dataset)) if not video.excluded]
     split = _split(videos, run.dataset_section)
@@ -173,7 +173,7 @@ def _round_score(
 
 def _dimensions(run: Run, data: TrainingSet, tower: TextTower | None) -> Dimensions:
     return Dimensions(
-        widths={modality: width for modality, width in data.widths.items() if modality in run.needs.modalities},
+        widths={modality: width for modality, width in data.widths.items() if modality in run.needs.in_training},
         n_classes=len(run.dataset_section.classes),
         max_snippets=sample_length(run.settings.recipe.bag),
         embedding_width=0 if tower is None else tower.embedding_width,

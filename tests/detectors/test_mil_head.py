@@ -50,7 +50,8 @@ def test_an_ensemble_is_the_mean_of_its_members_and_their_losses_are_added(membe
     assert batch.visual is not None
     assert batch.audio is not None
     assert batch.audio_valid is not None
-    weight, bias = detector.hidden.weight.detach(), detector.hidden.bias.detach()
+    heads = detector.heads
+    weight, bias = heads.hidden.weight.detach(), heads.hidden.bias.detach()
     total, said = 0.0, []
     for member in range(members):
         rows = slice(5 * member, 5 * member + 5)
@@ -61,7 +62,7 @@ def test_an_ensemble_is_the_mean_of_its_members_and_their_losses_are_added(membe
                 heard = batch.audio[video, i] * batch.audio_valid[video, i]
                 joined = torch.cat([10 * x / x.norm().clamp(min=1e-12) for x in (seen, heard)])
                 hidden = (weight[rows] @ joined + bias[rows]).clamp(min=0)
-                logit = hidden @ detector.weight[member].detach() + detector.bias[member].detach()
+                logit = hidden @ heads.weight[member].detach() + heads.bias[member].detach()
                 confidences.append(float(logit.sigmoid()))
             said.append((video, confidences))
             mean = np.mean(sorted(confidences)[-(n // 16 + 1) :])
@@ -86,8 +87,7 @@ def test_classes_are_judged_at_the_highest_snippets_and_shape_no_anomaly_score()
         expected -= float((torch.tensor(wanted) * share).sum()) / 2
     assert term.item() == pytest.approx(expected, rel=1e-5)
     term.backward()
-    assert detector.hidden.weight.grad is None
-    assert detector.weight.grad is None
+    assert all(parameter.grad is None for parameter in detector.heads.parameters())
 
 
 def test_class_probabilities_and_the_anomaly_score_agree() -> None:
@@ -104,3 +104,31 @@ def test_features_of_any_length_are_scaled_alike() -> None:
     louder = Batch(1000 * batch.visual, batch.audio, batch.audio_valid, batch.n_snippets)
     found, expected = (detector.scores(detector(given), given).anomaly for given in (louder, batch))
     assert torch.allclose(found, expected, atol=1e-6)  # float32
+
+
+def test_a_teacher_that_hears_is_there_in_training_alone() -> None:
+    detector, batch = head(modalities=["visual"], taught_by=["visual", "audio"], members=3), batch_of()
+    labels = torch.eye(4)[[2, 0, 1]]
+    output = detector.train()(batch)
+    assert output.teacher_confidences is not None
+    terms = detector.losses(output, batch, Targets(labels))
+    said = output.teacher_confidences.detach().mean(dim=-1)
+    expected = 0.0
+    for video, n in enumerate(LENGTHS):
+        for i in range(n):
+            for own in output.confidences[video, i].detach():
+                expected -= float(said[video, i] * own.log() + (1 - said[video, i]) * (1 - own).log()) / sum(LENGTHS)
+    assert terms["taught"].item() == pytest.approx(expected, rel=1e-5)
+    terms["taught"].backward(retain_graph=True)
+    assert detector.teacher is not None
+    assert all(parameter.grad is None for parameter in detector.teacher.parameters())  # the student teaches nobody
+    assert detector.heads.hidden.weight.grad is not None
+    terms["teacher"].backward()
+    assert all(parameter.grad is not None for parameter in detector.teacher.parameters())
+
+    assert MilHead.needs(detector.settings).modalities == ("visual",)
+    assert MilHead.needs(detector.settings).in_training == ("visual", "audio")
+    assert not any(name.startswith("teacher") for name in detector.inference_state())
+    assert batch.visual is not None
+    deaf = Batch(batch.visual, None, None, batch.n_snippets)
+    assert detector.eval()(deaf).teacher_confidences is None
