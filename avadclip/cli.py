@@ -187,4 +187,4 @@ def _chosen(params: Params, dataset: str | None) -> list[str]:
 
 
 def _stores(params: Params, dataset: str | None) -> list[tuple[str, str]]:
-    return [(name, modality) for name in _chosen(params, dataset) for modality in ("visual", "audio")]
+    return [(name, modality) for name in _chosen(params, dataset) for modality in params.dataset(name).modalities]

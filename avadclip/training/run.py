@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -16,11 +17,18 @@ from avadclip.config.variants import Variant
 from avadclip.datasets.ground_truth import read_ground_truth
 from avadclip.datasets.manifest import read_manifest
 from avadclip.datasets.model import Video
-from avadclip.detectors.checkpoint import WEIGHTS, Checkpoint, dimensions_of, load_checkpoint, save_checkpoint
-from avadclip.detectors.description import Description
+from avadclip.detectors.checkpoint import (
+    WEIGHTS,
+    Checkpoint,
+    dimensions_of,
+    load_checkpoint,
+    save_checkpoint,
+    save_refusal,
+)
+from avadclip.detectors.description import Description, read_refusal
 from avadclip.detectors.parts.text import TextTower, text_tower
 from avadclip.detectors.protocol import Detector, Dimensions, Needs
-from avadclip.detectors.registry import build, needs, settings_of
+from avadclip.detectors.registry import build, needs, settings_of, unmet
 from avadclip.detectors.settings import Settings
 from avadclip.device import resolve_device
 from avadclip.errors import CheckpointError, TrainingError
@@ -34,6 +42,8 @@ from avadclip.training.reproducibility import seed_round
 from avadclip.training.resume import forget_state
 from avadclip.training.selection import RoundScore, released_test_score, validation_score
 from avadclip.training.splitting import Split, check_trainable, hold_out
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -83,12 +93,18 @@ class Run:
 def train(run: Run, compute: Compute) -> None:
     """Train a detector, under its teacher if it has one, and write its checkpoint.
 
+    Where the data set lacks what the detector needs, the reason is written in its place: the others go on.
+
     Raises
     ------
     TrainingError : the videos are not fit for training, or a loss is not finite.
     CheckpointError : there is no teacher, or it was trained on other features or classes.
     FeatureError, WeightsError, DatasetError, ConfigError : an input is missing or not what it should be.
     """
+    if (reason := _unmet(run)) is not None:
+        log.warning("%s/%s: not trained: %s", run.dataset, run.variant, reason)
+        save_refusal(run.folder, reason)
+        return
     recipe, device = run.settings.recipe, resolve_device(compute.device)
     teacher = None if run.teacher_folder is None else load_checkpoint(run.teacher_folder, device)
     taught = () if teacher is None else teacher.detector.modalities
@@ -98,7 +114,8 @@ def train(run: Run, compute: Compute) -> None:
     split = _split(videos, run.dataset_section)
     classes = run.dataset_section.classes
     check_trainable(split.train, classes)
-    tower = text_tower(run.dataset_section.visual, classes) if run.needs.text_tower else None
+    clip = run.dataset_section.visual.text_tower
+    tower = text_tower(clip, classes) if run.needs.text_tower and clip is not None else None
     together = recipe.views == "together"
     data = load_training_set(split.train, folders, classes, recipe.bag, compute.memory_gib, together)
     seed_round(run.seed, 0)
@@ -116,6 +133,14 @@ def train(run: Run, compute: Compute) -> None:
     )
     save_checkpoint(run.folder, detector, _describe(run, detector, own_folders, chosen_round))
     forget_state(run.folder)
+
+
+def _unmet(run: Run) -> str | None:
+    lacking = unmet(run.needs, run.dataset, run.dataset_section)
+    if lacking is not None or run.teacher_folder is None:
+        return lacking
+    reason = read_refusal(run.teacher_folder)
+    return None if reason is None else f"its teacher `{run.teacher}` is not trained there: {reason}"
 
 
 def _check_teacher(run: Run, teacher: Checkpoint | None, folders: Folders) -> None:
@@ -163,7 +188,7 @@ def _dimensions(run: Run, data: TrainingSet, tower: TextTower | None) -> Dimensi
 
 
 def _describe(run: Run, detector: Detector, folders: Folders, chosen_round: int) -> Description:
-    visual = run.dataset_section.visual
+    clip = run.dataset_section.visual.text_tower if run.needs.text_tower else None
     return Description(
         dataset=run.dataset,
         variant=run.variant,
@@ -173,7 +198,7 @@ def _describe(run: Run, detector: Detector, folders: Folders, chosen_round: int)
         dimensions=dimensions_of(detector),
         classes=run.dataset_section.classes,
         recipes={modality: dict(folder.recipe) for modality, folder in folders.items()},
-        text_tower={"encoder": visual.encoder, "sha256": visual.weights.sha256 or ""} if run.needs.text_tower else None,
+        text_tower=None if clip is None else {"encoder": clip.encoder, "sha256": clip.weights.sha256 or ""},
         selection=run.dataset_section.selection.by,
         round=chosen_round,
         seed=run.seed,
