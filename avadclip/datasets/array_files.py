@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from avadclip.config.datasets import Dataset
 from avadclip.config.features import ImportedAudio, ImportedVisual
 from avadclip.datasets import arrays, ids
-from avadclip.datasets.files import VideoFiles, walk
+from avadclip.datasets.files import walk
 from avadclip.errors import DatasetError
 from avadclip.io import sha256_of
 
@@ -51,10 +51,10 @@ class ArrayFiles:
         self.folder = dataset.videos
         self._found = {modality: find_arrays(Path(dataset.videos) / modality) for modality in dataset.modalities}
 
-    def listing(self) -> VideoFiles:
-        """The videos for which there is any file, as an adapter takes them."""
-        found = {id_ for by_id in self._found.values() for id_ in by_id}
-        return VideoFiles(self.folder, tuple(sorted(found)), what="features of")
+    @property
+    def ids(self) -> set[str]:
+        """The videos for which there is any file."""
+        return {id_ for by_id in self._found.values() for id_ in by_id}
 
     def of(self, id_: str) -> Arrays:
         """Files of one video.

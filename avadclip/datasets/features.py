@@ -1,7 +1,7 @@
 """Stage ``prepare`` for features of any extractor: arrays and two tables -> rows of manifest and ground truth.
 
-The tables are those of :mod:`avadclip.datasets.table`. Whole snippets are all that is known of a video, so ``n_frames``
-is n x stride.
+The tables are those of :mod:`avadclip.datasets.feature_tables`. Whole snippets are all that is known of a video, so
+``n_frames`` is n x stride.
 """
 
 import logging
@@ -17,8 +17,8 @@ from avadclip.config.datasets import Dataset
 from avadclip.config.features import ImportedAudio, ImportedVisual
 from avadclip.datasets.array_files import ArrayFiles, Arrays, check_lengths, load_sound, load_views
 from avadclip.datasets.exclusion import unusable_message
+from avadclip.datasets.feature_tables import read_tables
 from avadclip.datasets.frame_spans import fit
-from avadclip.datasets.load import load
 from avadclip.datasets.model import ListedVideo, Segment, Video
 from avadclip.datasets.prepare import Prepared
 from avadclip.errors import DatasetError
@@ -63,7 +63,7 @@ def prepare_features(name: str, dataset: Dataset) -> Prepared:
         all of them in one error, with the lines to exclude them.
     """
     files = ArrayFiles(dataset)
-    listing = load(dataset, files.listing())
+    listing = read_tables(dataset, files.ids)
     contents, problems = _open_all(listing.videos, files, dataset)
     _compare(listing.videos, contents, problems)
     segments: list[Segment] = []

@@ -9,8 +9,6 @@ from pathlib import Path, PurePosixPath
 from avadclip.datasets import ids
 from avadclip.errors import DatasetError
 
-VIDEO_FILE = "video file"
-
 
 @dataclass(frozen=True)
 class VideoFiles:
@@ -18,7 +16,6 @@ class VideoFiles:
 
     folder: str  # as params.yaml gives it
     relative: tuple[str, ...]  # with forward slashes, sorted
-    what: str = VIDEO_FILE  # these are; of imported features, ids stand in `relative`
 
     @classmethod
     def find(cls, folder: str) -> "VideoFiles":

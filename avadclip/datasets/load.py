@@ -14,24 +14,19 @@ _ADAPTERS: dict[str, Callable[[Dataset, VideoFiles], Listing]] = {
     "xd_violence": xd_violence.load,
     "cctv_fights": cctv_fights.load,
     "table": table.load,
-    "features": table.load,
 }
 _SHOWN = 20
 
 
-def load(dataset: Dataset, files: VideoFiles | None = None) -> Listing:
+def load(dataset: Dataset) -> Listing:
     """Read a data set with the adapter of its kind; videos are sorted by id, excluded ones lose their segments.
-
-    Parameters
-    ----------
-    files : what there is; None looks for video files.
 
     Raises
     ------
     DatasetError : files and annotations contradict each other, a video that is not excluded has no file, a label is not
         among ``classes``, or ``exclude`` names a video that does not exist.
     """
-    files = VideoFiles.find(dataset.videos) if files is None else files
+    files = VideoFiles.find(dataset.videos)
     listing = _ADAPTERS[dataset.kind](dataset, files)
     _check_classes(listing, dataset)
     _check_exclude(listing, dataset)

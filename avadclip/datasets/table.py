@@ -4,9 +4,8 @@
 its name, or its name without the extension. `labels` are names out of ``classes``, several joined by ``|``. `split` is
 ``train`` or ``test``.
 
-``segments.csv`` says when something happens, in frames, seconds or snippets (of ``visual.stride`` frames): header
-``video,label,start_frame,end_frame``, ``video,label,start_seconds,end_seconds`` or
-``video,label,start_snippet,end_snippet``; a segment includes its start and not its end. `video` is written as in
+``segments.csv`` says when something happens, in frames or in seconds: header ``video,label,start_frame,end_frame`` or
+``video,label,start_seconds,end_seconds``; a segment includes its start and not its end. `video` is written as in
 ``videos.csv``, `label` is one of that video's labels.
 
 Without a column `split`, a video with segments is for testing; an anomalous video without segments is for training if
@@ -24,17 +23,14 @@ from typing import cast
 from avadclip.config.datasets import Dataset
 from avadclip.datasets import csv_file, ids
 from avadclip.datasets.csv_file import Row, did_you_mean
-from avadclip.datasets.files import VIDEO_FILE, VideoFiles
+from avadclip.datasets.files import VideoFiles
 from avadclip.datasets.model import NORMAL, SPLITS, ListedVideo, Listing, Segment, Split, TimedSegment
 from avadclip.errors import DatasetError
 
 logger = logging.getLogger(__name__)
 
-VIDEOS = "videos.csv"
-VIDEO_HEADERS = (("video", "labels"), ("video", "labels", "split"))
 _IN_FRAMES = ("video", "label", "start_frame", "end_frame")
 _IN_SECONDS = ("video", "label", "start_seconds", "end_seconds")
-_IN_SNIPPETS = ("video", "label", "start_snippet", "end_snippet")
 _LABEL_SEPARATOR = "|"
 _ONE_IN = 5  # videos to one test video, where the table does not say
 
@@ -47,9 +43,9 @@ def load(dataset: Dataset, files: VideoFiles) -> Listing:
     DatasetError : a line for each wrong cell, with file, line and column.
     """
     folder = Path(dataset.annotations)
-    rows = csv_file.read(folder / VIDEOS, *VIDEO_HEADERS, strip=True)
+    rows = csv_file.read(folder / "videos.csv", ("video", "labels"), ("video", "labels", "split"), strip=True)
     if not rows:
-        raise DatasetError(f"{folder / VIDEOS}: a header, but no videos")
+        raise DatasetError(f"{folder / 'videos.csv'}: a header, but no videos")
     relative_by_id = files.with_id()
     videos = csv_file.parse_all(rows, lambda row: _video(row, dataset, files, relative_by_id))
     _check_distinct(rows, videos)
@@ -57,7 +53,7 @@ def load(dataset: Dataset, files: VideoFiles) -> Listing:
 
     path = folder / "segments.csv"
     labels = {video.id: video.labels for video in videos}
-    segments = _segments(path, labels, dataset) if path.exists() else ()
+    segments = _segments(path, labels, dataset.classes) if path.exists() else ()
     segmented = frozenset(segment.id for segment in segments)
     if "split" not in rows[0].cells:
         videos = [replace(video, split=_default_split(video, segmented)) for video in videos]
@@ -70,7 +66,7 @@ def _video(row: Row, dataset: Dataset, files: VideoFiles, relative_by_id: Mappin
     path = _find(row, id_, files, relative_by_id)
     if path is None and id_ not in dataset.exclude:
         hint = did_you_mean(row.cells["video"], files.relative)
-        row.fail("video", f"no {files.what} {row.cells['video']!r} below {files.folder}{hint}")
+        row.fail("video", f"no video file {row.cells['video']!r} below {files.folder}{hint}")
     # Without the column, the split depends on segments that are not read yet.
     split = cast(Split, row.choice("split", SPLITS)) if "split" in row.cells else "train"
     return ListedVideo(id_, path, split, _labels(row, dataset.classes))
@@ -88,9 +84,7 @@ def _video_id(row: Row) -> str:
 
 def _find(row: Row, id_: str, files: VideoFiles, relative_by_id: Mapping[str, list[str]]) -> str | None:
     cell = row.cells["video"]
-    named = relative_by_id.get(id_, [])
-    if files.what == VIDEO_FILE:  # arrays have other suffixes than the videos after which they are named
-        named = [path for path in named if cell in (path, PurePosixPath(path).name, id_)]
+    named = [path for path in relative_by_id.get(id_, ()) if cell in (path, PurePosixPath(path).name, id_)]
     if cell in named:
         return files.path(cell)
     if len(named) > 1:
@@ -98,13 +92,8 @@ def _find(row: Row, id_: str, files: VideoFiles, relative_by_id: Mapping[str, li
     return files.path(named[0]) if named else None
 
 
-def split_labels(cell: str) -> tuple[str, ...]:
-    """The names in a cell of the column `labels`."""
-    return tuple(label.strip() for label in cell.split(_LABEL_SEPARATOR))
-
-
 def _labels(row: Row, classes: Sequence[str]) -> tuple[str, ...]:
-    labels = split_labels(row.text("labels"))
+    labels = tuple(label.strip() for label in row.text("labels").split(_LABEL_SEPARATOR))
     for label in labels:
         row.choice("labels", classes, label)
     if len(set(labels)) < len(labels) or (NORMAL in labels and len(labels) > 1):
@@ -112,25 +101,25 @@ def _labels(row: Row, classes: Sequence[str]) -> tuple[str, ...]:
     return labels
 
 
-def _segments(path: Path, labels: Mapping[str, tuple[str, ...]], dataset: Dataset) -> Sequence[Segment | TimedSegment]:
-    rows = csv_file.read(path, _IN_FRAMES, _IN_SECONDS, _IN_SNIPPETS, strip=True)
-    return csv_file.parse_all(rows, lambda row: _segment(row, labels, dataset))
+def _segments(
+    path: Path, labels: Mapping[str, tuple[str, ...]], classes: Sequence[str]
+) -> Sequence[Segment | TimedSegment]:
+    rows = csv_file.read(path, _IN_FRAMES, _IN_SECONDS, strip=True)
+    return csv_file.parse_all(rows, lambda row: _segment(row, labels, classes))
 
 
-def _segment(row: Row, labels: Mapping[str, tuple[str, ...]], dataset: Dataset) -> Segment | TimedSegment:
+def _segment(row: Row, labels: Mapping[str, tuple[str, ...]], classes: Sequence[str]) -> Segment | TimedSegment:
     id_ = _video_id(row)
     if id_ not in labels:
         row.fail("video", f"{id_!r} is not in videos.csv{did_you_mean(id_, labels)}")
-    label = row.choice("label", dataset.classes)
+    label = row.choice("label", classes)
     if label == NORMAL:
         row.fail("label", f"only anomalous stretches are segments, found {NORMAL!r}")
     if label not in labels[id_]:
         row.fail("label", f"{label!r} is not among the labels of {id_!r} in videos.csv: {', '.join(labels[id_])}")
-    for unit, n_frames in (("frame", 1), ("snippet", dataset.visual.stride)):
-        if f"start_{unit}" in row.cells:
-            start, end = row.whole(f"start_{unit}"), row.whole(f"end_{unit}")
-            _check_order(row, start, end, f"end_{unit}")
-            return Segment(id_, label, n_frames * start, n_frames * end)
+    if "start_frame" in row.cells:
+        _check_order(row, row.whole("start_frame"), row.whole("end_frame"), "end_frame")
+        return Segment(id_, label, row.whole("start_frame"), row.whole("end_frame"))
     _check_order(row, row.number("start_seconds"), row.number("end_seconds"), "end_seconds")
     return TimedSegment(id_, label, row.number("start_seconds"), row.number("end_seconds"))
 

@@ -12,16 +12,15 @@ from avadclip.config import Params
 from avadclip.config.editing import edited
 from avadclip.config.features import Modality
 from avadclip.config.variants import Variant
-from avadclip.datasets import csv_file
 from avadclip.datasets.array_files import find_arrays
+from avadclip.datasets.feature_tables import SEGMENTS, VIDEOS, read_videos, split_labels
 from avadclip.datasets.features import prepare_features
 from avadclip.datasets.model import NORMAL
-from avadclip.datasets.table import VIDEO_HEADERS, VIDEOS, split_labels
 from avadclip.detectors.registry import needs, settings_of, unmet
 from avadclip.errors import ConfigError, DatasetError
 from avadclip.interop.adopting import bring_links, copy_files, drop_other_datasets, known_section, link_of
 
-TABLES = {VIDEOS: "write it: header video,labels,split (docs/features.md)", "segments.csv": None}
+TABLES = {VIDEOS: "write it: header video,labels,split (docs/features.md)", SEGMENTS: None}
 PLAIN = "mil_head"  # kind and name of the detector that takes any features
 
 _TEMPLATE = """
@@ -138,11 +137,9 @@ def _links(sources: Mapping[Modality, Path], arrays: Path) -> Iterator[tuple[Pat
 
 
 def _classes(annotations: Path) -> list[str]:
-    path = annotations / VIDEOS
-    rows = csv_file.read(path, *VIDEO_HEADERS, strip=True)
-    labels = {label for row in rows for label in split_labels(row.cells["labels"])}
+    labels = {label for row in read_videos(annotations) for label in split_labels(row.cells["labels"])}
     if not labels - {NORMAL, ""}:
-        raise DatasetError(f"{path}: no video is labelled with an anomaly; a detector needs some")
+        raise DatasetError(f"{annotations / VIDEOS}: no video is labelled with an anomaly; a detector needs some")
     return [NORMAL, *sorted(labels - {NORMAL, ""})]
 
 
