@@ -13,8 +13,10 @@ from avadclip.datasets.features import prepare_features
 from avadclip.datasets.manifest import write_manifest
 from avadclip.datasets.model import Segment
 from avadclip.errors import ConfigError, DatasetError, ExtractionError
+from avadclip.extraction.modalities import modality as modality_of
+from avadclip.extraction.protocol import Chunk, SnippetTimes
 from avadclip.extraction.run import extract
-from avadclip.store import FeatureFolder, audit
+from avadclip.store import FeatureFolder, Source, audit
 from tests.support.arrays_factory import SEGMENTS, TEST, TRAIN, VIDEOS, write_array, write_dataset
 
 NAME = "own"
@@ -46,6 +48,15 @@ def run(params: Params) -> None:
     write_manifest(paths.manifest(NAME), prepare_features(NAME, params.dataset(NAME)).videos)
     for modality in ("visual", "audio"):
         extract(NAME, modality, params)
+
+
+def read(params: Params, modality: str) -> dict[str, tuple[Chunk, SnippetTimes]]:
+    """What a worker of extraction sends of each video."""
+    job = modality_of(modality, params.dataset(NAME))
+    return {
+        v.id: tuple(job.task(Path(v.path), Source(v.id, v.content_hash, v.n_frames, v.frame_rate), "array")())
+        for v in prepare_features(NAME, params.dataset(NAME)).videos
+    }
 
 
 def test_what_was_imported_is_what_is_stored(project: Path) -> None:
@@ -87,11 +98,9 @@ def test_views_in_one_file_or_in_several(project: Path, axis: int) -> None:
                 write_array(project / f"in/visual/{id_}__{number}.npy", view)
         else:
             write_array(project / f"in/visual/{id_}.npy", np.moveaxis(views, 0, axis))
-    run(make_params({"views_axis": axis}))
-    folder = FeatureFolder(paths.features(NAME, "visual"))
+    found = read(make_params({"views_axis": axis}), "visual")
     for id_, views in expected.items():
-        np.testing.assert_array_equal(folder.read(id_).values, views.astype(np.float16))
-    assert list(paths.features(NAME, "audio").iterdir()) == []  # there is no sound
+        np.testing.assert_array_equal(found[id_][0].inputs, views.astype(np.float16))
 
 
 @pytest.mark.parametrize(
@@ -111,18 +120,18 @@ def test_sound_is_brought_to_the_length_of_the_pictures(
     sound = np.resize(written["audio"]["fight3"], (length, 3)).astype(np.float32)
     sound[1] = 0
     write_array(project / "in/audio/fight3.npy", sound)
-    run(make_params(audio={"extractor": "VGGish", "zeros": zeros}))
-    found = FeatureFolder(paths.features(NAME, "audio")).read("fight3")
+    found, _ = read(make_params(audio={"extractor": "VGGish", "zeros": zeros}), "audio")["fight3"]
     assert found.valid.tolist() == [bool(flag) for flag in expected]
-    np.testing.assert_array_equal(found.values[: min(length, 6)], sound[:6].astype(np.float16))
-    assert not found.values[min(length, 6) :].any()
+    np.testing.assert_array_equal(found.inputs[: min(length, 6)], sound[:6].astype(np.float16))
+    assert not found.inputs[min(length, 6) :].any()
 
 
 def test_sound_alone(project: Path) -> None:
     write_dataset(project / "in", {"audio": 3})
-    run(make_params({"extractor": None}, {"extractor": "VGGish"}))
-    assert len(FeatureFolder(paths.features(NAME, "audio")).ids) == len(TRAIN | TEST)
-    assert list(paths.features(NAME, "visual").iterdir()) == []
+    params = make_params({"extractor": None}, {"extractor": "VGGish"})
+    assert {id_: len(chunk.valid) for id_, (chunk, _) in read(params, "audio").items()} == TRAIN | TEST
+    extract(NAME, "visual", params)
+    assert list(paths.features(NAME, "visual").iterdir()) == []  # there are no pictures
 
 
 @pytest.mark.parametrize(
@@ -214,10 +223,13 @@ def test_a_file_that_changed_after_prepare_is_not_imported(project: Path) -> Non
 
 def test_a_new_frame_rate_makes_new_times(project: Path) -> None:
     write_dataset(project / "in", {"visual": 4})
+    recipes = []
     for frame_rate in (24.0, 30.0):
-        run(make_params({"frame_rate": frame_rate}))
-        found = FeatureFolder(paths.features(NAME, "visual")).read("walk3")
-        assert found.boundary_seconds[-1] == 8 * 16 / frame_rate
+        params = make_params({"frame_rate": frame_rate})
+        _, times = read(params, "visual")["walk3"]
+        assert times.boundary_seconds[-1] == 8 * 16 / frame_rate
+        recipes.append(modality_of("visual", params.dataset(NAME)).recipe)
+    assert recipes[0] != recipes[1]  # so that files of the other rate are not taken for these
 
 
 def test_features_of_nothing_are_refused() -> None:
