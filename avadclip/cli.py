@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from avadclip import config, paths
-from avadclip.commands import interop, sharing
+from avadclip.commands import interop, labels, sharing
 from avadclip.commands.encoders import train_audio_encoder
 from avadclip.commands.predict import predict
 from avadclip.config import Params
@@ -23,6 +23,8 @@ from avadclip.store.work_cache import WorkCache
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Audio-visual video anomaly detection.")
 features = typer.Typer(no_args_is_help=True, help="Look at feature stores, check and merge them, clean the work cache.")
 app.add_typer(features, name="features")
+label_files = typer.Typer(no_args_is_help=True, help="Temporal labels of other programs, in and out.")
+app.add_typer(label_files, name="labels")
 console = Console()
 
 ParamsFile = Annotated[Path, typer.Option("--params", help="Parameter file.")]
@@ -161,6 +163,14 @@ def prune(
 
 features.command()(one_line_errors(sharing.extract))
 features.command()(one_line_errors(sharing.merge))
+
+
+@label_files.callback()
+def _labels() -> None:
+    """A group, although it has one command today."""
+
+
+label_files.command()(one_line_errors(labels.convert))
 
 
 @app.command()
