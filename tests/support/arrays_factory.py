@@ -46,6 +46,7 @@ def write_dataset(
 ) -> dict[str, dict[str, np.ndarray]]:
     """``visual``, ``audio`` and the tables; the values that were written, by modality and id."""
     rng = np.random.default_rng(0)
+    folder.mkdir(parents=True, exist_ok=True)
     written: dict[str, dict[str, np.ndarray]] = {}
     for modality, width in widths.items():
         written[modality] = {id_: rng.normal(size=(n, width)) for id_, n in (TRAIN | TEST).items()}

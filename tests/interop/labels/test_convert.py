@@ -88,7 +88,7 @@ def test_a_variable_rate_follows_the_files_own_times(tmp_path: Path, name: str) 
         read(path, name, FileClock(lambda video: times[:3]))
 
 
-@pytest.mark.parametrize(("source", "target"), product(("csv", "elan"), FORMATS))
+@pytest.mark.parametrize(("source", "target"), list(product(("csv", "elan"), FORMATS)))
 def test_every_format_is_written_from_others(tmp_path: Path, source: str, target: str) -> None:
     places = [tmp_path / f"{place}{'' if FORMATS[n].one_video else FORMATS[n].suffix}"
               for place, n in (("in", source), ("out", target))]  # fmt: skip
