@@ -66,7 +66,9 @@ class MilHead(Detector):
         self.heads = _Heads(settings, self._width(settings.modalities))
         # Which class it is must not decide what is an anomaly, so classes are read off the features themselves.
         self.classes = nn.Linear(self._width(settings.modalities), dimensions.n_classes - 1)
-        self.teacher = _Heads(settings, self._width(settings.taught_by)) if settings.taught_by else None
+        # Where the data set lacks what the teacher sees, there is none.
+        is_taught = settings.taught_by and all(name in dimensions.widths for name in settings.taught_by)
+        self.teacher = _Heads(settings, self._width(settings.taught_by)) if is_taught else None
 
     def _width(self, modalities: Sequence[Modality]) -> int:
         return sum(self.dimensions.widths[name] for name in modalities) * (1 if self.settings.context == 1 else 2)

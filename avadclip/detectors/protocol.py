@@ -102,11 +102,6 @@ class Needs:
     teacher: bool = False  # a trained detector that gives features, see `Targets.teacher`
     privileged: tuple[Modality, ...] = ()  # that it sees in training, and does without afterwards
 
-    @property
-    def in_training(self) -> tuple[Modality, ...]:
-        """All modalities that training needs."""
-        return tuple(dict.fromkeys((*self.modalities, *self.privileged)))
-
 
 @dataclass(frozen=True)
 class Testing:

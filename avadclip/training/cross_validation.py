@@ -105,7 +105,7 @@ def cross_validate(run: Run, compute: Compute, n_folds: int) -> HeldOut:
     videos = [v for v in read_manifest(paths.manifest(run.dataset)) if v.split == "train" and not v.excluded]
     check_trainable(videos, run.dataset_section.classes)
     _check_folds(videos, n_folds)
-    folders = open_folders(run.dataset, run.needs.in_training)
+    folders = open_folders(run.dataset, run.in_training)
     features = [read_video(folders, video.id) for video in videos]
     folds = snippet_folds(videos, features, n_folds)
     scores = [np.zeros((2, each.n_snippets), np.float32) for each in features]

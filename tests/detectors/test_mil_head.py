@@ -127,7 +127,7 @@ def test_a_teacher_that_hears_is_there_in_training_alone() -> None:
     assert all(parameter.grad is not None for parameter in detector.teacher.parameters())
 
     assert MilHead.needs(detector.settings).modalities == ("visual",)
-    assert MilHead.needs(detector.settings).in_training == ("visual", "audio")
+    assert MilHead.needs(detector.settings).privileged == ("visual", "audio")
     assert not any(name.startswith("teacher") for name in detector.inference_state())
     assert batch.visual is not None
     deaf = Batch(batch.visual, None, None, batch.n_snippets)
