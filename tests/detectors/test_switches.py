@@ -22,14 +22,14 @@ KINDS: dict[str, dict[str, Any]] = {
 BATCH = random_batch([32, 20, 9, 1], 32)
 SKIP = {"temporal.skip.weight", "temporal.skip.bias", "temporal.gate"}
 
-# Switch -> what it adds to the weights, and what it takes from them.
-SWITCHES: list[tuple[dict[str, Any], set[str], set[str]]] = [
-    ({"feature_norm": 3.0}, set(), set()),
-    ({"feature_dropout": 0.5}, set(), set()),
-    ({"temperature": 1.0}, set(), set()),
-    ({"freeze_prompts": True}, set(), set()),
-    ({"positions": False}, set(), {"temporal.positions"}),
-    ({"skip": True}, SKIP, set()),
+# Switch, off, on, what that adds to the weights, and what it takes from them.
+SWITCHES: list[tuple[str, Any, Any, set[str], set[str]]] = [
+    ("feature_norm", None, 3.0, set(), set()),
+    ("feature_dropout", 0.0, 0.5, set(), set()),
+    ("temperature", 0.07, 1.0, set(), set()),
+    ("freeze_prompts", False, True, set(), set()),
+    ("positions", True, False, set(), {"temporal.positions"}),
+    ("skip", False, True, SKIP, set()),
 ]
 
 
@@ -48,18 +48,17 @@ def output_of(detector: Detector, **changes: Tensor) -> BranchOutput:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("switch", "added", "taken"), SWITCHES)
+@pytest.mark.parametrize(("name", "off", "on", "added", "taken"), SWITCHES)
 def test_a_switch_is_off_by_default_and_changes_no_other_weights(
-    kind: str, switch: dict[str, Any], added: set[str], taken: set[str]
+    kind: str, name: str, off: Any, on: Any, added: set[str], taken: set[str]
 ) -> None:
-    (name,) = switch
-    released, switched = detector_of(kind), detector_of(kind, **switch)
-    assert getattr(released.settings, name) in (None, 0.0, 0.07, name == "positions")
+    released, switched = detector_of(kind), detector_of(kind, **{name: on})
+    assert getattr(released.settings, name) == off
     assert switched.state_dict().keys() - released.state_dict().keys() == added
     assert released.state_dict().keys() - switched.state_dict().keys() == taken
     trained = output_of(switched.train())
-    if name != "freeze_prompts":  # that one shows in training steps
-        assert not torch.equal(output_of(released.train()).class_logits, trained.class_logits)
+    as_released = torch.equal(output_of(released.train()).class_logits, trained.class_logits)
+    assert as_released == (name == "freeze_prompts")  # that one shows in training steps
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -56,7 +56,9 @@ class TemporalModel(nn.Module):
         by_similarity = self.similarity_graph(x, similarity_edges(x, valid), attendable)
         by_distance = self.distance_graph(x, distance_edges(x), attendable)
         in_context: Tensor = self.linear(torch.cat([by_similarity, by_distance], dim=-1))
-        return in_context if self.skip is None else self.skip(snippets) + self.gate * in_context
+        if self.skip is not None:
+            in_context = self.skip(snippets) + self.gate * in_context
+        return in_context
 
 
 class LocalBlock(nn.Module):
