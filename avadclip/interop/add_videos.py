@@ -67,7 +67,7 @@ def add_videos(name: str, videos: Path, labels: Path | None, like: str | None, p
     )
     _link(table, annotations / LABELS)
     _link(table.with_name(SEGMENTS), annotations / SEGMENTS)
-    notes = []
+    notes: list[str] = []
     with edited(params) as content:
         known = content["datasets"]
         if name not in known:

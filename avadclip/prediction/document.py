@@ -130,7 +130,9 @@ class Prediction:
 
 
 def _curve_of(content: Mapping[str, Any]) -> Curve:
-    arrays = {name: None if (values := content[name]) is None else np.array(values, np.float32) for name in _ARRAYS}
+    arrays: dict[str, Any] = {
+        name: None if (values := content[name]) is None else np.array(values, np.float32) for name in _ARRAYS
+    }
     return Curve(content["detector"], content["modality"], **arrays)
 
 
