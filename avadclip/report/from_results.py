@@ -58,6 +58,7 @@ def predict_test_set(test_set: TestSet, params: Params, footage: Footage) -> Ite
     EvaluationError, ReportError : as :func:`write_report`.
     """
     check_ground_truth(test_set.segments, test_set.videos, test_set.classes)
+    unknown = frozenset(test_set.without_segments)
     shown = shown_on_page(read_detectors(test_set, params), params)
     rows = [{row.id: row for row in scores.rows(detector.first.scores)} for detector in shown]
     for video in videos_under_test(test_set.videos):
@@ -79,7 +80,9 @@ def predict_test_set(test_set: TestSet, params: Params, footage: Footage) -> Ite
             shown[0].first.scores.provenance.classes,
             params.evaluate.alarm_threshold,
             params.evaluate.alarm_branch,
-            annotated=tuple(
+            annotated=None
+            if video.id in unknown
+            else tuple(
                 AnnotatedSegment(segment.label, float(clock[segment.start_frame]), float(clock[segment.end_frame]))
                 for segment in test_set.segments
                 if segment.id == video.id
