@@ -35,7 +35,7 @@ evaluate: {{bootstrap_resamples: 10, alarm_threshold: {alarm_threshold}}}
 seeds: {seeds}
 train: {{audio_visual: {{kind: audio_visual}}}}
 distill: {{visual_student: {{kind: student}}}}
-score: {{variants: {variants}}}
+score: {{detector: audio_visual, variants: {variants}}}
 """
 VIDEOS = (
     make_video("a", 90, ["fighting"]),

@@ -237,7 +237,6 @@ def test_an_interrupted_prediction_does_not_answer_into_the_next_one(project: Pa
     ("file", "change", "error", "words"),
     [
         ("predictor.json", None, CheckpointError, "predictor.json: no such file; expected a model folder"),
-        ("alarm.json", None, CheckpointError, "alarm.json: no such file.*dvc repro evaluate"),
         ("alarm.json", ("alignment", "both"), CheckpointError, "alarm.json: branch: .*'both'"),
         ("audio_visual/seed0/model.json", None, CheckpointError, "model.json: no such file"),
         ("predictor.json", ('"stride": 4', '"stride": 8'), CheckpointError, "expects visual features with stride 4"),
