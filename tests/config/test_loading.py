@@ -128,7 +128,7 @@ def test_adding_a_recipe_changes_nothing_else(with_recipes: Path) -> None:
         (
             ("datasets", "xd_violence", "kind"),
             "ucf",
-            "datasets.xd_violence.kind: .*'xd_violence', 'cctv_fights', 'table', 'ucf_crime', 'xd_violence_r",
+            "datasets.xd_violence.kind: .*'xd_violence', 'cctv_fights', 'table', 'ucf_crime', 'shanghaitech', ",
         ),
         (("datasets", "xd_violence", "exclude"), {"id": 3}, "datasets.xd_violence.exclude.id: .*string, found 3"),
         (("extraction", "workers"), -1, "extraction.workers: input should be greater than or equal to 1, found -1"),
