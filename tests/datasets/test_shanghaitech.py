@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avadclip import config, recipes
+from avadclip import recipes
+from avadclip.config.loading import parse
 from avadclip.datasets.load import load
 from avadclip.datasets.model import Listing, Segment
 from avadclip.errors import DatasetError
@@ -51,4 +52,4 @@ def test_wrong_files_are_refused(tmp_path: Path, masks: dict[str, list[int]], tr
 
 def test_the_recipe_is_valid() -> None:
     text = "datasets:\n" + recipes.read("shanghaitech")
-    assert config.parse(text, "recipe").dataset("shanghaitech").kind == "shanghaitech"
+    assert parse(text, "recipe").dataset("shanghaitech").kind == "shanghaitech"

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from avadclip import config, recipes
+from avadclip import recipes
+from avadclip.config.loading import parse
 from avadclip.datasets.load import load
 from avadclip.datasets.model import Listing, Segment
 from avadclip.datasets.ucf_crime import CLASSES, TEST
@@ -86,4 +87,4 @@ def test_wrong_lists_are_refused(tmp_path: Path, train: str, test: str, message:
 
 def test_the_recipe_names_the_classes_of_the_lists(tmp_path: Path) -> None:
     text = "datasets:\n" + recipes.read("ucf_crime")
-    assert config.parse(text, "recipe").dataset("ucf_crime").classes == tuple(CLASSES.values())
+    assert parse(text, "recipe").dataset("ucf_crime").classes == tuple(CLASSES.values())

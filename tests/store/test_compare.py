@@ -16,10 +16,10 @@ FRAMES = {"a": 41, "b": 64, "c": 23}  # not all of them whole snippets
 
 
 def walk(n: int, seed: int) -> np.ndarray:
-    """Views [3, n, width] that change slowly, as videos do, around a direction that all share."""
+    """Views [3, n, width] that change slowly, as videos do, around a direction that all share; of any length."""
     random = np.random.default_rng(seed)
-    steps = random.normal(size=(3, n, WIDTH)) * random.uniform(0.5, 2, (3, n, 1))
-    return (3 + np.cumsum(steps, axis=1)).astype(np.float32)
+    walked = 3 + np.cumsum(random.normal(size=(3, n, WIDTH)), axis=1)
+    return (walked * random.uniform(0.2, 5, (3, n, 1))).astype(np.float32)
 
 
 FINE = {id_: walk(n, seed) for seed, (id_, n) in enumerate(FRAMES.items())}
