@@ -168,6 +168,7 @@ def prune(
 
 features.command()(one_line_errors(sharing.extract))
 features.command()(one_line_errors(sharing.merge))
+features.command()(one_line_errors(sharing.compare))
 
 
 @label_files.callback()

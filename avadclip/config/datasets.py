@@ -27,7 +27,9 @@ _OF_FEATURES: dict[Any, dict[str, type[Section]]] = {
 class Dataset(Section):
     """One data set of ``params.yaml``."""
 
-    kind: Literal["xd_violence", "cctv_fights", "table", "xd_violence_released", "features"]
+    kind: Literal[
+        "xd_violence", "cctv_fights", "table", "ucf_crime", "shanghaitech", "xd_violence_released", "features"
+    ]
     videos: str  # folder of video files, searched recursively; or of the files of features in their place
     annotations: str  # folder with the annotation files of this kind (README, chapter on features)
     classes: Annotated[tuple[str, ...], Field(min_length=2)]  # class 0 is `normal`; names are the text prompts

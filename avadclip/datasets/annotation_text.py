@@ -18,7 +18,7 @@ Segments = dict[str, tuple[Segment, ...]]
 def read_ids(path: Path) -> tuple[str, ...]:
     """A file with one video name in each line."""
     found: dict[str, None] = {}
-    for number, line in _lines(path):
+    for number, line in lines(path):
         id_ = _id(line)
         if id_ in found:
             raise DatasetError(f"{path}, line {number}: {id_!r} appears twice")
@@ -38,7 +38,7 @@ def read_labelled_spans(path: Path) -> Segments:
 
 def _read(path: Path, words_per_segment: int) -> Segments:
     found: Segments = {}
-    for number, line in _lines(path):
+    for number, line in lines(path):
         where = f"{path}, line {number}"
         name, *words = line.split()
         id_ = _id(name)
@@ -72,7 +72,8 @@ def _id(name: str) -> str:
     return ids.from_name(PurePosixPath(name).name)
 
 
-def _lines(path: Path) -> list[tuple[int, str]]:
+def lines(path: Path) -> list[tuple[int, str]]:
+    """Number and text of every line that is not empty; :class:`DatasetError` if there is none, or no such file."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -81,8 +82,8 @@ def _lines(path: Path) -> list[tuple[int, str]]:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path}: not readable as text in UTF-8: {error}") from None
-    lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), start=1)]
-    lines = [(number, line) for number, line in lines if line]
-    if not lines:
+    found = [(number, line.strip()) for number, line in enumerate(text.split("\n"), start=1)]
+    found = [(number, line) for number, line in found if line]
+    if not found:
         raise DatasetError(f"{path}: the file is empty")
-    return lines
+    return found
