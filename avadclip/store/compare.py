@@ -226,7 +226,7 @@ def _means(a: FeatureSet, b: FeatureSet, some: Sequence[str]) -> tuple[Rows, Row
 
 
 def _made(x: Rows, candidate: Candidate, means: tuple[Rows, Rows] | None) -> Rows:
-    rows = x[min(candidate.view, len(x) - 1)]
+    rows: Rows = x[min(candidate.view, len(x) - 1)]
     if candidate.normalisation == "unit length":
         rows = _unit(rows)
     elif candidate.normalisation == "mean of all subtracted" and means is not None:
@@ -248,11 +248,13 @@ def _aligned(rows: Rows, offset: int) -> Rows:
 
 
 def _unit(rows: Rows) -> Rows:
-    return rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
+    unit: Rows = rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
+    return unit
 
 
 def _cosine(a: Rows, b: Rows) -> NDArray[np.float32]:
-    return np.einsum("nd,nd->n", _unit(a), _unit(b))
+    cosines: NDArray[np.float32] = np.einsum("nd,nd->n", _unit(a), _unit(b))
+    return cosines
 
 
 def _median(parts: Sequence[NDArray[np.float32]]) -> float:
