@@ -48,6 +48,7 @@ TOY = "tests.support.toy_detectors"
 KINDS = [*kinds(), TOY]
 QUICK: dict[str, dict[str, Any]] = {
     "audio_visual": {"recipe": {"optimizer": {"learning_rate": 3e-3}}},
+    "hl_net": {"dropout": 0.2, "recipe": {"optimizer": {"learning_rate": 3e-3}}},
     "student": {"distillation": "none", "local_window": 8, "recipe": {"optimizer": {"learning_rate": 3e-3}}},
     "vadclip": {"local_window": 8, "recipe": {"optimizer": {"learning_rate": 3e-3}}},
 }

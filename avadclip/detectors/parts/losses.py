@@ -31,6 +31,12 @@ def binary(anomaly_logits: Tensor, labels: Tensor, n_snippets: Tensor) -> Tensor
     return functional.binary_cross_entropy(confidence, 1.0 - labels[:, 0])
 
 
+def binary_of_logits(anomaly_logits: Tensor, labels: Tensor, n_snippets: Tensor) -> Tensor:
+    """As :func:`binary`, but the mean is over the top-k *logits* (HL-Net)."""
+    logits = top_k_mean(anomaly_logits.float(), n_snippets)
+    return functional.binary_cross_entropy_with_logits(logits, 1.0 - labels[:, 0])
+
+
 def nce(class_logits: Tensor, labels: Tensor, n_snippets: Tensor) -> Tensor:
     """L_nce: cross entropy of the alignment map [b, n, C] against labels [b, C] normalised to sum 1."""
     return _class_terms(class_logits, labels, n_snippets)[1].mean()
