@@ -48,6 +48,7 @@ TOY = "tests.support.toy_detectors"
 KINDS = [*kinds(), TOY]
 QUICK: dict[str, dict[str, Any]] = {
     "audio_visual": {"recipe": {"optimizer": {"learning_rate": 3e-3}}},
+    "clip_tsa": {"hidden": [16, 8], "dropout": 0.2, "ignored": 0.2, "margin": 5.0},
     "hl_net": {"dropout": 0.2, "recipe": {"optimizer": {"learning_rate": 3e-3}}},
     "rtfm": {"hidden": [16, 8], "dropout": 0.2, "ignored": 0.2, "margin": 5.0},
     "student": {"distillation": "none", "local_window": 8, "recipe": {"optimizer": {"learning_rate": 3e-3}}},
