@@ -49,6 +49,9 @@ REGULARISED = "tests.support.regularised_detector"
 KINDS = [*kinds(), TOY, REGULARISED]
 QUICK: dict[str, dict[str, Any]] = {
     "audio_visual": {"recipe": {"optimizer": {"learning_rate": 3e-3}}},
+    "clip_tsa": {"hidden": [16, 8], "dropout": 0.2, "ignored": 0.2, "margin": 5.0},
+    "hl_net": {"dropout": 0.2, "recipe": {"optimizer": {"learning_rate": 3e-3}}},
+    "rtfm": {"hidden": [16, 8], "dropout": 0.2, "ignored": 0.2, "margin": 5.0},
     "student": {"distillation": "none", "local_window": 8, "recipe": {"optimizer": {"learning_rate": 3e-3}}},
     "vadclip": {"local_window": 8, "recipe": {"optimizer": {"learning_rate": 3e-3}}},
 }
@@ -127,6 +130,9 @@ def test_every_trainable_parameter_gets_a_gradient(kind: str) -> None:
     batch = random_batch([32, 20, 9, 5], detector.n_positions(32))
     labels = torch.eye(3)[[0, 1, 2, 0]]
     torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in detector.parameters():  # one that begins as zero hides the gradients of others
+            parameter.add_(0.01 * torch.randn_like(parameter))
     output = detector(batch)
     torch.stack(list(detector.losses(output, batch, Targets(labels)).values())).sum().backward()
     grouped = {id(p) for group in detector.parameter_groups().values() for p in group}
