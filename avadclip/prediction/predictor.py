@@ -9,6 +9,7 @@ from avadclip.prediction.alarm import read_alarm
 from avadclip.prediction.assembly import AboutVideo, assemble
 from avadclip.prediction.document import Prediction
 from avadclip.prediction.extractor import Extractor, Progress, with_given_path
+from avadclip.prediction.familiarity import distance, read_familiarity
 from avadclip.prediction.model_folder import ModelFolder
 from avadclip.prediction.naming import readable, safe_id
 from avadclip.store.work_cache import WorkCache
@@ -45,6 +46,7 @@ class Predictor:
         folder = Path(model)
         self.description = ModelFolder.read(folder)
         self.alarm = read_alarm(folder)
+        self._familiarity = read_familiarity(folder)
         settings = (settings or Extraction()).model_copy(update={"device": device})
         self._extractor = Extractor(self.description, self.description.modalities, settings, cache)
         try:
@@ -104,5 +106,6 @@ class Predictor:
             stride=self.description.visual.stride,
             boundary_seconds=boundary_seconds - boundary_seconds[0],
             clock_start_seconds=float(boundary_seconds[0]),
+            distance_from_training=distance(self._familiarity, extracted.features),
         )
         return assemble(about, scores, self._detectors.classes, self.alarm.threshold, self.alarm.branch)
