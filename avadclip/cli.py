@@ -13,7 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from avadclip import config, paths
-from avadclip.commands import interop, sharing
+from avadclip.commands import interop, labels, sharing
+from avadclip.commands.choose import choose
 from avadclip.commands.encoders import train_audio_encoder
 from avadclip.commands.predict import predict
 from avadclip.config import Params
@@ -23,6 +24,8 @@ from avadclip.store.work_cache import WorkCache
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Audio-visual video anomaly detection.")
 features = typer.Typer(no_args_is_help=True, help="Look at feature stores, check and merge them, clean the work cache.")
 app.add_typer(features, name="features")
+label_files = typer.Typer(no_args_is_help=True, help="Temporal labels of other programs, in and out.")
+app.add_typer(label_files, name="labels")
 console = Console()
 
 ParamsFile = Annotated[Path, typer.Option("--params", help="Parameter file.")]
@@ -45,6 +48,7 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
 
 app.command()(one_line_errors(train_audio_encoder))
 app.command()(one_line_errors(predict))
+app.command()(one_line_errors(choose))
 for interop_command in interop.COMMANDS:
     app.command()(one_line_errors(interop_command))
 
@@ -163,6 +167,14 @@ features.command()(one_line_errors(sharing.extract))
 features.command()(one_line_errors(sharing.merge))
 
 
+@label_files.callback()
+def _labels() -> None:
+    """A group, although it has one command today."""
+
+
+label_files.command()(one_line_errors(labels.convert))
+
+
 @app.command()
 @one_line_errors
 def doctor(params: ParamsFile = Path("params.yaml")) -> None:
@@ -187,4 +199,4 @@ def _chosen(params: Params, dataset: str | None) -> list[str]:
 
 
 def _stores(params: Params, dataset: str | None) -> list[tuple[str, str]]:
-    return [(name, modality) for name in _chosen(params, dataset) for modality in ("visual", "audio")]
+    return [(name, modality) for name in _chosen(params, dataset) for modality in params.dataset(name).modalities]

@@ -1,4 +1,4 @@
-"""Stage ``package``: the detectors of a data set and its features -> what ``avadclip predict`` needs beside the detectors.
+"""Stage ``package``: detectors and features of a data set -> what ``avadclip predict`` needs beside the detectors.
 
 Which of them speaks when, the pinned encoders, and what the training features look like.
 """

@@ -25,7 +25,7 @@ def extract(
     share = Part.parse(part)
     loaded = config.load(params)
     failures = []
-    for modality in ("visual", "audio"):
+    for modality in loaded.dataset(dataset).modalities:
         try:
             typer.echo(str(extract_part(dataset, modality, loaded, share)))
         except ExtractionError as error:  # what one modality cannot read costs the other nothing

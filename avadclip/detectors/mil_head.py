@@ -3,8 +3,12 @@
 With more than one member it is an ensemble (Lakshminarayanan et al., NeurIPS 2017) of heads that share no weight and
 are trained side by side. On a hundred videos, seeds differ more than networks do, and the mean of a few heads is rid of
 most of that. See docs/quality.md.
+
+With `taught_by` it learns with privileged information (Vapnik and Vashist, 2009): beside it, a teacher of the same make
+is trained that has more modalities, and says of every snippet how anomalous it is. The teacher is gone afterwards.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -25,6 +29,7 @@ class MilHeadSettings(Settings):
     """The defaults are one head of 64 units without context."""
 
     modalities: Annotated[tuple[Modality, ...], Field(min_length=1, max_length=2)] = ("visual", "audio")  # joined
+    taught_by: Annotated[tuple[Modality, ...], Field(max_length=2)] = ()  # what a teacher sees, in training alone
     members: Count = 1  # heads whose confidences are averaged
     hidden: Count = 64  # units of each
     dropout: Share = 0.5
@@ -34,27 +39,20 @@ class MilHeadSettings(Settings):
         rounds=60,
         batch_size=32,
         bag=Bag(kind="shorten", length=256),
-        optimizer=Optimizer(name="adamw", learning_rate=1e-3, weight_decay=0.01),
-        loss_weights={"binary": 1.0, "classes": 1.0},
+        optimizer=Optimizer(
+            name="adamw", learning_rate=1e-3, weight_decay=0.01, groups={"classes": {"learning_rate": 1e-2}}
+        ),
+        loss_weights={"binary": 1.0, "classes": 1.0, "teacher": 1.0, "taught": 4.0},
     )
 
 
 @dataclass(frozen=True)
 class MilHeadOutput:
-    """What each of the m members says."""
+    """What the m members say, and the reader of classes."""
 
-    anomaly_logits: Tensor  # [b, n, m]
-    class_logits: Tensor  # [b, n, m, C - 1], of the anomaly classes: which one, if it is one
-
-    @property
-    def confidence(self) -> Tensor:
-        """[b, n], mean over the members."""
-        return self.anomaly_logits.float().sigmoid().mean(dim=-1)
-
-    @property
-    def class_shares(self) -> Tensor:
-        """[b, n, C - 1], mean over the members; sum to 1."""
-        return self.class_logits.float().softmax(dim=-1).mean(dim=-2)
+    confidences: Tensor  # [b, n, m], of each member, 0..1
+    class_logits: Tensor  # [b, n, C - 1], of the anomaly classes: which one, if it is one
+    teacher_confidences: Tensor | None = None  # [b, n, m]
 
 
 class MilHead(Detector):
@@ -65,29 +63,44 @@ class MilHead(Detector):
 
     def __init__(self, settings: MilHeadSettings, dimensions: Dimensions, tower: TextTower | None = None) -> None:
         super().__init__(settings, dimensions, tower)
-        members, hidden = settings.members, settings.hidden
-        width = sum(dimensions.widths[modality] for modality in settings.modalities)
-        self.hidden = nn.Linear(width * (1 if settings.context == 1 else 2), members * hidden)
-        self.dropout = nn.Dropout(settings.dropout)
-        self.anomaly = _Heads(members, hidden, 1)
-        self.classes = _Heads(members, hidden, dimensions.n_classes - 1)
+        self.heads = _Heads(settings, self._width(settings.modalities))
+        # Which class it is must not decide what is an anomaly, so classes are read off the features themselves.
+        self.classes = nn.Linear(self._width(settings.modalities), dimensions.n_classes - 1)
+        # Where the data set lacks what the teacher sees, there is none.
+        is_taught = settings.taught_by and all(name in dimensions.widths for name in settings.taught_by)
+        self.teacher = _Heads(settings, self._width(settings.taught_by)) if is_taught else None
+
+    def _width(self, modalities: Sequence[Modality]) -> int:
+        return sum(self.dimensions.widths[name] for name in modalities) * (1 if self.settings.context == 1 else 2)
 
     @classmethod
     def needs(cls, settings: Any) -> Needs:
-        """The modalities of the settings, and nothing else."""
-        return Needs(settings.modalities)
+        """The modalities of the settings; in training also those of the teacher."""
+        return Needs(settings.modalities, privileged=settings.taught_by)
 
     @property
     def testing(self) -> Testing:
         """On the whole length, averaged over the views."""
         return Testing(views="mean")
 
+    def parameter_groups(self) -> Mapping[str, Sequence[nn.Parameter]]:
+        """`heads`; and `classes`, which is linear and would not be done in the few steps that the heads need."""
+        heads = [parameter for name, parameter in self.named_parameters() if not name.startswith("classes.")]
+        return {"heads": heads, "classes": list(self.classes.parameters())}
+
+    def inference_state(self) -> dict[str, Tensor]:
+        """All but the teacher."""
+        return {name: value for name, value in self.state_dict().items() if not name.startswith("teacher.")}
+
     def forward(self, batch: Batch) -> MilHeadOutput:
-        features = [self._in_context(batch, modality) for modality in self.settings.modalities]
-        hidden = self.dropout(functional.relu(self.hidden(torch.cat(features, dim=-1))))
-        hidden = hidden.unflatten(-1, (self.settings.members, self.settings.hidden))
-        # Which class it is must not decide what is an anomaly: classes are read off features that they do not shape.
-        return MilHeadOutput(self.anomaly(hidden).squeeze(-1), self.classes(hidden.detach()))
+        features = self._features(batch, self.settings.modalities)
+        taught = None
+        if self.teacher is not None and self.training:
+            taught = self.teacher(self._features(batch, self.settings.taught_by))
+        return MilHeadOutput(self.heads(features), self.classes(features), taught)
+
+    def _features(self, batch: Batch, modalities: Sequence[Modality]) -> Tensor:
+        return torch.cat([self._in_context(batch, modality) for modality in modalities], dim=-1)
 
     def _in_context(self, batch: Batch, modality: Modality) -> Tensor:
         """[b, n, width or 2 width]; zero where there is no sound."""
@@ -98,34 +111,48 @@ class MilHead(Detector):
         return torch.cat([features, moving_mean(features, counted, self.settings.context)], dim=-1) / 2**0.5
 
     def losses(self, output: MilHeadOutput, batch: Batch, targets: Targets) -> dict[str, Tensor]:
-        """`binary`, each member's own, summed; `classes`, which anomaly classes the highest snippets have."""
-        confidences = losses.top_k_mean(output.anomaly_logits.float().sigmoid(), batch.n_snippets)  # [b, m]
-        is_anomalous = (1.0 - targets.labels[:, :1]).expand_as(confidences)
-        binary = functional.binary_cross_entropy(confidences, is_anomalous, reduction="none")
-        return {"binary": binary.mean(dim=0).sum(), "classes": _class_loss(output, batch, targets.labels)}
+        """Summed over the members: `binary`, and with a teacher its own (`teacher`) and what it says (`taught`).
+
+        `classes` is the cross entropy of the anomaly classes at the top k snippets of the anomalous videos.
+        """
+        anomalies = targets.labels[:, 1:]  # nothing of a normal video
+        share = anomalies / anomalies.sum(dim=1, keepdim=True).clamp(min=1.0)
+        named = _top_mean_by(output.confidences.detach().mean(dim=-1), output.class_logits.float(), batch)
+        classes = -(share * named.log_softmax(dim=-1)).sum() / share.sum().clamp(min=1.0)
+        terms = {"binary": _binary(output.confidences, batch, targets), "classes": classes}
+        if output.teacher_confidences is not None:
+            terms["teacher"] = _binary(output.teacher_confidences, batch, targets)
+            said = output.teacher_confidences.detach().mean(dim=-1, keepdim=True).expand_as(output.confidences)
+            errors = functional.binary_cross_entropy(output.confidences, said, reduction="none")[batch.valid]
+            terms["taught"] = errors.mean(dim=0).sum()
+        return terms
 
     def scores(self, output: MilHeadOutput, batch: Batch) -> Scores:
-        anomaly = output.confidence
-        named = anomaly[..., None] * output.class_shares
-        spread = output.anomaly_logits.float().sigmoid().std(dim=-1, correction=0)
+        anomaly = output.confidences.mean(dim=-1, keepdim=True)
+        named = anomaly * output.class_logits.float().softmax(dim=-1)
         return Scores(
-            anomaly=anomaly,
-            class_probabilities=torch.cat([1.0 - anomaly[..., None], named], dim=-1),
-            uncertainty=spread if self.settings.members > 1 else None,
+            anomaly=anomaly.squeeze(-1),
+            class_probabilities=torch.cat([1.0 - anomaly, named], dim=-1),
+            uncertainty=output.confidences.std(dim=-1, correction=0) if self.settings.members > 1 else None,
         )
 
 
 class _Heads(nn.Module):
-    """A linear layer of each member's own: [..., m, width] -> [..., m, outputs]."""
+    """Members side by side: features [b, n, width] -> confidences [b, n, m] in float32."""
 
-    def __init__(self, members: int, width: int, outputs: int) -> None:
+    def __init__(self, settings: MilHeadSettings, width: int) -> None:
         super().__init__()
-        bound = width**-0.5  # as torch's own linear layer
-        self.weight = nn.Parameter(torch.empty(members, width, outputs).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(members, outputs).uniform_(-bound, bound))
+        self.shape = (settings.members, settings.hidden)
+        self.hidden = nn.Linear(width, settings.members * settings.hidden)
+        self.dropout = nn.Dropout(settings.dropout)
+        bound = settings.hidden**-0.5  # as torch's own linear layer
+        self.weight = nn.Parameter(torch.empty(self.shape).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(settings.members).uniform_(-bound, bound))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.einsum("...mw,mwo->...mo", x, self.weight) + self.bias
+    def forward(self, features: Tensor) -> Tensor:
+        hidden = self.dropout(functional.relu(self.hidden(features))).unflatten(-1, self.shape)
+        logits: Tensor = (hidden * self.weight).sum(dim=-1) + self.bias
+        return logits.float().sigmoid()
 
 
 def moving_mean(features: Tensor, counted: Tensor, width: int) -> Tensor:
@@ -133,26 +160,24 @@ def moving_mean(features: Tensor, counted: Tensor, width: int) -> Tensor:
     kernel = torch.ones(1, 1, width, device=features.device, dtype=features.dtype)
     weights = counted.to(features.dtype)
     b, n, d = features.shape
+    around = ((width - 1) // 2, width // 2)
     rows = (features * weights[..., None]).transpose(1, 2).reshape(b * d, 1, n)
-    sums = functional.conv1d(functional.pad(rows, _around(width)), kernel).reshape(b, d, n).transpose(1, 2)
-    counts = functional.conv1d(functional.pad(weights[:, None], _around(width)), kernel).transpose(1, 2)
+    sums = functional.conv1d(functional.pad(rows, around), kernel).reshape(b, d, n).transpose(1, 2)
+    counts = functional.conv1d(functional.pad(weights[:, None], around), kernel).transpose(1, 2)
     return counted[..., None] * sums / counts.clamp(min=1.0)
 
 
-def _around(width: int) -> tuple[int, int]:
-    return (width - 1) // 2, width // 2
+def _binary(confidences: Tensor, batch: Batch, targets: Targets) -> Tensor:
+    """Each member's top-k mean [b, m] against "is any anomaly in this video", summed over the members."""
+    found = losses.top_k_mean(confidences, batch.n_snippets)
+    is_anomalous = (1.0 - targets.labels[:, :1]).expand_as(found)
+    return functional.binary_cross_entropy(found, is_anomalous, reduction="none").mean(dim=0).sum()
 
 
-def _class_loss(output: MilHeadOutput, batch: Batch, labels: Tensor) -> Tensor:
-    """Cross entropy of the anomaly classes at the k highest snippets of anomalous videos; 0 where there are none."""
-    highest = output.anomaly_logits.detach().masked_fill(~batch.valid[..., None], -torch.inf)
+def _top_mean_by(confidence: Tensor, values: Tensor, batch: Batch) -> Tensor:
+    """Mean of values [b, n, C] over the k = floor(n / 16) + 1 snippets of highest confidence [b, n]: [b, C]."""
     k = batch.n_snippets // 16 + 1
-    chosen = highest.topk(int(k.max()), dim=1).indices  # [b, k, m]
-    counted = (torch.arange(chosen.shape[1], device=k.device) < k[:, None]).float()[..., None]  # [b, k, 1]
-    shares = output.class_logits.float().log_softmax(dim=-1)
-    taken = shares.gather(1, chosen[..., None].expand(-1, -1, -1, shares.shape[-1]))
-    means = (taken * counted[..., None]).sum(dim=1) / k[:, None, None]  # [b, m, C - 1]
-    anomalies = labels[:, 1:]
-    share = anomalies / anomalies.sum(dim=1, keepdim=True).clamp(min=1.0)  # zero for a normal video
-    total = -(share[:, None] * means).sum(dim=(0, 2)).sum()
-    return total / (share.sum().clamp(min=1.0))
+    chosen = confidence.masked_fill(~batch.valid, -torch.inf).topk(int(k.max()), dim=1).indices
+    taken = values.gather(1, chosen[..., None].expand(-1, -1, values.shape[-1]))
+    counted = torch.arange(chosen.shape[1], device=k.device) < k[:, None]
+    return (taken * counted[..., None]).sum(dim=1) / k[:, None]

@@ -1,6 +1,6 @@
 """Every detector of a data set -> metrics, plots and a summary. Starts in a fraction of a second: no torch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from avadclip.config.evaluation import Evaluate
@@ -29,10 +29,21 @@ def assess_all(detectors: Sequence[ScoredDetector], test_set: TestSet, settings:
     return [*assessments, assess(ScoredDetector(RANDOM, (guesses,)), test_set, settings, resamples=0)]
 
 
-def write_results(folder: Path, assessments: Sequence[Assessment], test_set: TestSet, settings: Evaluate) -> None:
-    """Write ``metrics.json``, ``details.json``, ``summary.md`` and ``plots/*.csv`` into `folder`."""
+def write_results(
+    folder: Path,
+    assessments: Sequence[Assessment],
+    test_set: TestSet,
+    settings: Evaluate,
+    untrained: Mapping[str, str] | None = None,
+) -> None:
+    """Write ``metrics.json``, ``details.json``, ``summary.md`` and ``plots/*.csv`` into `folder`.
+
+    Parameters
+    ----------
+    untrained : detectors that are in no table, and why; the summary says so.
+    """
     results.write_json(folder / "metrics.json", results.headline(assessments, test_set))
     results.write_json(folder / "details.json", results.details(assessments, test_set, settings))
-    write_text(folder / "summary.md", summarize(assessments, test_set, settings))
+    write_text(folder / "summary.md", summarize(assessments, test_set, settings, untrained or {}))
     for name, table in results.plot_tables(assessments, settings).items():
         results.write_table(folder / "plots" / name, table)

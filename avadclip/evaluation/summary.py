@@ -1,7 +1,7 @@
 """``summary.md``: tables like the paper's I to V, every scored detector next to the published numbers."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from avadclip.config.evaluation import Evaluate
 from avadclip.detectors.alarm_score import branch_of
@@ -13,8 +13,10 @@ from avadclip.evaluation.testset import TestSet
 ABSENT = "–"  # noqa: RUF001 - a dash is what a table shows for "none"
 
 
-def summarize(assessments: Sequence[Assessment], test_set: TestSet, settings: Evaluate) -> str:
-    """The whole page, in Markdown."""
+def summarize(
+    assessments: Sequence[Assessment], test_set: TestSet, settings: Evaluate, untrained: Mapping[str, str]
+) -> str:
+    """The whole page, in Markdown; `untrained`: why detectors are in no table."""
     sections = [
         f"# Results on {test_set.dataset}\n",
         _videos(assessments, test_set),
@@ -23,7 +25,7 @@ def summarize(assessments: Sequence[Assessment], test_set: TestSet, settings: Ev
         _alarms(assessments, settings),
         _per_class(assessments),
         _by_audio(assessments),
-        _notes(assessments),
+        _notes(assessments, untrained),
     ]
     return "\n".join(section for section in sections if section)
 
@@ -131,8 +133,9 @@ def _by_audio(assessments: Sequence[Assessment]) -> str:
     return _table("With and without audio", "Strict protocol.", header, rows)
 
 
-def _notes(assessments: Sequence[Assessment]) -> str:
+def _notes(assessments: Sequence[Assessment], untrained: Mapping[str, str]) -> str:
     lines = [f"- `{entry.name}`: {note}\n" for entry in assessments for note in entry.notes]
+    lines += [f"- `{name}` was not trained here: {reason}\n" for name, reason in untrained.items()]
     return "## Notes\n\n" + "".join(lines) if lines else ""
 
 

@@ -1,9 +1,11 @@
-"""``familiarity.safetensors`` of a model folder: what its training features look like, and how far a video is from them.
+"""``familiarity.safetensors`` of a model folder: what its training features look like, and how far a video is away.
 
 A detector is sure of itself wherever it is asked. What it was trained on is described, in each modality, by the mean
 feature of each training video (over its snippets, at unit length): the directions in which these means differ most, and
 how much is left outside of them. The distance of a video is that of its own mean from theirs, inside and outside of
-these directions. The unit is a measured one: how far training videos are that took no part in the description. No torch.
+these directions. The unit is a measured one: how far training videos are that took no part in the description.
+
+Whole videos are compared: a short excerpt, with nothing in it but an event, can be unlike any of them, too. No torch.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,13 +30,11 @@ FAMILIARITY = "familiarity.safetensors"
 FORMAT = "avadclip-familiarity/1"
 DISTANCES_HEADER = ("id", "distance")
 
-# A video like those of the training is farther than n of them with a chance of 1 in n + 1: here at most 5 %, a modality.
+# A video like those of the training is farther than n of them with a chance of 1 in n + 1, a modality: at most 5 %.
 MIN_VIDEOS = 20
-MARGIN = 1.1  # beyond the farthest of them; as much as clips of other scenes, with the same cameras and labels, can need
+MARGIN = 1.1  # the level is a tenth beyond the farthest of them: they share cameras and days, and new videos do not
 N_DIRECTIONS = 8
 N_FOLDS = 5
-# Means of few snippets vary more than means of many, so a video is compared with excerpts that are not longer than it.
-LENGTHS = (1, 2, 4, 8, 16, 32, 64)
 _ROUNDING = 1e-6  # energy that float16 may add to a vector of length 1
 
 Rows = NDArray[np.float64]
@@ -49,22 +49,22 @@ class Reference:
     centre : float32 [width], the mean of their means.
     directions : float32 [r, width], orthonormal: in which their means differ most.
     spread : float32 [r + 1], the variance of their means along each, and the energy outside of all of them.
-    levels : float32 [k], the largest distance of excerpts of `LENGTHS[:k]` snippets of held-out training videos.
+    farthest : float32 [1], the largest distance of a training video that was held out.
     """
 
     centre: NDArray[np.float32]
     directions: NDArray[np.float32]
     spread: NDArray[np.float32]
-    levels: NDArray[np.float32]
+    farthest: NDArray[np.float32]
 
     def __post_init__(self) -> None:
         r, width = self.directions.shape
-        if self.centre.shape != (width,) or self.spread.shape != (r + 1,) or not 0 < len(self.levels) <= len(LENGTHS):
+        if (self.centre.shape, self.spread.shape, self.farthest.shape) != ((width,), (r + 1,), (1,)):
             raise ValueError("the shapes of its arrays do not belong together")
         if not all(np.isfinite(getattr(self, field.name)).all() for field in fields(self)):
             raise ValueError("it holds numbers that are not finite")
-        if self.spread.min() <= 0 or self.levels.min() <= 0:
-            raise ValueError("it holds a spread or a level that is not above 0")
+        if self.spread.min() <= 0 or self.farthest.min() <= 0:
+            raise ValueError("it holds a spread or a distance that is not above 0")
 
     def distance(self, snippets: Rows) -> float:
         """How far a video is, 1 at the level beyond which it is unlike the training.
@@ -73,9 +73,8 @@ class Reference:
         ----------
         snippets : [n, width], n >= 1, from :func:`unit_snippets`.
         """
-        level = self.levels[np.searchsorted(LENGTHS[: len(self.levels)], len(snippets), side="right") - 1]
-        (found,) = self.spreads_away(snippets.mean(axis=0, keepdims=True))
-        return round(float(found / (MARGIN * level)), 4)
+        (found,) = self.spreads_away(snippets.mean(axis=0, keepdims=True)) / (MARGIN * self.farthest)
+        return round(float(found), 4)
 
     def spreads_away(self, means: Rows) -> Rows:
         """Distances of means [n, width] -> [n]; 1 is that of a usual training video, inside and outside together."""
@@ -106,36 +105,22 @@ def describe(videos: Iterable[Rows]) -> Reference | None:
     -------
     None if fewer than `MIN_VIDEOS` are left: their farthest would say nothing about the next one.
     """
-    of_videos = [_means(snippets) for snippets in videos if len(snippets)]
-    if len(of_videos) < MIN_VIDEOS:
+    found = [snippets.mean(axis=0) for snippets in videos if len(snippets)]
+    if len(found) < MIN_VIDEOS:
         return None
-    whole = np.stack([means[0] for means in of_videos])
-    farthest: list[list[float]] = [[] for _ in LENGTHS]
-    for fold in range(N_FOLDS):
-        held_out = np.arange(len(whole)) % N_FOLDS == fold
-        others = _fit(whole[~held_out])
-        for index in np.flatnonzero(held_out):
-            for distances, found in zip(farthest, others.spreads_away(of_videos[index][1:]), strict=False):
-                distances.append(found)
-    # A length counts while most videos have it; 1 is the usual distance, and less than usual is never unlike.
-    levels = [max(1.0, *distances) for distances in farthest if 2 * len(distances) >= len(whole)]
-    return _fit(whole, levels)
+    means = np.stack(found)
+    folds = np.arange(len(means)) % N_FOLDS
+    farthest = [_fit(means[folds != k]).spreads_away(means[folds == k]).max() for k in range(N_FOLDS)]
+    return _fit(means, max(1.0, *farthest))  # 1 is the usual distance, and less than usual is never unlike
 
 
-def _means(snippets: Rows) -> Rows:
-    """Means of a whole video and of excerpts from its middle, of each of `LENGTHS` that it has: [1 + k, width]."""
-    n = len(snippets)
-    excerpts = [snippets[(n - length) // 2 :][:length] for length in LENGTHS if length <= n]
-    return np.stack([rows.mean(axis=0) for rows in (snippets, *excerpts)])
-
-
-def _fit(means: Rows, levels: Sequence[float] = (1.0,)) -> Reference:
+def _fit(means: Rows, farthest: float = 1.0) -> Reference:
     centre = means.mean(axis=0)
     _, scales, directions = np.linalg.svd(means - centre, full_matrices=False)
     variances = scales**2 / (len(means) - 1)
     r = min(N_DIRECTIONS, len(means) // 2, len(variances))
     spread = np.append(variances[:r], variances[r:].sum()) + _ROUNDING
-    arrays = (centre, directions[:r], spread, np.array(levels))
+    arrays = (centre, directions[:r], spread, np.array([farthest]))
     return Reference(*(array.astype(np.float32) for array in arrays))
 
 
@@ -168,7 +153,8 @@ def distance(references: Mapping[Modality, Reference], features: Mapping[Modalit
 
 def write_familiarity(folder: Path, references: Mapping[Modality, Reference]) -> None:
     """Write the file into a model folder; the same references give the same bytes."""
-    tensors = {f"{name}.{key}": value for name, reference in references.items() for key, value in vars(reference).items()}
+    parts = {name: vars(reference) for name, reference in references.items()}
+    tensors = {f"{name}.{key}": value for name, arrays in parts.items() for key, value in arrays.items()}
     write_bytes(folder / FAMILIARITY, save(tensors, metadata={"format": FORMAT}))
 
 

@@ -150,6 +150,23 @@ def write(path: Path, scores: Scores) -> None:
                 file.create_dataset(name, data=array)
 
 
+def write_refusal(path: Path, reason: str) -> None:
+    """Write why there is no detector that could have scored."""
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["format"] = FORMAT
+        file.attrs["refusal"] = reason
+
+
+def read_refusal(path: Path) -> str | None:
+    """What :func:`write_refusal` wrote; None for a file of scores, and for one that :func:`read` has to tell about."""
+    try:
+        with h5py.File(path, "r") as file:
+            reason = file.attrs.get("refusal")
+    except OSError:
+        return None
+    return None if reason is None else str(reason)
+
+
 def read(path: Path) -> Scores:
     """Read and check a score file.
 

@@ -11,11 +11,11 @@ from avadclip import paths
 from avadclip.config.datasets import Dataset
 from avadclip.config.features import Modality, Weights
 from avadclip.config.variants import Released
-from avadclip.detectors.checkpoint import Checkpoint, dimensions_of, save_checkpoint
+from avadclip.detectors.checkpoint import Checkpoint, dimensions_of, save_checkpoint, save_refusal
 from avadclip.detectors.description import Description
 from avadclip.detectors.parts.text import TextTower
-from avadclip.detectors.protocol import Dimensions
-from avadclip.detectors.registry import build, settings_of
+from avadclip.detectors.protocol import Dimensions, Needs
+from avadclip.detectors.registry import build, settings_of, unmet
 from avadclip.encoders.weights import locate
 from avadclip.errors import CheckpointError
 from avadclip.interop.checkpoints import names
@@ -43,6 +43,10 @@ def adopt_checkpoint(dataset: str, section: Dataset, variant: str, seed: int, re
     path = locate(released.released, None, f"train.{variant}.released")
     sorted_ = names.sort(read_tensors(path), str(path))
     modalities: tuple[Modality, ...] = ("visual", "audio") if sorted_.role == "teacher" else ("visual",)
+    if (reason := unmet(Needs(modalities), dataset, section)) is not None:
+        logger.warning("%s/%s: not imported: %s", dataset, variant, reason)
+        save_refusal(paths.run(dataset, variant, seed), reason)
+        return
     folders = open_folders(dataset, modalities)
     checkpoint = assemble(sorted_, released.released, dataset, section, variant, folders)
     _check_widths(checkpoint, folders)

@@ -48,7 +48,8 @@ def register_checkpoint(path: Path, dataset: str, variant: str, params: Path) ->
         scored = score.setdefault("variants", [])
         if variant not in scored:
             scored.append(variant)
-        # The graph needs some detector for videos without sound, even where none has none.
-        if loaded.score.student not in {**trained, **taught}:
-            score["student"] = variant
+        # The graph needs one that decides, and one for videos without sound, even where none has none.
+        for role in ("detector", "student"):
+            if getattr(loaded.score, role) not in {**trained, **taught}:
+                score[role] = variant
     return Registered(released.role, file.sha256 or "", released.unused)
