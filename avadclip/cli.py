@@ -76,20 +76,23 @@ def recipe(
 @one_line_errors
 def results(dataset: DatasetName = None, params: ParamsFile = Path("params.yaml")) -> None:
     """Print the headline metrics of every scored detector, and say where the rest lies."""
-    from avadclip.evaluation.headline import COLUMNS, read_headline
+    from avadclip.evaluation.headline import read_headline
 
     loaded = config.load(params)
     for name in _chosen(loaded, dataset):
+        found = read_headline(name)
         level = f"{loaded.evaluate.confidence:.0%}"
         title = f"{name}, test split, strict protocol, in percent, with {level} intervals"
         # Fits a terminal of 80 columns.
         table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
         table.add_column("detector", no_wrap=True)
-        for column in COLUMNS:
+        for column in found.columns:
             table.add_column(column, justify="right")
-        for row in read_headline(name):
+        for row in found.rows:
             table.add_row(*row)
         console.print(table)
+        for limit in found.limits:
+            console.print(f"note: {escape(limit)}", soft_wrap=True, highlight=False)
         # Lines, not cells: paths have to come whole.
         for what, path in (
             ("all numbers", paths.summary(name)),

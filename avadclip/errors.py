@@ -1,5 +1,7 @@
 """One base class for everything that a user can mend: the message says where, expected, found, and what to do."""
 
+from collections.abc import Collection
+
 
 class AvadclipError(Exception):
     """Base of every error that this project raises on purpose; scripts print its message without a traceback."""
@@ -51,3 +53,10 @@ class ReportError(AvadclipError):
 
 class ClusterError(AvadclipError):
     """The Ray cluster is missing, or cannot do what is asked of it."""
+
+
+def listed(names: Collection[str], most: int = 20) -> str:
+    """``a, b, c``: who has to mend four videos wants to know all four; of very many the first, and how many more."""
+    shown = sorted(names)
+    more = f" and {len(shown) - most} more" if len(shown) > most else ""
+    return ", ".join(shown[:most]) + more

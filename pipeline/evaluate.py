@@ -10,10 +10,10 @@ from avadclip.prediction.alarm import write_alarm
 def main(dataset: str) -> None:
     """Evaluate every detector that params.yaml names."""
     params = config.load()
+    write_alarm(paths.model(dataset), params.evaluate)  # whatever there is to evaluate
     test_set = read_test_set(dataset, params.dataset(dataset))
     assessments = assess_all(read_detectors(test_set, params), test_set, params.evaluate)
     write_results(paths.results(dataset), assessments, test_set, params.evaluate, untrained(dataset, params))
-    write_alarm(paths.model(dataset), params.evaluate)
 
 
 if __name__ == "__main__":

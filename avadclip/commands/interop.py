@@ -1,4 +1,4 @@
-"""``avadclip import-features``, ``export-features`` and ``import-checkpoint``: the authors' files, in and out."""
+"""``avadclip add-videos`` for videos of one's own; ``import-features`` and the like for what the authors released."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -109,4 +109,29 @@ def import_checkpoint(
     typer.echo(f"{params}: train.{variant} is a {found.role} of the release, sha256 {found.sha256[:12]}...")
 
 
-COMMANDS = (import_features, export_features, import_checkpoint)
+def add_videos(
+    dataset: Annotated[str, typer.Argument(help="Name of the new data set.")],
+    videos: Annotated[Path, typer.Argument(help="Folder of your videos; they stay there.")],
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Table with the header video,labels; default: videos.csv, or the folder's only CSV."),
+    ] = None,
+    like: Annotated[
+        str | None, typer.Option(help="Data set whose encoders and training are taken; default: the published ones.")
+    ] = None,
+    alone: Annotated[bool, typer.Option("--alone", help="Drop other data sets from the parameter file.")] = False,
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Make a data set of your own videos: links to your tables, and a block of params.yaml."""
+    from avadclip.interop.add_videos import add_videos as add
+
+    found = add(dataset, videos, labels, like, params, alone)
+    for note in found.notes:
+        typer.echo(f"{params}: datasets.{dataset}.{note}")
+    typer.echo(
+        f"{params}: datasets.{dataset} holds {found.n_train} training and {found.n_test} test videos of the classes"
+        f" {', '.join(found.classes)}; `dvc repro` makes a model of them"
+    )
+
+
+COMMANDS = (add_videos, import_features, export_features, import_checkpoint)

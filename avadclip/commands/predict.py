@@ -12,12 +12,14 @@ from avadclip import config
 from avadclip.config.features import Extraction
 from avadclip.errors import AvadclipError, PredictionError
 from avadclip.prediction.document import UNLIKE_TRAINING, Prediction
+from avadclip.prediction.kept import Kept
 from avadclip.prediction.naming import Inputs, find_videos, readable
 from avadclip.prediction.predictor import Predictor
 from avadclip.prediction.writing import MadeBy, write_predictions
 from avadclip.progress import rate_progress
-from avadclip.report.page import PageVideo, write_page
+from avadclip.report.page import PageVideo, clear_page, write_page
 from avadclip.report.payload import time_axis
+from avadclip.report.sound_strip import draw_sound_in_steps
 from avadclip.store.work_cache import WorkCache
 
 
@@ -38,11 +40,15 @@ def predict(
     Where there is sound the audio-visual detector decides, where there is none the visual student.
     """
     inputs = find_videos(videos, except_below=out.resolve())
+    for line in inputs.passed_over:
+        typer.echo(_printable(line), err=True)
     settings = Extraction() if params is None else config.load(params).extraction
     _make_folder(out)
     cache = WorkCache(Path(settings.work_cache)) if from_cache else None
     with Predictor(model, device, settings=settings, cache=cache) as predictor:
-        predictions, failures = _predict_all(predictor, inputs)
+        kept = Kept(out, predictor.identity)
+        clear_page(out)
+        predictions, failures = _predict_all(predictor, inputs, kept)
         made_by = MadeBy(
             folder=readable(model),
             dataset=predictor.description.dataset,
@@ -53,33 +59,53 @@ def predict(
         )
     write_predictions(out, predictions, failures, made_by)
     if predictions:
-        pages = [_page_video(prediction, inputs.videos[prediction.id]) for prediction in predictions]
+        pages = [_page_video(prediction, inputs.videos[prediction.id], kept) for prediction in predictions]
         write_page(out, pages, title=f"Predictions of {made_by.dataset}")
     _summarise(predictions, failures, out)
     raise typer.Exit(1 if failures else 0)
 
 
-def _predict_all(predictor: Predictor, inputs: Inputs) -> tuple[list[Prediction], dict[str, str]]:
-    predictions, failures = [], dict(inputs.failures)
+def _predict_all(predictor: Predictor, inputs: Inputs, kept: Kept) -> tuple[list[Prediction], dict[str, str]]:
+    """Each video is on the disk as soon as it is done; one that a stopped run has finished is not done again."""
+    done, predictions, failures = kept.begin(inputs.videos), [], dict(inputs.failures)
+    if done:
+        typer.echo(f"{len(done)} of {len(inputs.videos)} videos are done already, by this model: {kept.folder}")
     with rate_progress() as progress:
         for video_id, path in inputs.videos.items():
             bar = progress.add_task(escape(_printable(video_id)), total=None, unit="snippets")
+            prediction = done.get(video_id)
             try:
-                advance = partial(_advance, progress, bar)
-                prediction = predictor.predict(path, video_id=video_id, on_progress=advance)
-            except AvadclipError as error:
+                if prediction is None:
+                    status = path.stat()
+                    advance = partial(_advance, progress, bar)
+                    prediction = predictor.predict(path, video_id=video_id, on_progress=advance)
+                    kept.put(prediction, path, status)
+                else:
+                    progress.update(bar, total=1, completed=1)
+            except (AvadclipError, OSError) as error:
                 failures[readable(path)] = readable(str(error))
                 progress.update(bar, description=f"[red]{escape(_printable(video_id))}: failed[/]", total=1)
             else:
                 predictions.append(prediction)
+                _draw_sound(predictor, prediction, path, kept)
     return predictions, failures
 
 
-def _page_video(prediction: Prediction, path: Path) -> PageVideo:
-    from avadclip.report.sound_strip import draw_sound  # takes seconds, and not every video has sound
-
+def _draw_sound(predictor: Predictor, prediction: Prediction, path: Path, kept: Kept) -> None:
+    """For the page. A fault costs this drawing only."""
+    if not prediction.has_audio or kept.strip(prediction.id) is not None:
+        return
     start, end = (seconds + prediction.clock_start_seconds for seconds in time_axis(prediction))
-    return PageVideo(prediction, path, draw_sound(path, start, end) if prediction.has_audio else None)
+    try:
+        strip = predictor.in_worker(partial(draw_sound_in_steps, path.absolute(), start, end), path)
+    except PredictionError as error:
+        typer.echo(_printable(f"{error}; the page shows it without its sound"), err=True)
+    else:
+        kept.put_strip(prediction.id, strip)
+
+
+def _page_video(prediction: Prediction, path: Path, kept: Kept) -> PageVideo:
+    return PageVideo(prediction, path if path.is_file() else None, kept.strip(prediction.id))
 
 
 def _make_folder(out: Path) -> None:

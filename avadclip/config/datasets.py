@@ -1,5 +1,6 @@
 """Section ``datasets.<name>``: where videos and annotations lie, which classes there are, and the feature recipes."""
 
+import unicodedata
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, ValidatorFunctionWrapHandler, field_validator, model_validator
@@ -62,6 +63,12 @@ class Dataset(Section):
         if not self.modalities:
             raise ValueError("`visual.extractor` and `audio.extractor` are both null; one of them must have features")
         return self
+
+    @field_validator("exclude")
+    @classmethod
+    def _ids_are_composed(cls, exclude: dict[str, str]) -> dict[str, str]:
+        """As the ids of videos are, see :mod:`avadclip.datasets.ids`."""
+        return {unicodedata.normalize("NFC", id_): reason for id_, reason in exclude.items()}
 
     @field_validator("classes")
     @classmethod

@@ -50,6 +50,8 @@ def _read(path: Path, words_per_segment: int) -> Segments:
             )
         starts = range(0, len(words), words_per_segment)
         found[id_] = tuple(_segment(where, id_, words[at : at + words_per_segment], at + 2) for at in starts)
+        if len(set(found[id_])) < len(found[id_]):
+            raise DatasetError(f"{where}: a segment is written twice; it would count as two events, so remove one")
     return found
 
 

@@ -42,7 +42,7 @@ class MilHeadSettings(Settings):
         optimizer=Optimizer(
             name="adamw", learning_rate=1e-3, weight_decay=0.01, groups={"classes": {"learning_rate": 1e-2}}
         ),
-        loss_weights={"binary": 1.0, "classes": 1.0, "teacher": 1.0, "taught": 4.0},
+        loss_weights={"binary": 1.0, "classes": 1.0, "teacher": 1.0, "taught": 16.0},
     )
 
 

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from avadclip.config.evaluation import Evaluate
 from avadclip.detectors.alarm_score import branch_of
 from avadclip.evaluation.assessment import Assessment, OverSeeds
+from avadclip.evaluation.joining import videos_under_test
 from avadclip.evaluation.published import ROWS
 from avadclip.evaluation.resampling import Interval
 from avadclip.evaluation.testset import TestSet
 
 ABSENT = "–"  # noqa: RUF001 - a dash is what a table shows for "none"
+UNDEFINED = "not defined"
 
 
 def summarize(
@@ -20,6 +22,8 @@ def summarize(
     sections = [
         f"# Results on {test_set.dataset}\n",
         _videos(assessments, test_set),
+        _limits(test_set),
+        _whole_videos(assessments, settings),
         _frame_level(assessments, test_set, settings),
         _localisation(assessments, test_set, settings),
         _alarms(assessments, settings),
@@ -31,7 +35,7 @@ def summarize(
 
 
 def _videos(assessments: Sequence[Assessment], test_set: TestSet) -> str:
-    videos = assessments[0].protocol.timeline.videos
+    videos = videos_under_test(test_set.videos)
     hours = sum(video.n_frames / video.frame_rate for video in videos) / 3600
     normal = sum(video.is_normal for video in videos)
     text = (
@@ -47,6 +51,24 @@ def _videos(assessments: Sequence[Assessment], test_set: TestSet) -> str:
         listed = "".join(f"- `{video_id}`: {reason}\n" for video_id, reason in test_set.excluded.items())
         text += f"\n{len(test_set.excluded)} test videos are excluded:\n\n{listed}"
     return text
+
+
+def _limits(test_set: TestSet) -> str:
+    listed = "".join(f"- {limit}\n" for limit in test_set.limits)
+    return f"## What these numbers do not say\n\n{listed}" if listed else ""
+
+
+def _whole_videos(assessments: Sequence[Assessment], settings: Evaluate) -> str:
+    deviates = _deviates(assessments)
+    rows = [
+        (f"`{entry.name}`", *(_with_interval(entry, f"video.{name}", deviates) for name in ("AP", "AUC", "caught")))
+        for entry in assessments
+    ]
+    explained = (
+        f"Each video ranked by the highest score of the {settings.alarm_branch} branch against its label; the last"
+        f" column is the share of anomalous videos with an alarm, at {settings.alarm_threshold:g}."
+    )
+    return _table("Whole videos", explained, ("Detector", "AP", "AUC", "Anomalous videos with an alarm"), rows)
 
 
 def _frame_level(assessments: Sequence[Assessment], test_set: TestSet, settings: Evaluate) -> str:
@@ -162,11 +184,12 @@ def _with_interval(entry: Assessment, name: str, deviates: bool) -> str:
 
 def _value(found: OverSeeds, name: str, deviates: bool, interval: Interval | None = None) -> str:
     value = _number(found.mean.get(name))
-    if value == ABSENT:
+    if value in (ABSENT, UNDEFINED):
         return value
     deviation = f" ± {_number(found.deviation.get(name))}" if deviates else ""
     return value + deviation + ("" if interval is None else f" [{interval[0]:.1f}, {interval[1]:.1f}]")
 
 
 def _number(value: float | None) -> str:
-    return ABSENT if value is None or math.isnan(value) else f"{value:.2f}"
+    """Nobody gave a value, or there is none: of nothing but normal videos there is no AP."""
+    return ABSENT if value is None else UNDEFINED if math.isnan(value) else f"{value:.2f}"

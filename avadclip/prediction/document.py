@@ -1,13 +1,16 @@
 """What is said about one video, and its form in ``predictions.json``. No torch: the page reads it, too."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 FORMAT = "avadclip-predictions/1"
 UNLIKE_TRAINING = "unlike anything this model was trained on"
+
+_ARRAYS = ("anomaly", "class_probabilities", "uncertainty")  # of a curve
 
 
 @dataclass(frozen=True)
@@ -121,10 +124,30 @@ class Prediction:
             "annotated": None if self.annotated is None else [vars(segment) for segment in self.annotated],
         }
 
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """The inverse of :meth:`to_json`, but for the digits that it rounds off; KeyError, TypeError if it is none."""
+        fields = {key: value for key, value in content.items() if key not in ("alarm", "unlike_training")}
+        annotated = content["annotated"]
+        read = {
+            "boundary_seconds": np.array(content["boundary_seconds"], np.float64),
+            "classes": tuple(content["classes"]),
+            "curves": tuple(_curve_of(curve) for curve in content["curves"]),
+            "segments": tuple(DetectedSegment(**segment) for segment in content["segments"]),
+            "annotated": None if annotated is None else tuple(AnnotatedSegment(**segment) for segment in annotated),
+        }
+        return cls(**(fields | read))
+
+
+def _curve_of(content: Mapping[str, Any]) -> Curve:
+    arrays: dict[str, Any] = {
+        name: None if (values := content[name]) is None else np.array(values, np.float32) for name in _ARRAYS
+    }
+    return Curve(content["detector"], content["modality"], **arrays)
+
 
 def _curve(curve: Curve) -> dict[str, Any]:
-    arrays = ("anomaly", "class_probabilities", "uncertainty")
-    values = {name: None if (array := getattr(curve, name)) is None else _digits(array) for name in arrays}
+    values = {name: None if (array := getattr(curve, name)) is None else _digits(array) for name in _ARRAYS}
     return {"detector": curve.detector, "modality": curve.modality, **values}
 
 

@@ -200,12 +200,14 @@ def write_distances(
 
 
 def read_distances(path: Path) -> dict[str, float | None]:
-    """How far each test video is, by id; None where that is not known.
+    """How far each test video is, by id; None, or no entry where stage ``package`` has not run, is not known.
 
     Raises
     ------
-    DatasetError : there is no such file, or it is damaged; names line and column.
+    DatasetError : the file is damaged; names line and column.
     """
+    if not path.exists():
+        return {}
     return {
         row.text("id"): row.number("distance") if row.cells["distance"] else None
         for row in csv_file.read(path, DISTANCES_HEADER)

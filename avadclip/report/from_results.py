@@ -32,7 +32,7 @@ def write_report(folder: Path, test_set: TestSet, params: Params) -> None:
     ------
     EvaluationError : there are no scores or results, or they do not fit manifest and ground truth.
     ReportError : stage ``players`` has not run, or on another manifest.
-    DatasetError : stage ``package`` has not run.
+    DatasetError : a table is damaged.
     """
     name = test_set.dataset
     summary, footage = paths.summary(name), read_footage(paths.footage(name))
@@ -66,6 +66,7 @@ def predict_test_set(
     EvaluationError, ReportError : as :func:`write_report`.
     """
     check_ground_truth(test_set.segments, test_set.videos, test_set.classes)
+    unknown = frozenset(test_set.without_segments)
     shown = shown_on_page(read_detectors(test_set, params), params)
     rows = [{row.id: row for row in scores.rows(detector.first.scores)} for detector in shown]
     for video in videos_under_test(test_set.videos):
@@ -88,7 +89,9 @@ def predict_test_set(
             shown[0].first.scores.provenance.classes,
             params.evaluate.alarm_threshold,
             params.evaluate.alarm_branch,
-            annotated=tuple(
+            annotated=None
+            if video.id in unknown
+            else tuple(
                 AnnotatedSegment(segment.label, float(clock[segment.start_frame]), float(clock[segment.end_frame]))
                 for segment in test_set.segments
                 if segment.id == video.id

@@ -77,7 +77,6 @@ def score(job: Job, videos: Sequence[Video], device: torch.device | str) -> Scor
     ------
     CheckpointError : there is no such detector, or it expects other features.
     FeatureError : features are missing or damaged.
-    EvaluationError : there is no test video.
     """
     scorer = Scorer(job, device)
     return collect(scorer.provenance, [scorer.score_video(video_id) for video_id in scored_ids(videos)])

@@ -197,8 +197,10 @@ def _round_score(
     if selection == "validation":
         return validation_score(split.validation, folders, device)
     if selection == "released_test_selected":
-        tests = [video for video in videos if video.split == "test"]
         segments = read_ground_truth(paths.ground_truth(run.dataset))
+        annotated = {segment.id for segment in segments}
+        # An anomalous video without segments has frames of which nobody knows what they are.
+        tests = [video for video in videos if video.split == "test" and (video.is_normal or video.id in annotated)]
         return released_test_score(tests, segments, run.dataset_section.visual.stride, folders, device)
     return None
 

@@ -218,6 +218,7 @@ def test_training_videos_are_learnt_and_test_videos_judged(tmp_path: Path) -> No
     assert distances["like"] == distance(found, {"visual": folders["visual"].read("like")})
     write_distances(tmp_path / "distances.csv", folders, videos, {})
     assert read_distances(tmp_path / "distances.csv") == {"like": None, "unlike": None}
+    assert read_distances(tmp_path / "nowhere.csv") == {}
     (tmp_path / "distances.csv").write_text("id,distance\nlike,far\n")
     with pytest.raises(DatasetError, match=r"distances\.csv, line 2, column distance: expected a number"):
         read_distances(tmp_path / "distances.csv")

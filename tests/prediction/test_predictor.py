@@ -1,6 +1,8 @@
 """Prediction: what the graph says of a video, from the file alone; and everything that can be wrong with a file."""
 
+import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,6 +47,17 @@ def patches(index: int) -> np.ndarray:
     """Another picture in each scene, so that features change within a video: uint8 [48, 64, 3]."""
     random = np.random.default_rng(index // SCENE_FRAMES)
     return np.kron(random.integers(0, 256, (6, 8, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+
+
+def die() -> Iterator[bytes]:
+    """A task that ends its worker."""
+    yield b"something"
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def count() -> Iterator[int]:
+    """A task that yields several things."""
+    yield from range(3)
 
 
 @pytest.fixture(scope="module")
@@ -271,3 +284,11 @@ def test_silence_can_be_refused_or_left_to_the_detector(
     monkeypatch.setattr(predictor._detectors, "_description", description)
     found = predictor.predict(silent)
     assert (found.decided_by, found.curves[0].modality) == ("audio_visual", "visual")
+
+
+def test_a_task_that_crashes_costs_itself_only(project: Path, predictor: Predictor) -> None:
+    path = project / "videos" / "short.mp4"
+    assert predictor.in_worker(count, path) == 2
+    with pytest.raises(PredictionError, match=r"short\.mp4: .*SIGKILL"):
+        predictor.in_worker(die, path)
+    assert predictor.predict(path).n_frames == VIDEOS["short.mp4"][0]

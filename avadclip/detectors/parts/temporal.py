@@ -21,27 +21,43 @@ class TemporalModel(nn.Module):
     ----------
     max_snippets : length of the learned position embedding.
     n_layers, window : of the local transformer.
+    positions : whether there is a position embedding.
+    skip : a linear layer over single snippets stands beside all this, whose result then passes a gate that starts at 0.
     """
 
-    def __init__(self, width_in: int, width_out: int, max_snippets: int, n_layers: int, window: int) -> None:
+    def __init__(
+        self,
+        width_in: int,
+        width_out: int,
+        max_snippets: int,
+        n_layers: int,
+        window: int,
+        positions: bool = True,
+        skip: bool = False,
+    ) -> None:
         super().__init__()
         self.window = window
-        self.positions = nn.Parameter(torch.empty(max_snippets, width_in).normal_(std=0.01))
+        self.positions = nn.Parameter(torch.empty(max_snippets, width_in).normal_(std=0.01)) if positions else None
         self.local = nn.ModuleList(LocalBlock(width_in) for _ in range(n_layers))
         self.similarity_graph = GraphBranch(width_in)
         self.distance_graph = GraphBranch(width_in)
         self.linear = nn.Linear(2 * (width_in // 2), width_out)
+        self.skip = nn.Linear(width_in, width_out) if skip else None
+        if skip:
+            self.gate = nn.Parameter(torch.zeros(()))
 
     def forward(self, snippets: Tensor, valid: Tensor, attendable: Tensor | None) -> Tensor:
         """`valid` [b, n]: not padding. `attendable` [b, n]: positions that others may look at, None for all."""
         n = snippets.shape[1]
-        x = snippets + self.positions[:n]
+        x = snippets if self.positions is None else snippets + self.positions[:n]
         allowed = window_mask(x, attendable, self.window)
         for block in self.local:
             x = block(x, allowed, self.window)
         by_similarity = self.similarity_graph(x, similarity_edges(x, valid), attendable)
         by_distance = self.distance_graph(x, distance_edges(x), attendable)
         in_context: Tensor = self.linear(torch.cat([by_similarity, by_distance], dim=-1))
+        if self.skip is not None:
+            in_context = self.skip(snippets) + self.gate * in_context
         return in_context
 
 

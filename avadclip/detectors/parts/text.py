@@ -120,6 +120,8 @@ class ClassPrompts(nn.Module):
 
     In evaluation X_c is constant: it is computed once, when training mode is left, and saved with the detector. So a
     saved detector scores without CLIP's weights; it cannot be trained without them.
+
+    `frozen` context vectors stay what they were at the start.
     """
 
     class_embeddings: Tensor
@@ -127,9 +129,12 @@ class ClassPrompts(nn.Module):
     learned: Tensor
     ends: Tensor
 
-    def __init__(self, dimensions: Dimensions, tower: TextTower | None, prefix: int, suffix: int) -> None:
+    def __init__(
+        self, dimensions: Dimensions, tower: TextTower | None, prefix: int, suffix: int, frozen: bool = False
+    ) -> None:
         super().__init__()
-        self.context = nn.Parameter(torch.empty(dimensions.context_length, dimensions.text_width).normal_(std=0.01))
+        context = torch.empty(dimensions.context_length, dimensions.text_width).normal_(std=0.01)
+        self.context = nn.Parameter(context, requires_grad=not frozen)
         self.register_buffer("class_embeddings", torch.zeros(dimensions.n_classes, dimensions.embedding_width))
         self._tower = tower
         if tower is not None:

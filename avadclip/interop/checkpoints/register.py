@@ -48,8 +48,12 @@ def register_checkpoint(path: Path, dataset: str, variant: str, params: Path) ->
         scored = score.setdefault("variants", [])
         if variant not in scored:
             scored.append(variant)
-        # The graph needs one that decides, and one for videos without sound, even where none has none.
-        for role in ("detector", "student"):
-            if getattr(loaded.score, role) not in {**trained, **taught}:
-                score[role] = variant
+        # The graph needs one for videos without sound, even where none has none, and one that decides: who hears, too,
+        # rather than a released student.
+        known = {**trained, **taught}
+        if loaded.score.student not in known:
+            score["student"] = variant
+        decides = known.get(loaded.score.detector)
+        if decides is None or ("released" in decides and released.role == "teacher"):
+            score["detector"] = variant
     return Registered(released.role, file.sha256 or "", released.unused)
