@@ -1,14 +1,18 @@
 """Unlike the training: what is like it stays below the level, everything else is beyond it, and nothing else counts."""
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 from safetensors.numpy import save
 
 from avadclip import store
 from avadclip.errors import CheckpointError, DatasetError
+from avadclip.prediction.document import UNLIKE_TRAINING, Prediction
 from avadclip.prediction.familiarity import (
     FAMILIARITY,
     FORMAT,
@@ -24,8 +28,11 @@ from avadclip.prediction.familiarity import (
     write_distances,
     write_familiarity,
 )
+from avadclip.prediction.writing import SCHEMA
+from avadclip.report.payload import facts
 from avadclip.store import FeatureFolder, Features, Source
 from tests.support.evaluation_factory import make_video
+from tests.support.report_factory import make_prediction
 
 WIDTH = 48
 SCENES = np.random.default_rng(7).standard_normal((5, WIDTH))  # what the cameras of this world look at
@@ -194,6 +201,17 @@ def test_a_damaged_file_is_one_line(
     with pytest.raises(CheckpointError, match=f"{FAMILIARITY}: {message}") as error:
         read_familiarity(tmp_path)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("far", "is_unlike"), [(None, False), (0.5, False), (1.0, False), (1.0001, True)])
+def test_a_prediction_says_how_far_the_video_is(far: float | None, is_unlike: bool) -> None:
+    prediction = replace(make_prediction(), distance_from_training=far)
+    content = prediction.to_json()
+    assert (content["distance_from_training"], content["unlike_training"]) == (far, is_unlike)
+    schema = json.loads(SCHEMA.read_text())
+    jsonschema.validate(content, {"$defs": schema["$defs"], "$ref": "#/$defs/video"})
+    assert Prediction.from_json(content).to_json() == content
+    assert facts(prediction)["unlikeTraining"] == (UNLIKE_TRAINING if is_unlike else None)
 
 
 def test_training_videos_are_learnt_and_test_videos_judged(tmp_path: Path) -> None:

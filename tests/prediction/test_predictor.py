@@ -21,7 +21,7 @@ from avadclip.evaluation.segments import find_alarms
 from avadclip.evaluation.testset import read_test_set
 from avadclip.extraction.run import extract
 from avadclip.media.probe import probe
-from avadclip.prediction.familiarity import MIN_VIDEOS, describe, read_distances, write_distances, write_familiarity
+from avadclip.prediction.familiarity import read_distances, write_distances, write_familiarity
 from avadclip.prediction.predictor import Predictor
 from avadclip.report.footage import Footage
 from avadclip.report.from_results import predict_test_set
@@ -32,15 +32,12 @@ from avadclip.store.video import open_folders
 from avadclip.store.work_cache import WorkCache
 from tests.support.media_factory import tone, write_video
 from tests.support.odd_media_factory import copy_packets
-from tests.support.prediction_factory import write_model_folder
+from tests.support.prediction_factory import strange_training, write_model_folder
 from tests.support.project_factory import NAME, load_params, save_params, write_project
 
 # Name -> frames, seconds of sound. At one frame in 4 and 8 snippets a window: less than one, one and several.
 VIDEOS = {"loud.mp4": (90, 3.6), "short.mp4": (15, 0.6), "silent.mp4": (50, None)}
 SCENE_FRAMES = 12
-# What nobody would confuse these videos with.
-TRAINING = np.random.default_rng(0).standard_normal((2, MIN_VIDEOS, 8, 512))
-REFERENCES = dict(zip(("visual", "audio"), map(describe, TRAINING), strict=True))
 
 
 def patches(index: int) -> np.ndarray:
@@ -89,7 +86,7 @@ def _run_graph(params: Params) -> None:
     write_ground_truth(paths.ground_truth(NAME), [Segment("loud", "fighting", 10, 60)])
     for modality in ("visual", "audio"):
         extract(NAME, modality, params)
-    write_familiarity(write_model_folder(params), REFERENCES)
+    write_familiarity(write_model_folder(params), strange_training())
     for variant in params.score.variants:
         job = Job(NAME, variant, NAME, seed=0)
         scores.write(paths.scores(NAME, variant, 0), score(job, prepared.videos, "cpu"))
@@ -145,8 +142,8 @@ def test_the_report_says_the_same(
     params = config.load()
     test_set = read_test_set(NAME, params.dataset(NAME))
     footage = make_players(tmp_path / "players", test_set, params)
-    folders = open_folders(NAME, REFERENCES)
-    write_distances(tmp_path / "distances.csv", folders, test_set.videos, REFERENCES)
+    folders = open_folders(NAME, ("visual", "audio"))
+    write_distances(tmp_path / "distances.csv", folders, test_set.videos, strange_training())
     distances = read_distances(tmp_path / "distances.csv")
     reported = {found.id: found for found in predict_test_set(test_set, params, footage, distances)}
     assert {video.id for video in read_manifest(paths.manifest(NAME))} == reported.keys()
