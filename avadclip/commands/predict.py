@@ -11,7 +11,7 @@ from rich.progress import Progress, TaskID
 from avadclip import config
 from avadclip.config.features import Extraction
 from avadclip.errors import AvadclipError, PredictionError
-from avadclip.prediction.document import Prediction
+from avadclip.prediction.document import UNLIKE_TRAINING, Prediction
 from avadclip.prediction.kept import Kept
 from avadclip.prediction.naming import Inputs, find_videos, readable
 from avadclip.prediction.predictor import Predictor
@@ -123,14 +123,23 @@ def _advance(progress: Progress, bar: TaskID, done: int, total: int) -> None:
 def _summarise(predictions: list[Prediction], failures: dict[str, str], out: Path) -> None:
     for prediction in sorted(predictions, key=lambda prediction: -prediction.alarm):
         listed = ", ".join(f"{s.label} {s.start_seconds:.1f}-{s.end_seconds:.1f} s" for s in prediction.segments)
-        sense = "" if prediction.has_audio else ", no sound"
-        found = f"{prediction.path}: {prediction.alarm:.2f} ({prediction.decided_by}{sense}): {listed or 'no alarm'}"
+        found = f"{prediction.path}: {prediction.alarm:.2f} ({_circumstances(prediction)}): {listed or 'no alarm'}"
         typer.echo(_printable(found))
     for path, reason in failures.items():
         typer.echo(_printable(f"failed: {reason if path in reason else f'{path}: {reason}'}"), err=True)
     page = f", to look at: {out / 'report.html'}" if predictions else ""
     written = f"{len(predictions)} of {len(predictions) + len(failures)} videos: {out / 'predictions.json'}{page}"
     typer.echo(_printable(written))
+
+
+def _circumstances(prediction: Prediction) -> str:
+    """Who decided, and what a reader should know of the video before believing it."""
+    words = [prediction.decided_by] + ["no sound"] * (not prediction.has_audio)
+    if prediction.is_unlike_training:
+        words.append(UNLIKE_TRAINING)
+    if prediction.distance_from_training is not None:
+        words.append(f"distance {prediction.distance_from_training:.2f}")
+    return ", ".join(words)
 
 
 def _printable(text: str) -> str:

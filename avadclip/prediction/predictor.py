@@ -14,6 +14,7 @@ from avadclip.prediction.alarm import read_alarm
 from avadclip.prediction.assembly import AboutVideo, assemble
 from avadclip.prediction.document import Prediction
 from avadclip.prediction.extractor import Extractor, Progress, with_given_path
+from avadclip.prediction.familiarity import FAMILIARITY, distance, read_familiarity
 from avadclip.prediction.model_folder import PREDICTOR, ModelFolder
 from avadclip.prediction.naming import readable, safe_id
 from avadclip.store.work_cache import WorkCache
@@ -51,6 +52,7 @@ class Predictor:
         folder = self._folder = Path(model)
         self.description = ModelFolder.read(folder)
         self.alarm = read_alarm(folder)
+        self._familiarity = read_familiarity(folder)
         settings = (settings or Extraction()).model_copy(update={"device": device})
         self._extractor = Extractor(self.description, self.description.modalities, settings, cache)
         try:
@@ -79,12 +81,13 @@ class Predictor:
         """Hash of everything that predictions depend on beside the video: another model or level has another one."""
         from avadclip.detectors.checkpoint import WEIGHTS  # torch, which has been imported by now
 
-        described = self.description
+        described, familiarity = self.description, self._folder / FAMILIARITY
         detectors = [self._folder / described.folder_of(name) for name in (described.detector, described.student)]
         facts = {
             "description": (self._folder / PREDICTOR).read_text(encoding="utf-8"),
             "alarm": self.alarm.model_dump(mode="json"),
             "detectors": [sha256_of(folder / name) for folder in detectors for name in (FILE, WEIGHTS)],
+            "familiarity": sha256_of(familiarity) if familiarity.is_file() else None,
             "recipes": {name: dict(recipe) for name, recipe in self._extractor.recipes.items()},
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
@@ -134,5 +137,6 @@ class Predictor:
             stride=self.description.visual.stride,
             boundary_seconds=boundary_seconds - boundary_seconds[0],
             clock_start_seconds=float(boundary_seconds[0]),
+            distance_from_training=distance(self._familiarity, extracted.features),
         )
         return assemble(about, scores, self._detectors.classes, self.alarm.threshold, self.alarm.branch)
