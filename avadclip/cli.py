@@ -19,7 +19,6 @@ from avadclip.commands.encoders import train_audio_encoder
 from avadclip.commands.predict import predict
 from avadclip.config import Params
 from avadclip.errors import AvadclipError
-from avadclip.store.work_cache import WorkCache
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Audio-visual video anomaly detection.")
 features = typer.Typer(no_args_is_help=True, help="Look at feature stores, check and merge them, clean the work cache.")
@@ -107,6 +106,7 @@ def results(dataset: DatasetName = None, params: ParamsFile = Path("params.yaml"
 def show(dataset: DatasetName = None, params: ParamsFile = Path("params.yaml")) -> None:
     """Show what the feature stores hold and how they were made."""
     from avadclip.store import audit
+    from avadclip.store.work_cache import WorkCache
 
     loaded = config.load(params)
     for name, modality in _stores(loaded, dataset):
@@ -153,6 +153,7 @@ def prune(
     """Remove from the work cache what today's parameters and manifests do not need."""
     from avadclip.extraction.modalities import recipes
     from avadclip.store import audit
+    from avadclip.store.work_cache import WorkCache
 
     loaded = config.load(params)
     cache = WorkCache(Path(loaded.extraction.work_cache))

@@ -1,12 +1,9 @@
 """``avadclip labels convert``: temporal labels from one program's format into another's."""
 
-from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from avadclip.errors import DatasetError
 
@@ -30,31 +27,10 @@ def convert(
 
 
 def _clock(frame_rate: float | None, videos: Path | None) -> "Clock":
-    from avadclip.interop.labels.clocks import EvenClock, FileClock, NoClock
+    from avadclip.interop.labels.clocks import EvenClock, FileClock, NoClock, times_in
 
     if frame_rate is not None and videos is not None:
         raise DatasetError("--frame-rate and --videos both say when frames are shown; name one")
     if videos is not None:
-        return FileClock(_times_in(videos))
+        return FileClock(times_in(videos))
     return NoClock() if frame_rate is None else EvenClock(frame_rate)
-
-
-def _times_in(folder: Path) -> Callable[[str], NDArray[np.float64]]:
-    """Video -> when each of its frames is shown, and when the last one ends, from the first on."""
-    from avadclip.datasets import files, ids
-    from avadclip.media.probe import probe
-
-    by_id: dict[str, list[Path]] = {}
-    for relative in sorted(files.walk(folder, ids.has_video_extension)):
-        by_id.setdefault(ids.from_name(PurePosixPath(relative).name), []).append(folder / relative)
-
-    def times(video: str) -> NDArray[np.float64]:
-        found = by_id.get(ids.from_name(PurePosixPath(video).name), [])
-        if len(found) != 1:
-            listed = " and ".join(map(str, found)) or "no file"
-            raise DatasetError(f"{video}: expected one video of this name below {folder}, found {listed}")
-        info = probe(found[0])
-        seconds: NDArray[np.float64] = np.append(info.frame_seconds, info.end_seconds)
-        return seconds - float(seconds[0])
-
-    return times

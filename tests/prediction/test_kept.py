@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from avadclip.cli import app
-from avadclip.commands import predict as command
+from avadclip.commands import predicting as command
 from avadclip.errors import PredictionError
 from avadclip.prediction.document import AnnotatedSegment, Prediction
 from avadclip.prediction.kept import Kept

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
+from avadclip.datasets import files, ids
 from avadclip.errors import DatasetError
+from avadclip.media.probe import probe
 
 
 @dataclass(frozen=True)
@@ -61,3 +64,21 @@ class NoClock:
 
     def frame(self, video: str, seconds: float) -> int:
         return int(self.seconds(video, 0))
+
+
+def times_in(folder: Path) -> Callable[[str], NDArray[np.float64]]:
+    """Video -> when each of its frames is shown, and when the last one ends, from the first on."""
+    by_id: dict[str, list[Path]] = {}
+    for relative in sorted(files.walk(folder, ids.has_video_extension)):
+        by_id.setdefault(ids.from_name(PurePosixPath(relative).name), []).append(folder / relative)
+
+    def times(video: str) -> NDArray[np.float64]:
+        found = by_id.get(ids.from_name(PurePosixPath(video).name), [])
+        if len(found) != 1:
+            listed = " and ".join(map(str, found)) or "no file"
+            raise DatasetError(f"{video}: expected one video of this name below {folder}, found {listed}")
+        info = probe(found[0])
+        seconds: NDArray[np.float64] = np.append(info.frame_seconds, info.end_seconds)
+        return seconds - float(seconds[0])
+
+    return times
