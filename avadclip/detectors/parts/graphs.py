@@ -71,7 +71,8 @@ def similarity_edges(x: Tensor, valid: Tensor) -> Tensor:
 
 def cosine_edges(directions: Tensor, valid: Tensor, rows: slice = EVERY) -> Tensor:
     """The same of snippets [b, n, d] that have length 1."""
-    cosines = functional.threshold(directions[:, rows] @ directions.transpose(1, 2), SIMILARITY_THRESHOLD, 0.0)
+    of_rows = directions if rows == EVERY else directions[:, rows]  # a slice of all changes the gradient's last digits
+    cosines = functional.threshold(of_rows @ directions.transpose(1, 2), SIMILARITY_THRESHOLD, 0.0)
     return _row_softmax(cosines, valid, rows)
 
 

@@ -126,4 +126,5 @@ def magnitude(lengths: Tensor, is_anomalous: Tensor, margin: float) -> Tensor:
 
 def sparse_norm(confidence: Tensor, valid: Tensor) -> Tensor:
     """Euclidean norm of all confidences [b, n] of valid snippets together (RTFM)."""
-    return (confidence * valid).norm()
+    norm: Tensor = (confidence * valid).norm()
+    return norm

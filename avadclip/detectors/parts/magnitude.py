@@ -95,8 +95,9 @@ class MagnitudeDetector(Detector):
     def losses(self, output: MagnitudeOutput, batch: Batch, targets: Targets) -> dict[str, Tensor]:
         """`binary`, `magnitude`, `smooth` and `sparse`; the last two of the anomalous videos."""
         settings, views = self.settings, batch.n_views
-        features = output.features.float().unflatten(0, (-1, views))  # [videos, views, n, d]
-        confidence = output.anomaly_logits.float().sigmoid().unflatten(0, (-1, views)).mean(dim=1)
+        b, n, d = output.features.shape
+        features = output.features.float().view(b // views, views, n, d)
+        confidence = output.anomaly_logits.float().sigmoid().view(b // views, views, n).mean(dim=1)
         valid, is_anomalous = batch.valid[::views], targets.labels[::views, 0] == 0
         with torch.no_grad():
             magnitudes = features.norm(dim=-1).mean(dim=1)

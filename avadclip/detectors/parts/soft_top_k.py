@@ -59,7 +59,7 @@ def shares_of_top_k(scores: Tensor, draws: Tensor, noise: float, k: Tensor) -> T
     `draws` [b, draws, n] are of N(0, 1), and `noise` their factor. The gradient with respect to the scores is the
     estimate from the same draws.
     """
-    shares: Tensor = _SharesOfTopK.apply(scores, draws, noise, k)  # type: ignore[no-untyped-call]
+    shares: Tensor = _SharesOfTopK.apply(scores, draws, noise, k)
     return shares
 
 
