@@ -54,6 +54,7 @@ def _times_in(folder: Path) -> Callable[[str], NDArray[np.float64]]:
             listed = " and ".join(map(str, found)) or "no file"
             raise DatasetError(f"{video}: expected one video of this name below {folder}, found {listed}")
         info = probe(found[0])
-        return np.append(info.frame_seconds, info.end_seconds) - info.frame_seconds[0]
+        moments: NDArray[np.float64] = np.append(info.frame_seconds, info.end_seconds) - info.frame_seconds[0]
+        return moments
 
     return times

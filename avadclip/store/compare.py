@@ -226,7 +226,7 @@ def _means(a: FeatureSet, b: FeatureSet, some: Sequence[str]) -> tuple[Rows, Row
 
 
 def _made(x: Rows, candidate: Candidate, means: tuple[Rows, Rows] | None) -> Rows:
-    rows = x[min(candidate.view, len(x) - 1)]
+    rows: Rows = x[min(candidate.view, len(x) - 1)]
     if candidate.normalisation == "unit length":
         rows = _unit(rows)
     elif candidate.normalisation == "mean of all subtracted" and means is not None:
@@ -234,7 +234,7 @@ def _made(x: Rows, candidate: Candidate, means: tuple[Rows, Rows] | None) -> Row
     if candidate.factor == 1:
         return rows
     if candidate.frame is not None:
-        return rows[candidate.frame :: candidate.factor]
+        return np.asarray(rows[candidate.frame :: candidate.factor])
     starts = np.arange(0, len(rows), candidate.factor)
     counts = np.minimum(starts + candidate.factor, len(rows)) - starts
     return np.asarray(np.add.reduceat(rows, starts, axis=0) / counts[:, None], np.float32)
@@ -248,11 +248,11 @@ def _aligned(rows: Rows, offset: int) -> Rows:
 
 
 def _unit(rows: Rows) -> Rows:
-    return rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12))
 
 
 def _cosine(a: Rows, b: Rows) -> NDArray[np.float32]:
-    return np.einsum("nd,nd->n", _unit(a), _unit(b))
+    return np.asarray(np.einsum("nd,nd->n", _unit(a), _unit(b)))
 
 
 def _median(parts: Sequence[NDArray[np.float32]]) -> float:

@@ -94,7 +94,9 @@ def test_adding_a_recipe_changes_nothing_else(with_recipes: Path) -> None:
     assert config.load(with_recipes).dataset("demo") == config.load(SHIPPED).dataset("demo")
     with pytest.raises(ConfigError, match=r"datasets\.xd_violence is there already"):
         recipes.add("xd_violence", with_recipes)
-    with pytest.raises(ConfigError, match="no recipe 'ucf'; there are: cctv_fights_sub, shanghaitech, ucf_crime, xd_violence"):
+    with pytest.raises(
+        ConfigError, match="no recipe 'ucf'; there are: cctv_fights_sub, shanghaitech, ucf_crime, xd_violence"
+    ):
         recipes.read("ucf")
 
 
