@@ -11,7 +11,7 @@ INSTALL := $(PIP) install --quiet --no-deps
 PROCESSES := $(shell n=$$(($$(nproc) + 2)); echo $$((n < 8 ? n : 8)))
 PYTEST := .venv/bin/python -m pytest --numprocesses $(PROCESSES) --dist loadscope --no-loadscope-reorder
 
-.PHONY: install demo check test lint gpu lock
+.PHONY: install demo check test lint gpu lock audit sbom
 
 install: .venv/installed
 
@@ -37,6 +37,20 @@ lint: .venv/installed-test
 # runs with whatever `PYTHON` finds.
 gpu:
 	$(or $(wildcard .venv/bin/python),$(PYTHON)) -m benchmarks.gpu --json gpu.json
+
+# Known vulnerabilities of what the lock files name: from the network, or, as `make audit DATABASE=<folder or zip>`, from
+# advisories on this disk (supply/audit.py says which). pip-audit has an environment of its own.
+audit: .venv/installed
+ifdef DATABASE
+	.venv/bin/python -m supply.audit $(DATABASE)
+else
+	test -x .cache/audit/bin/pip-audit || ($(PYTHON) -m venv .cache/audit && .cache/audit/bin/pip install --quiet pip-audit)
+	.cache/audit/bin/pip-audit --no-deps --disable-pip $(addprefix --requirement ,requirements.lock requirements-test.lock)
+endif
+
+# What the lock files name as a bill of materials (CycloneDX).
+sbom: .venv/installed
+	.venv/bin/python -m supply.sbom > sbom.json
 
 .venv/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
