@@ -115,5 +115,7 @@ def similarity_edges(x: Tensor, valid: Tensor) -> Tensor:
 
 def distance_edges(x: Tensor) -> Tensor:
     """[n, n] for x [b, n, d]: exp(-|i - j| / e), not normalised."""
-    position = torch.arange(x.shape[1], dtype=x.dtype, device=x.device)
-    return torch.exp(-(position[:, None] - position).abs() / math.e)
+    n = x.shape[1]
+    falling = torch.exp(-torch.arange(n, dtype=x.dtype, device=x.device) / math.e)
+    # Rows are stretches of one sequence: n powers, not n * n, most of which would be slow because they are next to 0.
+    return torch.cat([falling.flip(0), falling[1:]]).unfold(0, n, 1).flip(0)
