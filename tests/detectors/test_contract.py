@@ -53,6 +53,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "hl_net": {"dropout": 0.2, "recipe": {"optimizer": {"learning_rate": 3e-3}}},
     "rtfm": {"hidden": [16, 8], "dropout": 0.2, "ignored": 0.2, "margin": 5.0},
     "student": {"distillation": "none", "local_window": 8, "recipe": {"optimizer": {"learning_rate": 3e-3}}},
+    "ur_dmu": {"width": 32, "head_width": 8, "mlp_width": 32, "recipe": {"optimizer": {"learning_rate": 3e-3}}},
     "vadclip": {"local_window": 8, "recipe": {"optimizer": {"learning_rate": 3e-3}}},
 }
 SHORT = {"rounds": 3, "steps_per_round": 6, "batch_size": 8, "bag": {"length": 16}}
