@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avadclip.detectors.parts.layers import TemporalConv, masked
-from avadclip.detectors.parts.temporal import distance_edges
+from avadclip.detectors.parts.graphs import distance_edges
 
 
 @dataclass(frozen=True)

@@ -100,38 +100,3 @@ def window_mask(x: Tensor, attendable: Tensor | None, window: int) -> Tensor | N
     filled = functional.pad(looked_at, (0, -n % window)).reshape(-1, 1, window)
     # A position that is not attendable looks at everything: the result is not used, and it must not be 0 / 0.
     return filled[:, :, None, :] | ~filled[:, :, :, None]
-<<<<<<< HEAD
-=======
-
-
-class GraphBranch(nn.Module):
-    """Two graph convolutions over the same edges: d -> d/2 with a convolution beside, d/2 -> d/2 with a shortcut."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = nn.Parameter(nn.init.xavier_uniform_(torch.empty(width, width // 2)))
-        self.beside = TemporalConv(width, width // 2, kernel_size=5)
-        self.second = nn.Parameter(nn.init.xavier_uniform_(torch.empty(width // 2, width // 2)))
-
-    def forward(self, x: Tensor, edges: Tensor, attendable: Tensor | None) -> Tensor:
-        """x [b, n, d], edges [b or 1, n, n] -> [b, n, d/2]."""
-        x = masked(x, attendable)
-        hidden = masked(quick_gelu(edges @ (x @ self.first) + self.beside(x)), attendable)
-        return quick_gelu(edges @ (hidden @ self.second) + hidden)
-
-
-def similarity_edges(x: Tensor, valid: Tensor) -> Tensor:
-    """[b, n, n]: softmax over a row of the cosines above the threshold (others count as 0), within the valid length."""
-    directions = unit(x)
-    cosines = functional.threshold(directions @ directions.transpose(1, 2), SIMILARITY_THRESHOLD, 0.0)
-    edges = cosines.masked_fill(~valid[:, None, :], -torch.inf).softmax(dim=-1)
-    return edges * valid[:, :, None]
-
-
-def distance_edges(x: Tensor) -> Tensor:
-    """[n, n] for x [b, n, d]: exp(-|i - j| / e), not normalised."""
-    n = x.shape[1]
-    falling = torch.exp(-torch.arange(n, dtype=x.dtype, device=x.device) / math.e)
-    # Rows are stretches of one sequence: n powers, not n * n, most of which would be slow because they are next to 0.
-    return torch.cat([falling.flip(0), falling[1:]]).unfold(0, n, 1).flip(0)
->>>>>>> h-zoo2
