@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avadclip.detectors.parts.layers import TemporalConv, masked
 from avadclip.detectors.parts.graphs import distance_edges
+from avadclip.detectors.parts.layers import TemporalConv, masked
 
 
 @dataclass(frozen=True)
