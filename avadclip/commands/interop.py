@@ -102,11 +102,11 @@ def import_checkpoint(
     variant: Annotated[str, typer.Option(help="Name of the detector in params.yaml.")],
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Check a released checkpoint and enter it into params.yaml as a detector, pinned by its hash."""
+    """Check the authors' checkpoint of a detector, and enter it into params.yaml, pinned by its hash."""
     from avadclip.interop.checkpoints.register import register_checkpoint
 
     found = register_checkpoint(checkpoint, dataset, variant, params)
-    typer.echo(f"{params}: train.{variant} is a {found.role} of the release, sha256 {found.sha256[:12]}...")
+    typer.echo(f"{params}: train.{variant} is a {found.what}, sha256 {found.sha256[:12]}...")
 
 
 def add_videos(
