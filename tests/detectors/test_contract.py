@@ -48,6 +48,7 @@ TOY = "tests.support.toy_detectors"
 KINDS = [*kinds(), TOY]
 QUICK: dict[str, dict[str, Any]] = {
     "audio_visual": {"recipe": {"optimizer": {"learning_rate": 3e-3}}},
+    "bn_wvad": {"width": 32, "head_width": 8, "mlp_width": 32, "recipe": {"optimizer": {"learning_rate": 3e-3}}},
     "macil_sd": {"width": 32, "recipe": {"optimizer": {"learning_rate": 3e-3}}},
     "pel4vad": {"attention_width": 16, "recipe": {"optimizer": {"learning_rate": 3e-3}}},
     "student": {"distillation": "none", "local_window": 8, "recipe": {"optimizer": {"learning_rate": 3e-3}}},
