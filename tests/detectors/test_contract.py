@@ -47,6 +47,7 @@ from tests.support.training_factory import (
 TOY = "tests.support.toy_detectors"
 KINDS = [*kinds(), TOY]
 QUICK: dict[str, dict[str, Any]] = {
+    "anomaly_clip": {"width": 16, "heads": 2, "recipe": {"optimizer": {"learning_rate": 3e-3}}},
     "audio_visual": {"recipe": {"optimizer": {"learning_rate": 3e-3}}},
     "bn_wvad": {"width": 32, "head_width": 8, "mlp_width": 32, "recipe": {"optimizer": {"learning_rate": 3e-3}}},
     "macil_sd": {"width": 32, "recipe": {"optimizer": {"learning_rate": 3e-3}}},
