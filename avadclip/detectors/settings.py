@@ -44,6 +44,7 @@ class Schedule(Section):
     kind: Literal["constant", "milestones", "cosine"] = "constant"
     milestones: tuple[Count, ...] = ()  # rounds after which the rate falls; used by `milestones` alone
     gamma: Positive = 0.1  # by this factor
+    cosine_rounds: Count | None = None  # in which `cosine` falls to 0; null: in those that are trained
     warm_up_rounds: Annotated[int, Field(ge=0)] = 0  # the rate rises linearly to its full height in the last of them
 
     @model_validator(mode="after")
