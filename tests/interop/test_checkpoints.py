@@ -292,7 +292,7 @@ def test_register_pins_the_file_in_params_yaml(project: Path) -> None:
     params = config.load()
     assert params.variant("released_student") == Released(released=Weights(path="it.pth", sha256=sha256))
     assert params.score.variants[-1] == "released_student"
-    assert params.score.student == "visual_student"  # that one is there
+    assert (params.score.detector, params.score.student) == ("ensemble", "visual_ensemble")  # they are there
     lines = after.splitlines()
     changed = [line for line in before.splitlines() if line not in lines]
     assert [line.strip().partition(":")[0] for line in changed] == ["variants"]

@@ -48,8 +48,7 @@ def test_from_two_folders_to_a_table(project: Path) -> None:
     output = adopt(project.parent / "in", "visual")
     assert "holds 4 training and 2 test videos, 6 files; `dvc repro` imports them" in output
     assert "not trained there: audio_visual: it takes audio features, and 'own' has none" in output
-    assert "train.mil_head: a detector that takes such features" in output
-    change(project, "train.mil_head.recipe", {"rounds": 2, "batch_size": 4})
+    change(project, "train.visual_ensemble.recipe", {"rounds": 2, "batch_size": 4})
     params = config.load()
     assert params.dataset(NAME).classes == ("normal", "fighting", "riot")
     for stage in (prepare, extract_visual, extract_audio):
@@ -63,7 +62,7 @@ def test_from_two_folders_to_a_table(project: Path) -> None:
     for last in (package, evaluate, figures, players, report):
         last.main(NAME)
 
-    assert set(json.loads(paths.metrics(NAME).read_text())) == {"mil_head", "random", "videos"}
+    assert set(json.loads(paths.metrics(NAME).read_text())) == {"visual_ensemble", "random", "videos"}
     summary = paths.summary(NAME).read_text()
     for variant, reason in (
         ("audio_visual", "it takes audio features, and 'own' has none"),
