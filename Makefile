@@ -6,8 +6,10 @@ PIP := .venv/bin/python -m pip --disable-pip-version-check
 FREEZE := .cache/lock/bin/pip freeze --exclude avadclip | LC_ALL=C sort \
 	| sed -E 's/^((nvidia|cuda|triton|decord)[^ ]*)$$/\1 ; sys_platform == "linux" and platform_machine == "x86_64"/'
 INSTALL := $(PIP) install --quiet --no-deps
-# As many processes as cores, up to what 16 GB of memory hold; tests that share something stay together (tests/conftest.py).
-PYTEST := .venv/bin/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadscope --no-loadscope-reorder
+# Two processes more than cores, because tests of whole graphs and clusters also wait, up to what 16 GB of memory hold.
+# Tests that share something stay together (tests/conftest.py).
+PROCESSES := $(shell n=$$(($$(nproc) + 2)); echo $$((n < 8 ? n : 8)))
+PYTEST := .venv/bin/python -m pytest --numprocesses $(PROCESSES) --dist loadscope --no-loadscope-reorder
 
 .PHONY: install demo check test lint gpu lock audit sbom
 

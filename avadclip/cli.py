@@ -13,16 +13,18 @@ from rich.markup import escape
 from rich.table import Table
 
 from avadclip import config, paths
-from avadclip.commands import interop, sharing
+from avadclip.commands import interop, labels, sharing
+from avadclip.commands.choose import choose
 from avadclip.commands.encoders import train_audio_encoder
 from avadclip.commands.predict import predict
 from avadclip.config import Params
 from avadclip.errors import AvadclipError, printable, refused_write
-from avadclip.store.work_cache import WorkCache
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Audio-visual video anomaly detection.")
 features = typer.Typer(no_args_is_help=True, help="Look at feature stores, check and merge them, clean the work cache.")
 app.add_typer(features, name="features")
+label_files = typer.Typer(no_args_is_help=True, help="Temporal labels of other programs, in and out.")
+app.add_typer(label_files, name="labels")
 console = Console()
 
 ParamsFile = Annotated[Path, typer.Option("--params", help="Parameter file.")]
@@ -50,6 +52,7 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
 
 app.command()(one_line_errors(train_audio_encoder))
 app.command()(one_line_errors(predict))
+app.command()(one_line_errors(choose))
 for interop_command in interop.COMMANDS:
     app.command()(one_line_errors(interop_command))
 
@@ -77,20 +80,23 @@ def recipe(
 @one_line_errors
 def results(dataset: DatasetName = None, params: ParamsFile = Path("params.yaml")) -> None:
     """Print the headline metrics of every scored detector, and say where the rest lies."""
-    from avadclip.evaluation.headline import COLUMNS, read_headline
+    from avadclip.evaluation.headline import read_headline
 
     loaded = config.load(params)
     for name in _chosen(loaded, dataset):
+        found = read_headline(name)
         level = f"{loaded.evaluate.confidence:.0%}"
         title = f"{name}, test split, strict protocol, in percent, with {level} intervals"
         # Fits a terminal of 80 columns.
         table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
         table.add_column("detector", no_wrap=True)
-        for column in COLUMNS:
+        for column in found.columns:
             table.add_column(column, justify="right")
-        for row in read_headline(name):
+        for row in found.rows:
             table.add_row(*row)
         console.print(table)
+        for limit in found.limits:
+            console.print(f"note: {escape(limit)}", soft_wrap=True, highlight=False)
         # Lines, not cells: paths have to come whole.
         for what, path in (
             ("all numbers", paths.summary(name)),
@@ -105,6 +111,7 @@ def results(dataset: DatasetName = None, params: ParamsFile = Path("params.yaml"
 def show(dataset: DatasetName = None, params: ParamsFile = Path("params.yaml")) -> None:
     """Show what the feature stores hold and how they were made."""
     from avadclip.store import audit
+    from avadclip.store.work_cache import WorkCache
 
     loaded = config.load(params)
     for name, modality in _stores(loaded, dataset):
@@ -151,6 +158,7 @@ def prune(
     """Remove from the work cache what today's parameters and manifests do not need."""
     from avadclip.extraction.modalities import recipes
     from avadclip.store import audit
+    from avadclip.store.work_cache import WorkCache
 
     loaded = config.load(params)
     cache = WorkCache(Path(loaded.extraction.work_cache))
@@ -166,6 +174,15 @@ def prune(
 
 features.command()(one_line_errors(sharing.extract))
 features.command()(one_line_errors(sharing.merge))
+features.command()(one_line_errors(sharing.compare))
+
+
+@label_files.callback()
+def _labels() -> None:
+    """A group, although it has one command today."""
+
+
+label_files.command()(one_line_errors(labels.convert))
 
 
 @app.command()
@@ -192,4 +209,4 @@ def _chosen(params: Params, dataset: str | None) -> list[str]:
 
 
 def _stores(params: Params, dataset: str | None) -> list[tuple[str, str]]:
-    return [(name, modality) for name in _chosen(params, dataset) for modality in ("visual", "audio")]
+    return [(name, modality) for name in _chosen(params, dataset) for modality in params.dataset(name).modalities]

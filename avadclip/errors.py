@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+from collections.abc import Collection
 
 _REMEDIES = {
     errno.ENOSPC: "free space there",
@@ -84,3 +85,10 @@ def printable(text: str) -> str:
     return "".join(
         character if character.isprintable() or character == "\n" else "\N{REPLACEMENT CHARACTER}" for character in text
     )
+
+
+def listed(names: Collection[str], most: int = 20) -> str:
+    """``a, b, c``: who has to mend four videos wants to know all four; of very many the first, and how many more."""
+    shown = sorted(names)
+    more = f" and {len(shown) - most} more" if len(shown) > most else ""
+    return ", ".join(shown[:most]) + more

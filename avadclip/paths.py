@@ -73,6 +73,11 @@ def figures(dataset: str) -> Path:
     return results(dataset) / "figures"
 
 
+def distances(dataset: str) -> Path:
+    """How far each test video is from those of the training (stage ``package``)."""
+    return results(dataset) / "distances.csv"
+
+
 def players(dataset: str) -> Path:
     """Folder of copies of the videos that the page plays (stage ``players``). These never leave the machine."""
     return results(dataset) / "players"

@@ -33,7 +33,7 @@ from benchmarks.gpu_plan import SIZES, Plan, clip_source, results_of
 from tests.support.weights_factory import write_clip_weights, write_tiny_clip
 
 GFLOP_PER_IMAGE = 35.1  # ViT-B/16, 197 positions, 12 layers: 33.5 in linear layers, 1.4 in attention, 0.2 for patches
-END_TO_END_SECONDS = 12.0  # that one extraction is to take
+END_TO_END_SECONDS = 8.0  # that one extraction is to take
 VIEWS = ("center", "ten_crop")
 
 
@@ -112,8 +112,7 @@ def end_to_end(folder: Path, plan: Plan) -> Iterator[tuple[str, Any]]:
         loaded = ImageEncoder(visual)
         bare = _bare_rate(loaded, _canvases(visual, plan), plan)
         for resolution in plan.resolutions:
-            decoded = decoding.get(f"{resolution}, decord, auto threads, {views}")
-            decoded = decoded if isinstance(decoded, float) else None
+            decoded = _decoded(decoding, resolution)
             bound = min(bare, decoded or bare)
             row = _extract(folder, resolution, visual, loaded, plan, bound)
             row |= {
@@ -123,6 +122,12 @@ def end_to_end(folder: Path, plan: Plan) -> Iterator[tuple[str, Any]]:
                 "share_of_bound": row["steady_frames_per_second"] / bound,
             }
             yield f"{views}, {resolution}", row
+
+
+def _decoded(decoding: dict[str, Any], resolution: str) -> float | None:
+    """Sampled frames per second that the cores decode in the best way that was measured; None if none was."""
+    rates = [rate for name, rate in decoding.items() if name.startswith(f"{resolution}, ") and "nvdec" not in name]
+    return max((rate for rate in rates if isinstance(rate, float)), default=None)
 
 
 def _extract(

@@ -26,8 +26,9 @@ from torch.nn import functional
 
 from avadclip.detectors.audio_visual import AudioVisualDetector
 from avadclip.detectors.parts.branches import BranchOutput
+from avadclip.detectors.parts.graphs import GraphBranch
 from avadclip.detectors.parts.layers import Mlp
-from avadclip.detectors.parts.temporal import GraphBranch, LocalBlock
+from avadclip.detectors.parts.temporal import LocalBlock
 from avadclip.detectors.parts.text import TextTower
 from avadclip.detectors.protocol import Batch, Dimensions, Targets
 from avadclip.detectors.registry import settings_of

@@ -1,7 +1,7 @@
 """Stage ``evaluate``: scores of a data set + ground truth + thresholds -> metrics, plots, summary, alarm."""
 
 from avadclip import config, paths, scripting
-from avadclip.evaluation.detectors import read_detectors
+from avadclip.evaluation.detectors import read_detectors, untrained
 from avadclip.evaluation.evaluate import assess_all, write_results
 from avadclip.evaluation.testset import read_test_set
 from avadclip.prediction.alarm import write_alarm
@@ -10,10 +10,10 @@ from avadclip.prediction.alarm import write_alarm
 def main(dataset: str) -> None:
     """Evaluate every detector that params.yaml names."""
     params = config.load()
+    write_alarm(paths.model(dataset), params.evaluate)  # whatever there is to evaluate
     test_set = read_test_set(dataset, params.dataset(dataset))
     assessments = assess_all(read_detectors(test_set, params), test_set, params.evaluate)
-    write_results(paths.results(dataset), assessments, test_set, params.evaluate)
-    write_alarm(paths.model(dataset), params.evaluate)
+    write_results(paths.results(dataset), assessments, test_set, params.evaluate, untrained(dataset, params))
 
 
 if __name__ == "__main__":

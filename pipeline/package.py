@@ -1,12 +1,24 @@
-"""Stage ``package``: which detector speaks when, and the pinned encoders -> what ``avadclip predict`` needs of them."""
+"""Stage ``package``: detectors and features of a data set -> what ``avadclip predict`` needs beside the detectors.
+
+Which of them speaks when, the pinned encoders, and what the training features look like.
+"""
 
 from avadclip import config, paths, scripting
-from avadclip.prediction.model_folder import package
+from avadclip.datasets.manifest import read_manifest
+from avadclip.prediction.familiarity import learn, write_distances, write_familiarity
+from avadclip.prediction.model_folder import modalities_of, package
+from avadclip.store.video import open_folders
 
 
 def main(dataset: str) -> None:
     """Make ``runs/<dataset>`` a model folder that can be copied elsewhere."""
-    package(paths.model(dataset), dataset, config.load())
+    params, folder = config.load(), paths.model(dataset)
+    package(folder, dataset, params)
+    videos = read_manifest(paths.manifest(dataset))
+    features = open_folders(dataset, modalities_of(dataset, params))
+    references = learn(features, videos)
+    write_familiarity(folder, references)
+    write_distances(paths.distances(dataset), features, videos, references)
 
 
 if __name__ == "__main__":

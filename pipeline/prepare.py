@@ -1,6 +1,7 @@
-"""Stage ``prepare``: videos (or released features) and annotations -> ``manifest.csv`` and ``ground_truth.csv``."""
+"""Stage ``prepare``: videos (or features) and annotations -> ``manifest.csv`` and ``ground_truth.csv``."""
 
 from avadclip import config, paths, scripting
+from avadclip.datasets.features import prepare_features
 from avadclip.datasets.ground_truth import write_ground_truth
 from avadclip.datasets.manifest import write_manifest
 from avadclip.datasets.prepare import prepare
@@ -14,6 +15,8 @@ def main(dataset: str) -> None:
     section = params.dataset(dataset)
     if section.is_released:
         prepared = prepare_release(dataset, section)
+    elif section.kind == "features":
+        prepared = prepare_features(dataset, section)
     else:
         prepared = prepare(dataset, section, params.extraction, probe)
     write_ground_truth(paths.ground_truth(dataset), prepared.segments)

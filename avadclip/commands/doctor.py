@@ -43,7 +43,9 @@ def examine(params: Params) -> Iterator[Finding]:
     yield from _device(params)
     for name, dataset in params.datasets.items():
         yield from _inputs(name, dataset)
-        yield _weights(f"datasets.{name}.visual.weights", dataset.visual.weights, published_clip(dataset.visual))
+        if (clip := dataset.visual.text_tower) is not None:
+            key = f"datasets.{name}.visual{'' if clip is dataset.visual else '.text_tower'}.weights"
+            yield _weights(key, clip.weights, published_clip(clip))
         if isinstance(dataset.audio, Audio):
             yield _weights(f"datasets.{name}.audio.weights", dataset.audio.weights, WAV2CLIP)
     yield from _disk(params)
@@ -135,7 +137,8 @@ def _space_needed(params: Params) -> tuple[int, int]:
         if not paths.manifest(name).exists():
             continue
         videos = [video for video in read_manifest(paths.manifest(name)) if not video.excluded]
-        for modality, n_views in (("visual", dataset.visual.n_views), ("audio", 1)):
+        for modality in dataset.modalities:
+            n_views = dataset.visual.n_views if modality == "visual" else 1
             recipe = _recipe(modality, dataset)
             files = _files_in_place(paths.features(name, modality), recipe)
             if all(f"{video.id}{store.SUFFIX}" in files for video in videos):

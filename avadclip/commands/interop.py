@@ -1,33 +1,86 @@
-"""``avadclip import-features``, ``export-features`` and ``import-checkpoint``: the authors' files, in and out."""
+"""``avadclip add-videos`` for videos of one's own; ``import-features`` and the like for what the authors released."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from avadclip import config
+from avadclip.config.features import Modality
+from avadclip.errors import DatasetError
 
 ParamsFile = Annotated[Path, typer.Option("--params", help="Parameter file.")]
 
 
 def import_features(
-    visual: Annotated[Path, typer.Option(help="Folder of <id>__<view>.npy, searched recursively.")],
-    audio: Annotated[Path, typer.Option(help="Folder of <id>.npy, searched recursively.")],
-    annotations: Annotated[Path, typer.Option(help="Folder `list` of the authors' repository.")],
+    annotations: Annotated[
+        Path, typer.Option(help="Folder of videos.csv and segments.csv; or `list` of the authors' repository.")
+    ],
     dataset: Annotated[str, typer.Option(help="Name of the new data set.")],
+    visual: Annotated[Path | None, typer.Option(help="Folder of <id>.npy or <id>__<view>.npy, searched.")] = None,
+    audio: Annotated[Path | None, typer.Option(help="Folder of <id>.npy, searched recursively.")] = None,
+    stride: Annotated[int | None, typer.Option(help="Frames from one snippet to the next.")] = None,
+    frame_rate: Annotated[float | None, typer.Option(help="Frames per second of the videos.")] = None,
+    visual_extractor: Annotated[str, typer.Option(help="What made the visual features, in words.")] = "unknown",
+    audio_extractor: Annotated[str, typer.Option(help="What made the features of sound, in words.")] = "unknown",
+    text_tower: Annotated[str | None, typer.Option(help="A CLIP that reads the class names, by its name.")] = None,
     alone: Annotated[
-        bool, typer.Option("--alone", help="Drop other data sets, and detectors that are trained.")
+        bool, typer.Option("--alone", help="Drop other data sets; with the authors' files, trained detectors too.")
     ] = False,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Make a data set of the authors' released features: links, lists, and a block of params.yaml."""
+    """Make a data set of features that exist already: links, tables, and a block of params.yaml.
+
+    Of any extractor, where `annotations` holds videos.csv; else of the authors' release.
+    """
+    if (annotations / "videos.csv").is_file():
+        sources: dict[Modality, tuple[Path | None, str]] = {
+            "visual": (visual, visual_extractor),
+            "audio": (audio, audio_extractor),
+        }
+        _import_arrays(sources, annotations, dataset, stride, frame_rate, text_tower, alone, params)
+        return
     from avadclip.interop.import_features import adopt_features
 
+    if visual is None or audio is None:
+        raise DatasetError(
+            f"{annotations}: holds no videos.csv (docs/features.md), so these are the authors' files; name --visual and"
+            " --audio"
+        )
     found = adopt_features(dataset, visual, audio, annotations, params, alone)
     typer.echo(
         f"{params}: datasets.{dataset} holds {found.n_train} training and {found.n_test} test videos,"
         f" {found.n_files} files; `dvc repro` imports them"
     )
+
+
+def _import_arrays(
+    sources: Mapping[Modality, tuple[Path | None, str]],
+    annotations: Path,
+    dataset: str,
+    stride: int | None,
+    frame_rate: float | None,
+    text_tower: str | None,
+    alone: bool,
+    params: Path,
+) -> None:
+    from avadclip.interop.import_arrays import Declared, adopt_arrays
+
+    folders = {modality: folder for modality, (folder, _) in sources.items() if folder is not None}
+    if not folders:
+        raise DatasetError("no features: name their folder as --visual, as --audio, or both")
+    extractors = {modality: extractor for modality, (_, extractor) in sources.items() if modality in folders}
+    declared = None if stride is None or frame_rate is None else Declared(stride, frame_rate, extractors, text_tower)
+    found = adopt_arrays(dataset, folders, annotations, declared, params, alone)
+    typer.echo(
+        f"{params}: datasets.{dataset} holds {found.n_train} training and {found.n_test} test videos,"
+        f" {found.n_files} files; `dvc repro` imports them"
+    )
+    for variant, reason in found.untrained.items():
+        typer.echo(f"not trained there: {variant}: {reason}")
+    if found.added is not None:
+        typer.echo(f"{params}: train.{found.added}: a detector that takes such features, since no other does")
 
 
 def export_features(
@@ -49,11 +102,36 @@ def import_checkpoint(
     variant: Annotated[str, typer.Option(help="Name of the detector in params.yaml.")],
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Check a released checkpoint and enter it into params.yaml as a detector, pinned by its hash."""
+    """Check the authors' checkpoint of a detector, and enter it into params.yaml, pinned by its hash."""
     from avadclip.interop.checkpoints.register import register_checkpoint
 
     found = register_checkpoint(checkpoint, dataset, variant, params)
-    typer.echo(f"{params}: train.{variant} is a {found.role} of the release, sha256 {found.sha256[:12]}...")
+    typer.echo(f"{params}: train.{variant} is a {found.what}, sha256 {found.sha256[:12]}...")
 
 
-COMMANDS = (import_features, export_features, import_checkpoint)
+def add_videos(
+    dataset: Annotated[str, typer.Argument(help="Name of the new data set.")],
+    videos: Annotated[Path, typer.Argument(help="Folder of your videos; they stay there.")],
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Table with the header video,labels; default: videos.csv, or the folder's only CSV."),
+    ] = None,
+    like: Annotated[
+        str | None, typer.Option(help="Data set whose encoders and training are taken; default: the published ones.")
+    ] = None,
+    alone: Annotated[bool, typer.Option("--alone", help="Drop other data sets from the parameter file.")] = False,
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Make a data set of your own videos: links to your tables, and a block of params.yaml."""
+    from avadclip.interop.add_videos import add_videos as add
+
+    found = add(dataset, videos, labels, like, params, alone)
+    for note in found.notes:
+        typer.echo(f"{params}: datasets.{dataset}.{note}")
+    typer.echo(
+        f"{params}: datasets.{dataset} holds {found.n_train} training and {found.n_test} test videos of the classes"
+        f" {', '.join(found.classes)}; `dvc repro` makes a model of them"
+    )
+
+
+COMMANDS = (add_videos, import_features, export_features, import_checkpoint)

@@ -1,24 +1,9 @@
 """``avadclip predict``: videos -> predictions, subtitles and a page to look at."""
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
-from rich.progress import Progress, TaskID
-
-from avadclip import config
-from avadclip.config.features import Extraction
-from avadclip.errors import AvadclipError, PredictionError
-from avadclip.prediction.document import Prediction
-from avadclip.prediction.naming import Inputs, find_videos, readable
-from avadclip.prediction.predictor import Predictor
-from avadclip.prediction.writing import MadeBy, write_predictions
-from avadclip.progress import rate_progress
-from avadclip.report.page import PageVideo, write_page
-from avadclip.report.payload import time_axis
-from avadclip.store.work_cache import WorkCache
 
 
 def predict(
@@ -35,80 +20,8 @@ def predict(
 ) -> None:
     """What happens when in your own videos: predictions.json, segments.csv, subtitles, and a page. Exit 1 on a failure.
 
-    Where there is sound the audio-visual detector decides, where there is none the visual student.
+    Where there is sound the audio-visual detector decides, where there is none the visual one.
     """
-    inputs = find_videos(videos, except_below=out.resolve())
-    settings = Extraction() if params is None else config.load(params).extraction
-    _make_folder(out)
-    cache = WorkCache(Path(settings.work_cache)) if from_cache else None
-    with Predictor(model, device, settings=settings, cache=cache) as predictor:
-        predictions, failures = _predict_all(predictor, inputs)
-        made_by = MadeBy(
-            folder=readable(model),
-            dataset=predictor.description.dataset,
-            detector=predictor.description.detector,
-            student=predictor.description.student,
-            alarm_branch=predictor.alarm.branch,
-            alarm_threshold=predictor.alarm.threshold,
-        )
-    write_predictions(out, predictions, failures, made_by)
-    if predictions:
-        pages = [_page_video(prediction, inputs.videos[prediction.id]) for prediction in predictions]
-        write_page(out, pages, title=f"Predictions of {made_by.dataset}")
-    _summarise(predictions, failures, out)
-    raise typer.Exit(1 if failures else 0)
+    from avadclip.commands.predicting import predict_videos
 
-
-def _predict_all(predictor: Predictor, inputs: Inputs) -> tuple[list[Prediction], dict[str, str]]:
-    predictions, failures = [], dict(inputs.failures)
-    with rate_progress() as progress:
-        for video_id, path in inputs.videos.items():
-            bar = progress.add_task(escape(_printable(video_id)), total=None, unit="snippets")
-            try:
-                advance = partial(_advance, progress, bar)
-                prediction = predictor.predict(path, video_id=video_id, on_progress=advance)
-            except AvadclipError as error:
-                failures[readable(path)] = readable(str(error))
-                progress.update(bar, description=f"[red]{escape(_printable(video_id))}: failed[/]", total=1)
-            else:
-                predictions.append(prediction)
-    return predictions, failures
-
-
-def _page_video(prediction: Prediction, path: Path) -> PageVideo:
-    from avadclip.report.sound_strip import draw_sound  # takes seconds, and not every video has sound
-
-    start, end = (seconds + prediction.clock_start_seconds for seconds in time_axis(prediction))
-    return PageVideo(prediction, path, draw_sound(path, start, end) if prediction.has_audio else None)
-
-
-def _make_folder(out: Path) -> None:
-    """Now, and not when hours have been spent."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PredictionError(f"--out: {out}: expected a folder, or room for one: {error.strerror}") from None
-
-
-def _advance(progress: Progress, bar: TaskID, done: int, total: int) -> None:
-    progress.update(bar, completed=done, total=total)
-
-
-def _summarise(predictions: list[Prediction], failures: dict[str, str], out: Path) -> None:
-    for prediction in sorted(predictions, key=lambda prediction: -prediction.alarm):
-        listed = ", ".join(f"{s.label} {s.start_seconds:.1f}-{s.end_seconds:.1f} s" for s in prediction.segments)
-        sense = "" if prediction.has_audio else ", no sound"
-        found = f"{prediction.path}: {prediction.alarm:.2f} ({prediction.decided_by}{sense}): {listed or 'no alarm'}"
-        typer.echo(_printable(found))
-    for path, reason in failures.items():
-        typer.echo(_printable(f"failed: {reason if path in reason else f'{path}: {reason}'}"), err=True)
-    page = f", to look at: {out / 'report.html'}" if predictions else ""
-    written = f"{len(predictions)} of {len(predictions) + len(failures)} videos: {out / 'predictions.json'}{page}"
-    typer.echo(_printable(written))
-
-
-def _printable(text: str) -> str:
-    """Without what a terminal would obey: a file name may hold anything."""
-    return "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in readable(text)
-    )
+    raise typer.Exit(predict_videos(videos, model, out, device, from_cache, params))

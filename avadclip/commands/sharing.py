@@ -1,4 +1,4 @@
-"""``avadclip features extract`` and ``merge``: an extraction that several machines share."""
+"""``avadclip features extract``, ``merge`` and ``compare``: features from several machines, and from elsewhere."""
 
 from pathlib import Path
 from typing import Annotated
@@ -25,7 +25,7 @@ def extract(
     share = Part.parse(part)
     loaded = config.load(params)
     failures = []
-    for modality in ("visual", "audio"):
+    for modality in loaded.dataset(dataset).modalities:
         try:
             typer.echo(str(extract_part(dataset, modality, loaded, share)))
         except ExtractionError as error:  # what one modality cannot read costs the other nothing
@@ -50,3 +50,23 @@ def merge(
     loaded = config.load(params)
     cache = WorkCache(Path(loaded.extraction.work_cache))
     typer.echo(f"{cache.folder}: {merge_features(sources, cache, recipes(loaded))}")
+
+
+def compare(
+    a: Annotated[str, typer.Argument(help="A data set, a folder of features, or a folder of arrays.")],
+    b: Annotated[str, typer.Argument(help="Another one, of the same videos.")],
+    modality: Annotated[str, typer.Option(help="Of data sets: visual or audio.")] = "visual",
+    search: Annotated[bool, typer.Option("--search", help="Look for what turns A into B.")] = False,
+) -> None:
+    """Compare two sets of features of the same videos, snippet by snippet.
+
+    With --search, A may have been extracted with a smaller stride: then it is found out which frame of each snippet, or
+    their mean, and which view, offset and normalisation come nearest to B.
+    """
+    from avadclip.store import compare as comparing
+    from avadclip.store.feature_set import open_set
+
+    sets = open_set(a, modality), open_set(b, modality)
+    found = comparing.search(*sets) if search else comparing.compare(*sets)
+    for line in comparing.lines(found, a, b):
+        typer.echo(line)

@@ -1,24 +1,41 @@
 """Section ``datasets.<name>``: where videos and annotations lie, which classes there are, and the feature recipes."""
 
-from typing import Annotated, Any, Literal
+import unicodedata
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
+from pydantic import Field, ValidationInfo, ValidatorFunctionWrapHandler, field_validator, model_validator
 
 from avadclip.config.base import Section, validated_as
-from avadclip.config.features import Audio, ReleasedAudio, ReleasedVisual, Visual
+from avadclip.config.features import (
+    Audio,
+    ImportedAudio,
+    ImportedVisual,
+    Modality,
+    ReleasedAudio,
+    ReleasedVisual,
+    Visual,
+)
 from avadclip.config.training import Selection
+
+# Kind -> its sections `visual` and `audio`, where there are no videos.
+_OF_FEATURES: dict[Any, dict[str, type[Section]]] = {
+    "xd_violence_released": {"visual": ReleasedVisual, "audio": ReleasedAudio},
+    "features": {"visual": ImportedVisual, "audio": ImportedAudio},
+}
 
 
 class Dataset(Section):
     """One data set of ``params.yaml``."""
 
-    kind: Literal["xd_violence", "cctv_fights", "table", "xd_violence_released"]
-    videos: str  # folder of video files, searched recursively; of a released data set, of the .npy files in their place
+    kind: Literal[
+        "xd_violence", "cctv_fights", "table", "ucf_crime", "shanghaitech", "xd_violence_released", "features"
+    ]
+    videos: str  # folder of video files, searched recursively; or of the files of features in their place
     annotations: str  # folder with the annotation files of this kind (README, chapter on features)
     classes: Annotated[tuple[str, ...], Field(min_length=2)]  # class 0 is `normal`; names are the text prompts
     exclude: dict[str, str] = {}  # video id -> reason; reported with the metrics
-    visual: Visual | ReleasedVisual
-    audio: Audio | ReleasedAudio
+    visual: Visual | ReleasedVisual | ImportedVisual
+    audio: Audio | ReleasedAudio | ImportedAudio
     selection: Selection = Selection()
 
     @property
@@ -26,15 +43,34 @@ class Dataset(Section):
         """Whether there are features of the authors' in place of videos."""
         return isinstance(self.visual, ReleasedVisual)
 
+    @property
+    def modalities(self) -> tuple[Modality, ...]:
+        """Those that there are features of; only imported ones may lack one."""
+        sections: dict[Modality, Section] = {"visual": self.visual, "audio": self.audio}
+        return tuple(
+            name
+            for name, section in sections.items()
+            if not (isinstance(section, ImportedVisual | ImportedAudio) and section.extractor is None)
+        )
+
     @field_validator("visual", "audio", mode="wrap")
     @classmethod
     def _features_fit_the_kind(cls, value: Any, _: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Section:
-        released = info.data.get("kind") == "xd_violence_released"
-        sections: dict[str, tuple[type[Section], type[Section]]] = {
-            "visual": (Visual, ReleasedVisual),
-            "audio": (Audio, ReleasedAudio),
-        }
-        return validated_as(sections[info.field_name or ""][released], value)
+        of_videos: dict[str, type[Section]] = {"visual": Visual, "audio": Audio}
+        sections = _OF_FEATURES.get(info.data.get("kind"), of_videos)
+        return validated_as(sections[info.field_name or ""], value)
+
+    @model_validator(mode="after")
+    def _has_a_modality(self) -> Self:
+        if not self.modalities:
+            raise ValueError("`visual.extractor` and `audio.extractor` are both null; one of them must have features")
+        return self
+
+    @field_validator("exclude")
+    @classmethod
+    def _ids_are_composed(cls, exclude: dict[str, str]) -> dict[str, str]:
+        """As the ids of videos are, see :mod:`avadclip.datasets.ids`."""
+        return {unicodedata.normalize("NFC", id_): reason for id_, reason in exclude.items()}
 
     @field_validator("classes")
     @classmethod

@@ -27,7 +27,8 @@ class Score(Section):
     # What counts for videos without sound when a detector wants it: the student's scores, the detector's own, which
     # falls back to the visual feature, or nothing: an error lists them.
     missing_audio: MissingAudio = "fallback"
-    student: str = "visual_student"  # the variant that stands in
+    detector: str = "audio_visual"  # the variant that model folders and pages decide by
+    student: str = "visual_student"  # the variant that stands in, and is shown beside it
 
 
 class Localisation(Section):

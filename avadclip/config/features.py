@@ -32,6 +32,11 @@ class Clip(Section):
     def _encoder_is_known(cls, encoder: str, info: ValidationInfo) -> str:
         return encoder if info.data.get("encoder_config") else check_encoder(encoder)
 
+    @property
+    def text_tower(self) -> "Clip | None":
+        """The CLIP whose text tower goes with the features."""
+        return self
+
 
 class Visual(Clip):
     """Frames -> CLIP image features. Every key is part of the recipe: a change makes new features."""
@@ -59,6 +64,23 @@ class ReleasedVisual(Clip):
         return 10
 
 
+class ImportedVisual(Section):
+    """Visual features of any extractor and width, in arrays that exist already; and the timeline of their snippets."""
+
+    extractor: Annotated[str, Field(min_length=1)] | None  # what made them, in words; null: there is sound alone
+    stride: Annotated[int, Field(ge=1)]  # frames from one snippet to the next
+    frame_rate: Annotated[float, Field(gt=0)]  # frames per second of the videos
+    array: str | None = None  # its name in .npz, .h5 and .safetensors files; null: the only one there
+    views_axis: Literal[0, 1] = 0  # of arrays with three axes: [views, n, width]; 1: [n, views, width]
+    # The CLIP whose text tower reads the class names; null: no detector that needs one is trained on these features.
+    text_tower: Clip | None = None
+
+    @property
+    def n_views(self) -> int:
+        """One, at least; how many there are, the files say."""
+        return 1
+
+
 class Audio(Section):
     """Sound -> Wav2CLIP features on the snippets of `visual.stride`. Every key is part of the recipe."""
 
@@ -76,6 +98,15 @@ class ReleasedAudio(Section):
     encoder: Literal["wav2clip"] = "wav2clip"
     max_length_difference: Annotated[int, Field(ge=0)] = 16  # snippets; more than that is an error
     zeros: Literal["heard", "no_sound"] = "heard"  # rows of zeros: fused as they are, as released, or not valid
+
+
+class ImportedAudio(Section):
+    """Features of sound of any extractor and width, in arrays that exist already, one for each visual snippet."""
+
+    extractor: Annotated[str, Field(min_length=1)] | None  # what made them, in words; null: there is no sound
+    array: str | None = None  # as for the visual ones
+    max_length_difference: Annotated[int, Field(ge=0)] = 1  # snippets; more than that is an error
+    zeros: Literal["no_sound", "heard"] = "no_sound"  # what rows of zeros mean
 
 
 class Extraction(Section):

@@ -93,11 +93,12 @@ class Params(Section):
         return self
 
     @model_validator(mode="after")
-    def _student_is_known(self) -> Self:
-        """As soon as anything is scored, since a test video may be without sound."""
-        is_needed = self.score.variants or self.score.across
-        if is_needed and self.score.student not in self.train.keys() | self.distill.keys():
-            raise ValueError(f"score.student: {self.score.student!r} is no variant under `train` or `distill`")
+    def _roles_are_known(self) -> Self:
+        """As soon as anything is scored: a page has somebody to decide, and a test video may be without sound."""
+        roles = {"detector": self.score.detector, "student": self.score.student}
+        for role, variant in roles.items() if self.score.variants or self.score.across else ():
+            if variant not in self.train.keys() | self.distill.keys():
+                raise ValueError(f"score.{role}: {variant!r} is no variant under `train` or `distill`")
         return self
 
     @model_validator(mode="after")

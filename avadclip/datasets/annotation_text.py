@@ -20,7 +20,7 @@ Segments = dict[str, tuple[Segment, ...]]
 def read_ids(path: Path) -> tuple[str, ...]:
     """A file with one video name in each line."""
     found: dict[str, None] = {}
-    for number, line in _lines(path):
+    for number, line in lines(path):
         id_ = _id(line)
         if id_ in found:
             raise DatasetError(f"{path}, line {number}: {id_!r} appears twice")
@@ -40,7 +40,7 @@ def read_labelled_spans(path: Path) -> Segments:
 
 def _read(path: Path, words_per_segment: int) -> Segments:
     found: Segments = {}
-    for number, line in _lines(path):
+    for number, line in lines(path):
         where = f"{path}, line {number}"
         name, *words = line.split()
         id_ = _id(name)
@@ -52,6 +52,8 @@ def _read(path: Path, words_per_segment: int) -> Segments:
             )
         starts = range(0, len(words), words_per_segment)
         found[id_] = tuple(_segment(where, id_, words[at : at + words_per_segment], at + 2) for at in starts)
+        if len(set(found[id_])) < len(found[id_]):
+            raise DatasetError(f"{where}: a segment is written twice; it would count as two events, so remove one")
     return found
 
 
@@ -75,7 +77,8 @@ def _id(name: str) -> str:
     return ids.from_name(PurePosixPath(name).name)
 
 
-def _lines(path: Path) -> list[tuple[int, str]]:
+def lines(path: Path) -> list[tuple[int, str]]:
+    """Number and text of every line that is not empty; :class:`DatasetError` if there is none, or no such file."""
     try:
         with path.open(encoding="utf-8-sig") as file:
             numbered = [(number, line.strip()) for number, line in enumerate(csv_file.lines(path, file), start=1)]
@@ -85,7 +88,7 @@ def _lines(path: Path) -> list[tuple[int, str]]:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path}: not readable as text in UTF-8: {error}") from None
-    lines = [(number, line) for number, line in numbered if line]
-    if not lines:
+    found = [(number, line) for number, line in numbered if line]
+    if not found:
         raise DatasetError(f"{path}: the file is empty")
-    return lines
+    return found

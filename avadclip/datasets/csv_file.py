@@ -138,8 +138,8 @@ def _rows(path: Path, file: TextIO, headers: Sequence[tuple[str, ...]], strip: b
         found = repr(shortened(",".join(header))) if header else "nothing"
         raise DatasetError(f"{path}, line 1: expected the header {_spelt(headers)}, found {found}")
     for cells in records:
-        if not cells:
-            continue  # an empty line
+        if not any(cell.strip() for cell in cells) and (strip or not cells):
+            continue  # an empty line, which a spreadsheet writes as a row of commas
         if len(cells) != len(header):
             where, found = f"{path}, line {records.line_num}", shortened(",".join(cells))
             raise DatasetError(f"{where}: expected {len(header)} cells, found {len(cells)}: {found}")

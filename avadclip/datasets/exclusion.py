@@ -20,6 +20,18 @@ def exclude_lines(reasons: Mapping[str, str], indent: int = 6) -> str:
     return "\n".join(f"{' ' * indent}{_quoted(id_)}: {_quoted(reasons[id_])}" for id_ in sorted(reasons))
 
 
+def unusable_message(name: str, problems: Mapping[str, str], n_listed: int) -> str:
+    """What to say where features of a data set cannot be used; `problems` by video id."""
+    return "\n".join(
+        [
+            f"{len(problems)} of {n_listed} videos of {name!r} have no usable features:",
+            *(f"  {id_}: {problems[id_]}" for id_ in sorted(problems)),
+            f"Complete the files, or leave videos out: in params.yaml, under datasets.{name}.exclude:",
+            exclude_lines(problems),
+        ]
+    )
+
+
 def _quoted(text: str) -> str:
     # File names that are not UTF-8 reach us with lone surrogates, which no file could hold.
     text = text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,25 +1,35 @@
-"""The video files of a folder."""
+"""The video files of a folder, and which of them a name means."""
 
 import os
+import posixpath
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from avadclip.datasets import ids
-from avadclip.errors import DatasetError
+from avadclip.errors import DatasetError, listed
 
 
 @dataclass(frozen=True)
 class VideoFiles:
-    """Video files below one folder, links followed. Names that start with a dot are left out, as shells do."""
+    """Files below one folder, links followed. Names that start with a dot are left out, as shells do.
 
-    folder: str  # as params.yaml gives it
-    relative: tuple[str, ...]  # with forward slashes, sorted
+    Attributes
+    ----------
+    folder : as params.yaml gives it.
+    relative : files with the ending of a video, in capitals or not; with forward slashes, sorted.
+    others : all others, which are used where a table names them in full.
+    """
+
+    folder: str
+    relative: tuple[str, ...]
+    others: tuple[str, ...] = ()
 
     @classmethod
     def find(cls, folder: str) -> "VideoFiles":
-        """List every file with the extension of a video, in capitals or not.
+        """List the files.
 
         Raises
         ------
@@ -27,7 +37,12 @@ class VideoFiles:
         """
         if not Path(folder).is_dir():
             raise DatasetError(f"{folder}: no such folder of videos; correct `videos` in params.yaml")
-        return cls(folder, tuple(sorted(walk(folder, ids.has_video_extension))))
+        files = sorted(walk(folder, lambda name: True))
+        return cls(
+            folder,
+            relative=tuple(file for file in files if ids.has_video_extension(file)),
+            others=tuple(file for file in files if not ids.has_video_extension(file)),
+        )
 
     def path(self, relative: str) -> str:
         """Path of one of the files, with the folder as params.yaml gives it."""
@@ -52,12 +67,66 @@ class VideoFiles:
         ids.check_distinct(found)
         return found
 
-    def with_id(self) -> dict[str, list[str]]:
-        """Id -> every file that would have it; nothing is refused."""
+    def meant_by(self, cell: str) -> list[str]:
+        """The files that a cell of a table may mean, relative to the folder.
+
+        A file is named by its path below the folder, or by its name, with or without the ending of a video. Paths may
+        be absolute or begin with the folder, and may be written as on Windows; Unicode forms do not matter. A path that
+        is written out comes before everything else that fits.
+        """
+        spellings = list(dict.fromkeys(self._spellings(cell)))
+        for spelling in spellings:
+            if spelling in self._all:
+                return [spelling]
+        for index in (self._by_path, self._by_name):
+            for spelling in spellings:
+                if found := index.get(ids.composed(spelling)):
+                    return found
+        return []
+
+    def passed_over(self, used: Collection[str]) -> str:
+        """What is said of the files whose endings are not those of videos; empty if there are none beside `used`."""
+        names = [file for file in self.others if self.path(file) not in used]
+        if not names:
+            return ""
+        files = "a file is" if len(names) == 1 else f"{len(names)} files are"
+        return f"{files} passed over, not ending like a video: {listed(names, 5)}; one that is named in full is used"
+
+    def linked_folders(self) -> Iterator[str]:
+        """Folders below this one that are links."""
+        for place, folders, _ in os.walk(self.folder):
+            yield from (Path(place, name).as_posix() for name in sorted(folders) if Path(place, name).is_symlink())
+
+    @cached_property
+    def _all(self) -> frozenset[str]:
+        return frozenset({*self.relative, *self.others})
+
+    @cached_property
+    def _by_path(self) -> dict[str, list[str]]:
+        """Composed paths, of videos also without their ending."""
         found = defaultdict(list)
-        for relative in self.relative:
-            found[ids.from_name(PurePosixPath(relative).name)].append(relative)
+        for relative in (*self.relative, *self.others):
+            for key in {ids.composed(relative), ids.from_name(relative)}:
+                found[key].append(relative)
         return found
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[str]]:
+        found = defaultdict(list)
+        for relative in (*self.relative, *self.others):
+            name = PurePosixPath(relative).name
+            for key in {ids.composed(name), ids.from_name(name)}:
+                found[key].append(relative)
+        return found
+
+    def _spellings(self, cell: str) -> Iterator[str]:
+        yield cell
+        path = posixpath.normpath(cell.replace("\\", "/"))
+        yield path
+        for root in (self.folder, os.path.abspath(self.folder), os.path.realpath(self.folder)):  # noqa: PTH100
+            start = f"{ids.composed(posixpath.normpath(root))}/"
+            if ids.composed(path).startswith(start):
+                yield ids.composed(path).removeprefix(start)
 
 
 def walk(folder: str | Path, wanted: Callable[[str], bool]) -> Iterator[str]:

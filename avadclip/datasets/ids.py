@@ -7,12 +7,14 @@ from avadclip.errors import DatasetError
 
 # fmt: off
 VIDEO_EXTENSIONS = (
-    ".3g2", ".3gp", ".asf", ".avi", ".f4v", ".flv", ".m1v", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg",
-    ".mpg", ".mts", ".ogg", ".ogv", ".rm", ".ts", ".vob", ".webm", ".wmv",
+    ".264", ".265", ".3g2", ".3gp", ".3gpp", ".amv", ".asf", ".avc", ".avi", ".dat", ".dav", ".divx", ".dv", ".evo",
+    ".f4v", ".flv", ".h264", ".h265", ".hevc", ".ivf", ".m1v", ".m2p", ".m2t", ".m2ts", ".m2v", ".m4v", ".mjpeg",
+    ".mjpg", ".mkv", ".mod", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mpv", ".mts", ".mxf", ".nut", ".ogg", ".ogm",
+    ".ogv", ".qt", ".rm", ".rmvb", ".tod", ".tp", ".trp", ".ts", ".vob", ".webm", ".wmv", ".wtv", ".xvid", ".y4m",
 )
 # fmt: on
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
-_MAX_BYTES = 255 - len(".h5")  # the longest file name of common file systems holds <id>.h5
+_MAX_BYTES = 239  # common file systems have names of up to 255; what is made of a video puts up to 16 behind its id
 
 
 def has_video_extension(name: str) -> bool:
@@ -24,8 +26,14 @@ def from_name(name: str) -> str:
     """The id that a file name or a line of an annotation file means.
 
     Only a known video extension is cut off, because ids have dots of their own (``Salt.2010__#01_label_G-0-0``).
+    Letters with accents are composed (NFC): in names of files a Mac takes them apart, and tables have them both ways.
     """
-    return name[: name.rindex(".")] if has_video_extension(name) else name
+    return composed(name[: name.rindex(".")] if has_video_extension(name) else name)
+
+
+def composed(name: str) -> str:
+    """A name in the Unicode form NFC; names that look the same are the same then."""
+    return unicodedata.normalize("NFC", name)
 
 
 def check(id_: str) -> None:
@@ -33,7 +41,7 @@ def check(id_: str) -> None:
 
     Raises
     ------
-    DatasetError : empty, a leading dot, a path separator, a control character, not UTF-8, or longer than 252 bytes.
+    DatasetError : empty, a leading dot, a path separator, a control character, not UTF-8, or longer than 239 bytes.
     """
     problem = _problem(id_)
     if problem:
@@ -42,7 +50,7 @@ def check(id_: str) -> None:
 
 def collision_key(id_: str) -> str:
     """Ids with the same key would be one file where the file system ignores case or Unicode form."""
-    return unicodedata.normalize("NFC", id_).casefold()
+    return composed(id_).casefold()
 
 
 def check_distinct(ids: Iterable[str]) -> None:

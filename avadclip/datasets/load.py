@@ -1,19 +1,24 @@
 """``datasets.<name>`` of params.yaml -> its videos, labels and segments, before any video is opened."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 
 from avadclip.config.datasets import Dataset
-from avadclip.datasets import cctv_fights, table, xd_violence
+from avadclip.datasets import cctv_fights, shanghaitech, table, ucf_crime, xd_violence
 from avadclip.datasets.csv_file import did_you_mean
 from avadclip.datasets.files import VideoFiles
 from avadclip.datasets.model import Listing
 from avadclip.errors import DatasetError
 
+logger = logging.getLogger(__name__)
+
 _ADAPTERS: dict[str, Callable[[Dataset, VideoFiles], Listing]] = {
     "xd_violence": xd_violence.load,
     "cctv_fights": cctv_fights.load,
     "table": table.load,
+    "ucf_crime": ucf_crime.load,
+    "shanghaitech": shanghaitech.load,
 }
 _SHOWN = 20
 
@@ -27,7 +32,15 @@ def load(dataset: Dataset) -> Listing:
         among ``classes``, or ``exclude`` names a video that does not exist.
     """
     files = VideoFiles.find(dataset.videos)
+    for link in files.linked_folders():
+        logger.warning(
+            "%s: a link to a folder. Its videos are used, but DVC does not look into it: when they change, `dvc repro`"
+            " does not see it. Put the videos there, or links to the files",
+            link,
+        )
     listing = _ADAPTERS[dataset.kind](dataset, files)
+    if passed_over := files.passed_over({video.path for video in listing.videos if video.path is not None}):
+        logger.info("%s: %s", files.folder, passed_over)
     _check_classes(listing, dataset)
     _check_exclude(listing, dataset)
     _check_files(listing, dataset)
@@ -50,11 +63,15 @@ def _check_classes(listing: Listing, dataset: Dataset) -> None:
 
 def _check_exclude(listing: Listing, dataset: Dataset) -> None:
     known = {video.id for video in listing.videos}
-    for id_, reason in dataset.exclude.items():
-        if id_ not in known:
-            raise DatasetError(f"`exclude` names {id_!r}, but there is no such video{did_you_mean(id_, known)}")
-        if not reason.strip():
-            raise DatasetError(f"`exclude` gives no reason for {id_!r}; write one, it is reported with the metrics")
+    problems = [
+        f"`exclude` names {id_!r}, but there is no such video{did_you_mean(id_, known)}"
+        if id_ not in known
+        else f"`exclude` gives no reason for {id_!r}; write one, it is reported with the metrics"
+        for id_, reason in dataset.exclude.items()
+        if id_ not in known or not reason.strip()
+    ]
+    if problems:
+        raise DatasetError("\n".join(problems))
 
 
 def _check_files(listing: Listing, dataset: Dataset) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from avadclip.datasets.files import VideoFiles
 from avadclip.datasets.model import ANY_CLASS, NORMAL, ListedVideo, Segment
-from avadclip.errors import DatasetError
+from avadclip.errors import DatasetError, listed
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def check_annotated(path: Path, annotated: Collection[str], test_ids: Collection
 
     Raises
     ------
-    DatasetError : counts the videos for which that is not so and names the first.
+    DatasetError : counts the videos for which that is not so and names them.
     """
     anomalous = {id_ for id_ in test_ids if labels[id_] != (NORMAL,)}
     for ids_, problem in (
@@ -40,7 +40,7 @@ def check_annotated(path: Path, annotated: Collection[str], test_ids: Collection
         (set(annotated) - anomalous, "lines for what is not an anomalous test video"),
     ):
         if ids_:
-            raise DatasetError(f"{path}: {problem}: {len(ids_)}, the first of them {min(ids_)!r}")
+            raise DatasetError(f"{path}: {problem}: {len(ids_)}: {listed(ids_)}")
 
 
 def warn_of_other_labels(segments: Collection[Segment], labels: Labels) -> None:

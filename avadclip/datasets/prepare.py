@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from avadclip.datasets.load import load
 from avadclip.datasets.model import ListedVideo, Listing, Segment, TimedSegment, Video
 from avadclip.datasets.probe_cache import ProbeCache, VideoFacts
 from avadclip.datasets.probing import Probe, probe_all
-from avadclip.errors import DatasetError
+from avadclip.errors import DatasetError, listed
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +58,11 @@ def prepare(name: str, dataset: Dataset, settings: Extraction, probe: Probe) -> 
         else _row(video, probed.facts[video.id])
         for video in listing.videos
     )
+    used = [video for video in videos if not video.excluded]
+    _warn_of_copies(used)
+    learnt = {label for video in used if video.split == "train" for label in video.labels}
+    if untaught := [label for label in dataset.classes if label not in learnt]:
+        logger.warning("%s: no training video is labelled %s, so nothing can be trained", name, listed(untaught))
     _log_summary(name, videos, n_cached=probed.n_cached)
     return Prepared(videos, segments)
 
@@ -101,6 +106,23 @@ def _failure_message(name: str, failures: Mapping[str, str]) -> str:
             exclude_lines(failures),
         ]
     )
+
+
+def _warn_of_copies(videos: Sequence[Video]) -> None:
+    """The same file under several names trains and tests at once, or says that it is normal and that it is not."""
+    by_content: dict[str, list[Video]] = defaultdict(list)
+    for video in videos:
+        by_content[video.content_hash].append(video)
+    for copies in by_content.values():
+        if len(copies) == 1:
+            continue
+        told = listed([f"{video.id} ({video.split}, {'|'.join(video.labels)})" for video in copies])
+        if len({frozenset(video.labels) for video in copies}) > 1:
+            logger.warning("the same file byte for byte, but with contrary labels: %s; exclude what is wrong", told)
+        if len({video.split for video in copies}) > 1:
+            logger.warning(
+                "the same file byte for byte for training and for testing: %s; exclude one, or tests flatter", told
+            )
 
 
 def _log_summary(name: str, videos: tuple[Video, ...], n_cached: int) -> None:

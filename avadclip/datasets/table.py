@@ -1,22 +1,21 @@
 """Anybody's own videos: ``videos.csv`` and, optionally, ``segments.csv`` in the folder ``annotations``.
 
 ``videos.csv``: header ``video,labels`` or ``video,labels,split``. `video` is a file below ``videos``: its path there,
-its name, or its name without the extension. `labels` are names out of ``classes``, several joined by ``|``. `split` is
-``train`` or ``test``.
+its name, or its name without the extension; see :meth:`avadclip.datasets.files.VideoFiles.meant_by`. `labels` are names
+out of ``classes``, several joined by ``|``. `split` is ``train`` or ``test``; without that column, see
+:mod:`avadclip.datasets.table_split`.
 
-``segments.csv`` says when something happens, in frames or in seconds: header ``video,label,start_frame,end_frame`` or
-``video,label,start_seconds,end_seconds``; a segment includes its start and not its end. `video` is written as in
-``videos.csv``, `label` is one of that video's labels.
+The id of a video is its name without the extension. Where several have the same name in different folders, the one that
+comes first in the table has that id, and the ids of the others have their folders in them (``yard__a``): who adds a
+video at the end changes no id.
 
-Without a column `split`, a video with segments is for testing; an anomalous video without segments is for training if
-there are any segments at all; of all others about one in five is for testing, by a hash of the id. So the split of a
-video does not depend on which other videos there are.
+``segments.csv``: see :mod:`avadclip.datasets.table_segments`.
 """
 
-import hashlib
 import logging
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+import posixpath
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import cast
 
@@ -24,15 +23,15 @@ from avadclip.config.datasets import Dataset
 from avadclip.datasets import csv_file, ids
 from avadclip.datasets.csv_file import Row, did_you_mean
 from avadclip.datasets.files import VideoFiles
-from avadclip.datasets.model import NORMAL, SPLITS, ListedVideo, Listing, Segment, Split, TimedSegment
-from avadclip.errors import DatasetError
+from avadclip.datasets.model import NORMAL, SPLITS, ListedVideo, Listing, Split
+from avadclip.datasets.table_segments import read_segments
+from avadclip.datasets.table_split import default_split
+from avadclip.errors import DatasetError, listed
 
 logger = logging.getLogger(__name__)
 
-_IN_FRAMES = ("video", "label", "start_frame", "end_frame")
-_IN_SECONDS = ("video", "label", "start_seconds", "end_seconds")
 _LABEL_SEPARATOR = "|"
-_ONE_IN = 5  # videos to one test video, where the table does not say
+_FOLDER_SEPARATOR = "__"
 
 
 def load(dataset: Dataset, files: VideoFiles) -> Listing:
@@ -42,54 +41,88 @@ def load(dataset: Dataset, files: VideoFiles) -> Listing:
     ------
     DatasetError : a line for each wrong cell, with file, line and column.
     """
-    folder = Path(dataset.annotations)
-    rows = csv_file.read(folder / "videos.csv", ("video", "labels"), ("video", "labels", "split"), strip=True)
+    path = Path(dataset.annotations) / "videos.csv"
+    rows = csv_file.read(path, ("video", "labels"), ("video", "labels", "split"), strip=True)
     if not rows:
-        raise DatasetError(f"{folder / 'videos.csv'}: a header, but no videos")
-    relative_by_id = files.with_id()
-    videos = csv_file.parse_all(rows, lambda row: _video(row, dataset, files, relative_by_id))
-    _check_distinct(rows, videos)
+        raise DatasetError(f"{path}: a header, but no videos")
+    named = _Named(files, dataset)
+    videos = csv_file.parse_all(rows, named.video)
     _log_unlisted(files, videos)
 
-    path = folder / "segments.csv"
+    path = Path(dataset.annotations) / "segments.csv"
     labels = {video.id: video.labels for video in videos}
-    segments = _segments(path, labels, dataset.classes) if path.exists() else ()
+    segments = read_segments(path, named.id_of, labels, dataset.classes) if path.exists() else ()
     segmented = frozenset(segment.id for segment in segments)
     if "split" not in rows[0].cells:
-        videos = [replace(video, split=_default_split(video, segmented)) for video in videos]
-    _log_unsegmented(videos, segmented)
-    return Listing(tuple(videos), tuple(segments))
+        usable = [video for video in videos if video.id not in dataset.exclude]
+        split = default_split(usable, segmented)
+        videos = [replace(video, split=split.get(video.id, video.split)) for video in videos]
+    _log_unsegmented([video for video in videos if video.id not in dataset.exclude], segmented)
+    return Listing(tuple(videos), segments)
 
 
-def _video(row: Row, dataset: Dataset, files: VideoFiles, relative_by_id: Mapping[str, list[str]]) -> ListedVideo:
-    id_ = _video_id(row)
-    path = _find(row, id_, files, relative_by_id)
-    if path is None and id_ not in dataset.exclude:
-        hint = did_you_mean(row.cells["video"], files.relative)
-        row.fail("video", f"no video file {row.cells['video']!r} below {files.folder}{hint}")
-    # Without the column, the split depends on segments that are not read yet.
-    split = cast(Split, row.choice("split", SPLITS)) if "split" in row.cells else "train"
-    return ListedVideo(id_, path, split, _labels(row, dataset.classes))
+@dataclass
+class _Named:
+    """The videos of the table as they are read, row by row, and what each is called."""
 
+    files: VideoFiles
+    dataset: Dataset
+    line_of: dict[str, int] = field(default_factory=dict)  # of every id, as file systems tell them apart
+    id_of_path: dict[str, str] = field(default_factory=dict)
+    id_of_cell: dict[str, str] = field(default_factory=dict)
 
-def _video_id(row: Row) -> str:
-    """The id that a cell of the column `video` means."""
-    id_ = ids.from_name(PurePosixPath(row.text("video")).name)
-    try:
-        ids.check(id_)
-    except DatasetError as error:
-        row.fail("video", str(error))
-    return id_
+    def video(self, row: Row) -> ListedVideo:
+        """One row of ``videos.csv``."""
+        cell = row.text("video")
+        found = self.files.meant_by(cell)
+        if len(found) > 1:
+            row.fail("video", f"{cell!r} may be {' or '.join(found)}; give the path below {self.files.folder}")
+        relative = found[0] if found else posixpath.normpath(cell.replace("\\", "/"))
+        id_ = self._new_id(row, relative)
+        if not found and id_ not in self.dataset.exclude:
+            hint = did_you_mean(cell, self.files.relative)
+            row.fail("video", f"no video file {cell!r} below {self.files.folder}{hint}")
+        # Without the column, the split depends on segments that are not read yet.
+        split = cast(Split, row.choice("split", SPLITS)) if "split" in row.cells else "train"
+        labels = _labels(row, self.dataset.classes)
+        self.line_of[ids.collision_key(id_)] = row.line
+        self.id_of_path[relative] = self.id_of_cell[ids.composed(cell)] = id_
+        return ListedVideo(id_, self.files.path(relative) if found else None, split, labels)
 
+    def id_of(self, row: Row) -> str:
+        """The video that a row of another table means: by the same cell, by its file, or by its id."""
+        cell = row.text("video")
+        if known := self.id_of_cell.get(ids.composed(cell)):
+            return known
+        found = [relative for relative in self.files.meant_by(cell) if relative in self.id_of_path]
+        if len(found) > 1:
+            row.fail("video", f"{cell!r} may be {' or '.join(found)}; write it as in videos.csv")
+        if found:
+            return self.id_of_path[found[0]]
+        known_ids = self.id_of_path.values()
+        id_ = ids.from_name(PurePosixPath(posixpath.normpath(cell.replace("\\", "/"))).name)
+        if id_ not in known_ids:
+            row.fail("video", f"{id_!r} is not in videos.csv{did_you_mean(id_, known_ids)}")
+        return id_
 
-def _find(row: Row, id_: str, files: VideoFiles, relative_by_id: Mapping[str, list[str]]) -> str | None:
-    cell = row.cells["video"]
-    named = [path for path in relative_by_id.get(id_, ()) if cell in (path, PurePosixPath(path).name, id_)]
-    if cell in named:
-        return files.path(cell)
-    if len(named) > 1:
-        row.fail("video", f"{cell!r} may be {' or '.join(named)}; give the path below {files.folder}")
-    return files.path(named[0]) if named else None
+    def _new_id(self, row: Row, relative: str) -> str:
+        """The name, or where that is taken the path; two files of one name in one folder keep their endings apart."""
+        path = PurePosixPath(relative)
+        spelt = _FOLDER_SEPARATOR.join(path.parts)
+        free = [
+            id_
+            for id_ in (ids.from_name(path.name), ids.from_name(spelt), ids.composed(spelt))
+            if ids.collision_key(id_) not in self.line_of
+        ]
+        if not free or relative in self.id_of_path:
+            id_ = self.id_of_path.get(relative, ids.from_name(path.name))
+            line = self.line_of[ids.collision_key(id_)]
+            row.fail("video", f"the id {id_!r} is already that of line {line}; ids ignore case")
+        try:
+            ids.check(free[0])
+        except DatasetError as error:
+            row.fail("video", str(error))
+        return free[0]
 
 
 def _labels(row: Row, classes: Sequence[str]) -> tuple[str, ...]:
@@ -101,60 +134,18 @@ def _labels(row: Row, classes: Sequence[str]) -> tuple[str, ...]:
     return labels
 
 
-def _segments(
-    path: Path, labels: Mapping[str, tuple[str, ...]], classes: Sequence[str]
-) -> Sequence[Segment | TimedSegment]:
-    rows = csv_file.read(path, _IN_FRAMES, _IN_SECONDS, strip=True)
-    return csv_file.parse_all(rows, lambda row: _segment(row, labels, classes))
-
-
-def _segment(row: Row, labels: Mapping[str, tuple[str, ...]], classes: Sequence[str]) -> Segment | TimedSegment:
-    id_ = _video_id(row)
-    if id_ not in labels:
-        row.fail("video", f"{id_!r} is not in videos.csv{did_you_mean(id_, labels)}")
-    label = row.choice("label", classes)
-    if label == NORMAL:
-        row.fail("label", f"only anomalous stretches are segments, found {NORMAL!r}")
-    if label not in labels[id_]:
-        row.fail("label", f"{label!r} is not among the labels of {id_!r} in videos.csv: {', '.join(labels[id_])}")
-    if "start_frame" in row.cells:
-        _check_order(row, row.whole("start_frame"), row.whole("end_frame"), "end_frame")
-        return Segment(id_, label, row.whole("start_frame"), row.whole("end_frame"))
-    _check_order(row, row.number("start_seconds"), row.number("end_seconds"), "end_seconds")
-    return TimedSegment(id_, label, row.number("start_seconds"), row.number("end_seconds"))
-
-
-def _check_order(row: Row, start: float, end: float, end_column: str) -> None:
-    if start >= end:
-        row.fail(end_column, f"expected an end after the start {start}, found {end}")
-
-
-def _check_distinct(rows: Sequence[Row], videos: Sequence[ListedVideo]) -> None:
-    line_of: dict[str, int] = {}
-    for row, video in zip(rows, videos, strict=True):
-        first_line = line_of.setdefault(ids.collision_key(video.id), row.line)
-        if first_line != row.line:
-            row.fail("video", f"the id {video.id!r} is already that of line {first_line}; ids ignore folder and case")
-
-
-def _default_split(video: ListedVideo, segmented: Collection[str]) -> Split:
-    if segmented and video.labels != (NORMAL,):
-        return "test" if video.id in segmented else "train"
-    return "test" if int(hashlib.sha256(video.id.encode()).hexdigest(), 16) % _ONE_IN == 0 else "train"
-
-
 def _log_unlisted(files: VideoFiles, videos: Sequence[ListedVideo]) -> None:
-    listed = {video.path for video in videos}
-    unlisted = [path for path in files.relative if files.path(path) not in listed]
+    named = {video.path for video in videos}
+    unlisted = [path for path in files.relative if files.path(path) not in named]
     if unlisted:
-        logger.info("%s: %d files are not in videos.csv, %r among them", files.folder, len(unlisted), unlisted[0])
+        logger.info("%s: %d files are not in videos.csv: %s", files.folder, len(unlisted), listed(unlisted))
 
 
 def _log_unsegmented(videos: Sequence[ListedVideo], segmented: Collection[str]) -> None:
     unknown = [v.id for v in videos if v.split == "test" and v.labels != (NORMAL,) and v.id not in segmented]
     if unknown:
         logger.warning(
-            "%d anomalous test videos have no segments, %s among them: when they are anomalous cannot be evaluated",
+            "%d anomalous test videos have no segments, so that they count as whole videos only, not for when: %s",
             len(unknown),
-            unknown[0],
+            listed(unknown),
         )

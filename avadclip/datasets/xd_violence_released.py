@@ -16,7 +16,7 @@ import numpy as np
 from avadclip.config.datasets import Dataset
 from avadclip.config.features import ReleasedAudio
 from avadclip.datasets.csv_file import did_you_mean
-from avadclip.datasets.exclusion import exclude_lines
+from avadclip.datasets.exclusion import unusable_message
 from avadclip.datasets.model import Segment, Video
 from avadclip.datasets.prepare import Prepared
 from avadclip.datasets.released_files import Release, VideoFiles, check_lengths, load_rows
@@ -94,7 +94,7 @@ def _find(name: str, dataset: Dataset, check_sound: bool) -> _Found:
         except DatasetError as error:
             problems.setdefault(id_, str(error))
     if problems:
-        raise DatasetError(_failure_message(name, problems, len(listed)))
+        raise DatasetError(unusable_message(name, problems, len(listed)))
     return _Found(listed, contents, tuple(fitted))
 
 
@@ -152,14 +152,3 @@ def _check_exclude(dataset: Dataset, known: Mapping[str, object]) -> None:
             raise DatasetError(f"`exclude` names {id_!r}, but no list does{did_you_mean(id_, known)}")
         if not reason.strip():
             raise DatasetError(f"`exclude` gives no reason for {id_!r}; write one, it is reported with the metrics")
-
-
-def _failure_message(name: str, problems: Mapping[str, str], n_listed: int) -> str:
-    return "\n".join(
-        [
-            f"{len(problems)} of {n_listed} videos of {name!r} have no usable features:",
-            *(f"  {id_}: {problems[id_]}" for id_ in sorted(problems)),
-            f"Complete the files, or leave videos out: in params.yaml, under datasets.{name}.exclude:",
-            exclude_lines(problems),
-        ]
-    )

@@ -12,10 +12,8 @@ from torch import Tensor
 
 from avadclip.config.features import Modality
 from avadclip.detectors.parts import losses
-from avadclip.detectors.parts.branches import Branches, BranchOutput, BranchSettings
+from avadclip.detectors.parts.branches import BranchDetector, Branches, BranchOutput, BranchSettings
 from avadclip.detectors.parts.fusion import FUSIONS
-from avadclip.detectors.parts.padding import PaddingDetector
-from avadclip.detectors.parts.temporal import TemporalModel
 from avadclip.detectors.parts.temporal_convolutions import AudioModel
 from avadclip.detectors.parts.text import TextTower
 from avadclip.detectors.protocol import Batch, Dimensions, Needs, Scores, Targets
@@ -43,7 +41,7 @@ class AudioVisualSettings(BranchSettings):
         return self
 
 
-class AudioVisualDetector(PaddingDetector):
+class AudioVisualDetector(BranchDetector):
     """The audio-visual detector, or a baseline with one modality."""
 
     Settings = AudioVisualSettings
@@ -53,13 +51,7 @@ class AudioVisualDetector(PaddingDetector):
         super().__init__(settings, dimensions, tower)
         width, fusion = dimensions.embedding_width, settings.fusion
         self.main: Modality = settings.modalities[0] if fusion == "none" else "visual"
-        self.temporal = TemporalModel(
-            width_in=dimensions.widths[self.main],
-            width_out=width,
-            max_snippets=dimensions.max_snippets,
-            n_layers=settings.local_layers,
-            window=settings.local_window,
-        )
+        self.temporal = self.temporal_model(self.main)
         self.fusion = None if fusion == "none" else FUSIONS[fusion](width)
         if self.fusion is not None:
             levels, dropout = settings.audio_levels, settings.audio_dropout

@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from avadclip.detectors.description import Description, read_description, write_description
+from avadclip.detectors.description import Description, read_description, write_description, write_refusal
 from avadclip.detectors.protocol import Detector, Dimensions
 from avadclip.detectors.registry import build, settings_of
 from avadclip.errors import CheckpointError
@@ -32,6 +32,12 @@ def save_checkpoint(folder: Path, detector: Detector, description: Description) 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in detector.inference_state().items()}
     write_bytes(folder / WEIGHTS, save(tensors))
     write_description(folder, description)
+
+
+def save_refusal(folder: Path, reason: str) -> None:
+    """Write why a data set has no detector of this variant, in place of one; the weights are an empty file."""
+    write_bytes(folder / WEIGHTS, b"")
+    write_refusal(folder, reason)
 
 
 def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpoint:

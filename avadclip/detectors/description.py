@@ -70,17 +70,12 @@ def read_description(folder: Path) -> Description:
 
     Raises
     ------
-    CheckpointError : there is none, or it is unreadable or of another format.
+    CheckpointError : there is none, it is unreadable or of another format, or the file says why there is no detector.
     """
-    path = folder / FILE
-    try:
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such file; train it with `dvc repro`, or `dvc pull`") from None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: not a description of a detector: {error}; train it again") from None
-    found = content.get("format") if isinstance(content, dict) else None
-    if found != FORMAT:
+    path, content = folder / FILE, _content(folder)
+    if "refusal" in content:
+        raise CheckpointError(f"{path}: was not trained: {content['refusal']}")
+    if (found := content.get("format")) != FORMAT:
         raise CheckpointError(f"{path}: {unknown_format(found, str(FORMAT), 'train it again')}")
     try:
         return _ADAPTER.validate_python(content)
@@ -88,10 +83,37 @@ def read_description(folder: Path) -> Description:
         raise CheckpointError(f"{path}: not a description of a detector: {error}; train it again") from None
 
 
+def read_refusal(folder: Path) -> str | None:
+    """Why no detector was trained where one could be expected; None if there is one.
+
+    Raises
+    ------
+    CheckpointError : neither is there.
+    """
+    reason = _content(folder).get("refusal")
+    return None if reason is None else str(reason)
+
+
+def write_refusal(folder: Path, reason: str) -> None:
+    """Write why there is no detector in a folder."""
+    write_text(folder / FILE, json.dumps({"refusal": reason}, indent=2) + "\n")
+
+
 def write_description(folder: Path, description: Description) -> None:
     """Write it; the same description gives the same bytes."""
     content = _ADAPTER.dump_python(description, mode="json")
     write_text(folder / FILE, json.dumps(content, indent=2, sort_keys=True) + "\n")
+
+
+def _content(folder: Path) -> dict[str, Any]:
+    path = folder / FILE
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file; train it with `dvc repro`, or `dvc pull`") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: not a description of a detector: {error}; train it again") from None
+    return content if isinstance(content, dict) else {}
 
 
 _ADAPTER = TypeAdapter(Description)

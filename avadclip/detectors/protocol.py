@@ -100,6 +100,7 @@ class Needs:
     modalities: tuple[Modality, ...]
     text_tower: bool = False  # CLIP's; nobody else loads it
     teacher: bool = False  # a trained detector that gives features, see `Targets.teacher`
+    privileged: tuple[Modality, ...] = ()  # that it sees in training, and does without afterwards
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from avadclip.config.datasets import Dataset
 from avadclip.config.loading import told_by_key
 from avadclip.detectors.protocol import Detector, Dimensions, Needs
 from avadclip.detectors.settings import Settings
@@ -79,6 +80,19 @@ def settings_of(kind: str, values: Mapping[str, Any], where: str = "settings") -
 def needs(kind: str, settings: Settings) -> Needs:
     """What a detector needs before it can be trained."""
     return member(kind).needs(settings)
+
+
+def unmet(needs: Needs, dataset: str, section: Dataset) -> str | None:
+    """What a data set, of imported features, lacks that a detector needs; None if it can be trained there."""
+    absent = [modality for modality in needs.modalities if modality not in section.modalities]
+    if absent:
+        return f"it takes {' and '.join(absent)} features, and {dataset!r} has none"
+    if needs.text_tower and section.visual.text_tower is None:
+        return (
+            "it compares snippets with the names of the classes, which the text tower of a CLIP reads; name one as"
+            f" datasets.{dataset}.visual.text_tower"
+        )
+    return None
 
 
 def build(kind: str, settings: Settings, dimensions: Dimensions, tower: "TextTower | None" = None) -> Detector:

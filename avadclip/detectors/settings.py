@@ -44,6 +44,7 @@ class Schedule(Section):
     kind: Literal["constant", "milestones", "cosine"] = "constant"
     milestones: tuple[Count, ...] = ()  # rounds after which the rate falls; used by `milestones` alone
     gamma: Positive = 0.1  # by this factor
+    cosine_rounds: Count | None = None  # in which `cosine` falls to 0; null: in those that are trained
     warm_up_rounds: Annotated[int, Field(ge=0)] = 0  # the rate rises linearly to its full height in the last of them
 
     @model_validator(mode="after")
@@ -51,6 +52,15 @@ class Schedule(Section):
         if list(self.milestones) != sorted(set(self.milestones)):
             raise ValueError("`milestones` must rise")
         return self
+
+
+class Augment(Section):
+    """How a training batch is changed before the detector sees it; see :mod:`avadclip.training.augmentation`."""
+
+    feature_noise: NotNegative = 0.0  # Gaussian; 1 is the root mean square of the features of that modality
+    feature_dropout: Share = 0.0  # probability that a feature of a snippet is zero; the others make up for it
+    modality_dropout: Share = 0.0  # probability that a video with both modalities loses one of them
+    mix_normal: Share = 0.0  # probability that a run of a normal video is overwritten by a run of another
 
 
 class Recipe(Section):
@@ -62,12 +72,14 @@ class Recipe(Section):
     batches: Literal["mixed", "pairs"] = "mixed"  # pairs: as many normal as anomalous samples in each batch
     batch_size: Count = 96  # samples; of `pairs`: of each sort
     bag: Bag = Bag()
+    augment: Augment = Augment()
     views: Literal["separate", "together"] = "separate"  # each view of a video is a sample, or all of them are one
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
     gradient_norm: Positive | None = None  # gradients are scaled down to this norm, all together
     precision: Literal["float32", "bfloat16"] = "float32"  # bfloat16: autocast
     loss_weights: dict[str, NotNegative] = {}
+    average_rounds: Annotated[int, Field(ge=0)] = 0  # whose mean weights a phase ends with, its last; 0: none
 
 
 class Settings(Section):

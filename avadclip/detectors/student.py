@@ -13,10 +13,8 @@ from torch.nn import functional
 
 from avadclip.config.features import Modality
 from avadclip.detectors.parts import losses
-from avadclip.detectors.parts.branches import RELEASED_RECIPE, Branches, BranchOutput, BranchSettings
+from avadclip.detectors.parts.branches import RELEASED_RECIPE, BranchDetector, Branches, BranchOutput, BranchSettings
 from avadclip.detectors.parts.layers import TemporalConv, masked, unit
-from avadclip.detectors.parts.padding import PaddingDetector
-from avadclip.detectors.parts.temporal import TemporalModel
 from avadclip.detectors.parts.text import TextTower
 from avadclip.detectors.protocol import Batch, Dimensions, Needs, Scores, Targets
 from avadclip.detectors.settings import Count, Recipe
@@ -29,7 +27,6 @@ class StudentSettings(BranchSettings):
     modality: Modality = "visual"
     distillation: Literal["ukd", "mse", "none"] = "ukd"
     normalize_features: bool = False  # compare features of unit mean square, so that a weight near 1 has an effect
-    local_layers: Count = 1
     local_window: Count = 64
     enhancement_layers: Annotated[int, Field(ge=0)] = 3  # released; the paper draws one
     recipe: Recipe = RELEASED_RECIPE.model_copy(
@@ -37,7 +34,7 @@ class StudentSettings(BranchSettings):
     )
 
 
-class StudentDetector(PaddingDetector):
+class StudentDetector(BranchDetector):
     """The visual or audio student."""
 
     Settings = StudentSettings
@@ -46,13 +43,7 @@ class StudentDetector(PaddingDetector):
     def __init__(self, settings: StudentSettings, dimensions: Dimensions, tower: TextTower | None = None) -> None:
         super().__init__(settings, dimensions, tower)
         width = dimensions.embedding_width
-        self.temporal = TemporalModel(
-            width_in=dimensions.widths[settings.modality],
-            width_out=width,
-            max_snippets=dimensions.max_snippets,
-            n_layers=settings.local_layers,
-            window=settings.local_window,
-        )
+        self.temporal = self.temporal_model(settings.modality)
         self.enhancement = nn.ModuleList(TemporalConv(width, width, 3) for _ in range(settings.enhancement_layers))
         # Without its loss the head would learn nothing, and what it says would mean nothing.
         self.uncertainty = UncertaintyHead(width) if settings.distillation == "ukd" else None

@@ -12,9 +12,7 @@ from torch import Tensor
 
 from avadclip.config.features import Modality
 from avadclip.detectors.parts import losses
-from avadclip.detectors.parts.branches import RELEASED_RECIPE, Branches, BranchOutput, BranchSettings
-from avadclip.detectors.parts.padding import PaddingDetector
-from avadclip.detectors.parts.temporal import TemporalModel
+from avadclip.detectors.parts.branches import RELEASED_RECIPE, BranchDetector, Branches, BranchOutput, BranchSettings
 from avadclip.detectors.parts.text import TextTower
 from avadclip.detectors.protocol import Batch, Dimensions, Needs, Scores, Targets
 from avadclip.detectors.settings import Count, Recipe, Schedule
@@ -24,7 +22,6 @@ class VadClipSettings(BranchSettings):
     """Constants of the authors' `xd_option.py`."""
 
     modality: Modality = "visual"  # ours: the published system looks
-    local_layers: Count = 1
     local_window: Count = 64
     recipe: Recipe = RELEASED_RECIPE.model_copy(
         update={
@@ -34,7 +31,7 @@ class VadClipSettings(BranchSettings):
     )
 
 
-class VadClip(PaddingDetector):
+class VadClip(BranchDetector):
     """One modality, two branches."""
 
     Settings = VadClipSettings
@@ -42,13 +39,7 @@ class VadClip(PaddingDetector):
 
     def __init__(self, settings: VadClipSettings, dimensions: Dimensions, tower: TextTower | None = None) -> None:
         super().__init__(settings, dimensions, tower)
-        self.temporal = TemporalModel(
-            width_in=dimensions.widths[settings.modality],
-            width_out=dimensions.embedding_width,
-            max_snippets=dimensions.max_snippets,
-            n_layers=settings.local_layers,
-            window=settings.local_window,
-        )
+        self.temporal = self.temporal_model(settings.modality)
         self.branches = Branches(settings, dimensions, tower, focal=False)
 
     @classmethod

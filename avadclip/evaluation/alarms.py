@@ -73,12 +73,12 @@ def operating_point(counted: Tally, weights: NDArray[np.float64]) -> OperatingPo
     total = {field.name: weights @ getattr(counted, field.name) for field in fields(Tally)}
     true, false, missed = total["true_frames"], total["false_frames"], total["missed_frames"]
     return OperatingPoint(
-        precision=_ratio(true, true + false),
-        recall=_ratio(true, true + missed),
-        f1=_ratio(2 * true, 2 * true + false + missed),
-        false_alarms_per_hour=_ratio(total["false_alarms"], total["normal_seconds"] / 3600),
-        caught_events=_ratio(total["caught_events"], total["events"]),
-        delay_seconds=_ratio(total["delay_seconds"], total["caught_events"]),
+        precision=ratio(true, true + false),
+        recall=ratio(true, true + missed),
+        f1=ratio(2 * true, 2 * true + false + missed),
+        false_alarms_per_hour=ratio(total["false_alarms"], total["normal_seconds"] / 3600),
+        caught_events=ratio(total["caught_events"], total["events"]),
+        delay_seconds=ratio(total["delay_seconds"], total["caught_events"]),
     )
 
 
@@ -103,7 +103,8 @@ def _add_up(video: NDArray[Any], values: NDArray[Any], n_videos: int) -> NDArray
     return np.bincount(video, values, n_videos).astype(np.float64)
 
 
-def _ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:
+def ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:
+    """One by the other, element by element; NaN where there is nothing to divide by."""
     ratio = np.full(len(numerator), np.nan)
     np.divide(numerator, denominator, out=ratio, where=denominator > 0)
     return ratio

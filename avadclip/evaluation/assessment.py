@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from avadclip.config.evaluation import Evaluate
 from avadclip.evaluation import alarms, metrics, protocols, resampling, timeline
@@ -16,6 +17,7 @@ from avadclip.evaluation.protocols import Protocol
 from avadclip.evaluation.ranking import Weights
 from avadclip.evaluation.resampling import Interval, Resampled, Values
 from avadclip.evaluation.testset import TestSet
+from avadclip.evaluation.whole_videos import WholeVideos
 from avadclip.scoring.scores import Provenance, Scores
 
 logger = logging.getLogger(__name__)
@@ -46,7 +48,7 @@ class Assessment:
     name : of the detector, as the metrics show it.
     provenance : what made the scores of the first seed.
     seeds : of training; None where it is not known.
-    released, strict : the metrics of each protocol; `strict` holds the operating point too.
+    released, strict : the metrics of each protocol; `strict` holds those of whole videos and the operating point too.
     intervals : lower and upper end of the means of `strict`, over resampled videos; empty without resampling.
     per_class : under the strict protocol, by anomaly class.
     by_audio : `strict` of the videos ``with_audio`` and ``without_audio`` alone; a part without videos is absent.
@@ -71,20 +73,39 @@ class Assessment:
 
 @dataclass(frozen=True)
 class _Joined:
-    """One seed's scores, joined with the ground truth, ranked and counted."""
+    """One seed's scores, joined with the ground truth, ranked and counted.
 
+    Attributes
+    ----------
+    has_audio, is_located : bool [videos], of all test videos.
+    whole : of all test videos.
+    released, strict, alarms : of those whose anomalous frames are known.
+    """
+
+    has_audio: NDArray[np.bool_]
+    is_located: NDArray[np.bool_]
+    whole: WholeVideos
     released: Protocol
     strict: Protocol
     alarms: Tally
     iou_thresholds: tuple[float, ...]
 
+    @property
+    def ones(self) -> Weights:
+        """Every video counts once."""
+        return np.ones(len(self.is_located))
+
     def under(self, weights: Weights) -> Metrics:
         """The strict metrics for any weighting of the videos."""
-        return metrics.strict(self.strict, self.iou_thresholds, weights) | metrics.alarm(self.alarms, weights)
+        known = weights[self.is_located]
+        found = metrics.strict(self.strict, self.iou_thresholds, known) | metrics.alarm(self.alarms, known)
+        return found | self.whole.metrics(weights)
 
     def resampled(self, weights: Values) -> Resampled:
         """The same for many weightings at once."""
-        return metrics.resampled(self.strict, self.alarms, self.iou_thresholds, weights)
+        known = weights[:, self.is_located]
+        found = metrics.resampled(self.strict, self.alarms, self.iou_thresholds, known)
+        return found | self.whole.resampled(weights)
 
 
 def assess(detector: ScoredDetector, test_set: TestSet, settings: Evaluate, resamples: int) -> Assessment:
@@ -97,7 +118,7 @@ def assess(detector: ScoredDetector, test_set: TestSet, settings: Evaluate, resa
     EvaluationError : scores, manifest and ground truth do not fit together, see :mod:`avadclip.evaluation.joining`.
     """
     seeds = [_join(found.scores, test_set, settings) for found in detector.answers]
-    parts = _parts_by_audio(seeds[0].strict.timeline)
+    parts = _parts_by_audio(seeds[0].has_audio)
     n_results = len({_content(found.scores) for found in detector.answers})
     notes = (*detector.notes, *_notes_on_seeds(detector.seeds, n_results), *_notes(detector, seeds))
     for note in notes:
@@ -108,10 +129,10 @@ def assess(detector: ScoredDetector, test_set: TestSet, settings: Evaluate, resa
         provenance=detector.first.scores.provenance,
         seeds=detector.seeds,
         released=_over_seeds([metrics.released(seed.released, settings.iou_thresholds) for seed in seeds], n_results),
-        strict=_over_seeds([seed.under(seed.strict.ones) for seed in seeds], n_results),
+        strict=_over_seeds([seed.under(seed.ones) for seed in seeds], n_results),
         intervals=resampling.intervals(
             lambda weights: metrics.mean_over_seeds([seed.resampled(weights) for seed in seeds]),
-            len(seeds[0].strict.timeline.videos),
+            len(seeds[0].is_located),
             resamples,
             settings.bootstrap_seed,
             settings.confidence,
@@ -126,8 +147,12 @@ def assess(detector: ScoredDetector, test_set: TestSet, settings: Evaluate, resa
 
 
 def _join(scores: Scores, test_set: TestSet, settings: Evaluate) -> _Joined:
-    joined = timeline.strict(scores, test_set.videos, test_set.segments, test_set.classes)
+    every = timeline.strict(scores, test_set.videos, test_set.segments, test_set.classes)
+    joined = timeline.located(every)
     return _Joined(
+        has_audio=np.array([video.has_audio for video in every.videos], dtype=bool),
+        is_located=every.is_located,
+        whole=WholeVideos.of(every, settings.alarm_branch, settings.alarm_threshold),
         released=protocols.released(joined, scores.provenance.stride, settings.released, settings.iou_thresholds),
         strict=protocols.strict(joined, settings.strict, settings.iou_thresholds),
         alarms=alarms.tally(joined, settings.alarm_branch, settings.alarm_threshold),
@@ -150,9 +175,8 @@ def _content(scores: Scores) -> tuple[bytes, bytes]:
     return scores.anomaly_confidence.tobytes(), b"" if probabilities is None else probabilities.tobytes()
 
 
-def _parts_by_audio(joined: timeline.Timeline) -> dict[str, Weights]:
-    has_audio = np.array([video.has_audio for video in joined.videos], dtype=np.float64)
-    parts = {"with_audio": has_audio, "without_audio": 1 - has_audio}
+def _parts_by_audio(has_audio: NDArray[np.bool_]) -> dict[str, Weights]:
+    parts = {"with_audio": has_audio.astype(np.float64), "without_audio": (~has_audio).astype(np.float64)}
     return {part: weights for part, weights in parts.items() if weights.any()}
 
 
@@ -182,9 +206,9 @@ def _notes_of_seed(provenance: Provenance, joined: _Joined) -> list[str]:
         notes.append("its epoch was chosen on the test set (`released_test_selected`): no honest test result")
     if not joined.strict.classes:
         notes.append("does not give probabilities for all classes of this data set: no localisation")
-    if joined.released.without_proposals:
+    if joined.released.without_proposals and joined.is_located.any():
         names = ", ".join(joined.released.without_proposals)
         notes.append(f"no proposal for {names}: the released mAP is 0, as in the authors' code")
-    if joined.strict.without_segments:
+    if joined.strict.without_segments and len(joined.strict.without_segments) < len(joined.strict.classes):
         notes.append(f"never annotated: {', '.join(joined.strict.without_segments)}: left out of the strict mAP")
     return notes

@@ -70,6 +70,8 @@ def detector_name(variant: str, trained_on: str, tested_on: str) -> str:
 def read_detectors(test_set: TestSet, params: Params) -> list[ScoredDetector]:
     """Read the scores of every detector under `score.variants`, once a seed, and under `score.across`, in this order.
 
+    Those that were not trained, because features lack what they need, are left out; see :func:`untrained`.
+
     Where `score.missing_audio` is ``stand_in``, `score.student` answers for the videos without sound, trained with the
     same seed and on the same data set. Left-over files in the folder are reported and not read.
 
@@ -77,14 +79,26 @@ def read_detectors(test_set: TestSet, params: Params) -> list[ScoredDetector]:
     ------
     EvaluationError : files are missing (all are named), damaged, of another detector than their name says, or do not
         fit the manifest; or a video has no sound and that is refused.
-    ConfigError : nothing is to be scored, or two detectors would have one name.
+    ConfigError : nothing is to be scored, nothing could be trained, or two detectors would have one name.
     """
     named = _named(test_set.dataset, params)
     runs = [run for own in named.values() for run in own]
     _require(runs)
     _report_left_overs(test_set.dataset, params, runs)
+    refused = untrained(test_set.dataset, params)
+    named = {name: own for name, own in named.items() if name not in refused}
+    if not named:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
+        raise ConfigError(f"params.yaml: no detector of `score` can be trained on {test_set.dataset}: {reasons}")
+    runs = [run for own in named.values() for run in own]
     read = {run: _read(run, test_set) for run in runs}
     return [_answer(name, own, read, params) for name, own in named.items()]
+
+
+def untrained(dataset: str, params: Params) -> dict[str, str]:
+    """Why detectors that params.yaml names are in no table of a data set: they need what its features do not have."""
+    reasons = {name: scores.read_refusal(own[0].path) for name, own in _named(dataset, params).items()}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
 def _named(dataset: str, params: Params) -> dict[str, list[_Run]]:

@@ -1,6 +1,7 @@
 """Every detector of a data set -> metrics, plots and a summary. Starts in a fraction of a second: no torch."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from avadclip.config.evaluation import Evaluate
@@ -13,6 +14,8 @@ from avadclip.evaluation.testset import RANDOM, TestSet, random_scores
 from avadclip.io import write_text
 from avadclip.scoring.stand_in import Answers
 
+logger = logging.getLogger(__name__)
+
 
 def assess_all(detectors: Sequence[ScoredDetector], test_set: TestSet, settings: Evaluate) -> list[Assessment]:
     """Assess every detector, and after them one that guesses, as in the paper's tables (without intervals).
@@ -24,15 +27,28 @@ def assess_all(detectors: Sequence[ScoredDetector], test_set: TestSet, settings:
     """
     if any(detector.name == RANDOM for detector in detectors):
         raise ConfigError(f"params.yaml: {RANDOM!r} is the name of the row that guesses; rename the variant")
+    for limit in test_set.limits:
+        logger.warning("%s: %s", test_set.dataset, limit)
     assessments = [assess(detector, test_set, settings, settings.bootstrap_resamples) for detector in detectors]
     guesses = Answers(random_scores(test_set, settings.random_seed), stood_in=frozenset())
     return [*assessments, assess(ScoredDetector(RANDOM, (guesses,)), test_set, settings, resamples=0)]
 
 
-def write_results(folder: Path, assessments: Sequence[Assessment], test_set: TestSet, settings: Evaluate) -> None:
-    """Write ``metrics.json``, ``details.json``, ``summary.md`` and ``plots/*.csv`` into `folder`."""
+def write_results(
+    folder: Path,
+    assessments: Sequence[Assessment],
+    test_set: TestSet,
+    settings: Evaluate,
+    untrained: Mapping[str, str] | None = None,
+) -> None:
+    """Write ``metrics.json``, ``details.json``, ``summary.md`` and ``plots/*.csv`` into `folder`.
+
+    Parameters
+    ----------
+    untrained : detectors that are in no table, and why; the summary says so.
+    """
     results.write_json(folder / "metrics.json", results.headline(assessments, test_set))
     results.write_json(folder / "details.json", results.details(assessments, test_set, settings))
-    write_text(folder / "summary.md", summarize(assessments, test_set, settings))
+    write_text(folder / "summary.md", summarize(assessments, test_set, settings, untrained or {}))
     for name, table in results.plot_tables(assessments, settings).items():
         results.write_table(folder / "plots" / name, table)

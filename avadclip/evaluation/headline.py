@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,40 @@ from avadclip import paths
 from avadclip.detectors.alarm_score import branch_of
 from avadclip.errors import EvaluationError
 
-COLUMNS = ("AP", "AUC", "mAP AVG", "events caught", "false alarms / h")
-METRICS = ("{branch}.AP", "{branch}.AUC", "mAP.AVG", "alarm.caught_events", "alarm.false_alarms_per_hour")
+# In the order in which they matter. Where the first are not defined (nobody says when events happen), others are shown.
+COLUMNS = {
+    "AP": "{branch}.AP",
+    "AUC": "{branch}.AUC",
+    "mAP AVG": "mAP.AVG",
+    "events caught": "alarm.caught_events",
+    "false alarms / h": "alarm.false_alarms_per_hour",
+    "AP of videos": "video.AP",
+    "AUC of videos": "video.AUC",
+    "videos caught": "video.caught",
+}
+MOST_COLUMNS = 5  # of those that are defined; more do not fit a terminal
 
 
-def read_headline(dataset: str) -> list[tuple[str, ...]]:
-    """One row a detector: its name, and the cells of `COLUMNS`.
+@dataclass(frozen=True)
+class Headline:
+    """A table for the terminal.
 
-    In a cell, the interval over videos has a line of its own where there is one, and so has the standard deviation over
-    seeds where any detector has several; ``± -`` for those that have one.
+    Attributes
+    ----------
+    columns : what is defined for any detector, five at most.
+    rows : the name of each detector, and its cells. In a cell, the interval over videos has a line of its own where
+        there is one, and so has the standard deviation over seeds where any detector has several; ``± -`` for those
+        that have one.
+    limits : what cannot be measured on these videos, and why.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    limits: tuple[str, ...]
+
+
+def read_headline(dataset: str) -> Headline:
+    """What stage ``evaluate`` found of a data set.
 
     Raises
     ------
@@ -26,13 +52,16 @@ def read_headline(dataset: str) -> list[tuple[str, ...]]:
     metrics, details = (_read(path) for path in (paths.metrics(dataset), paths.details(dataset)))
     found: dict[str, Any] = details["detectors"]
     deviates = any(detail["n_seeds"] > 1 for detail in found.values())
-    rows = []
-    for name, detail in found.items():
-        strict = metrics[name]["strict"]
-        branch = branch_of("alignment", strict)
-        keys = [key.format(branch=branch) for key in METRICS]
-        rows.append((name, *(_cell(strict, detail, key, deviates) for key in keys)))
-    return rows
+    cells = {name: _cells(metrics[name]["strict"], detail, deviates) for name, detail in found.items()}
+    defined = [column for column in COLUMNS if any(of_detector[column] != "-" for of_detector in cells.values())]
+    columns = tuple(defined[:MOST_COLUMNS])
+    rows = tuple((name, *(of_detector[column] for column in columns)) for name, of_detector in cells.items())
+    return Headline(columns, rows, tuple(details.get("limits", ())))
+
+
+def _cells(strict: Mapping[str, Any], detail: Mapping[str, Any], deviates: bool) -> dict[str, str]:
+    branch = branch_of("alignment", strict)
+    return {column: _cell(strict, detail, key.format(branch=branch), deviates) for column, key in COLUMNS.items()}
 
 
 def _read(path: Path) -> Any:

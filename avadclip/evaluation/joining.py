@@ -1,10 +1,12 @@
 """Do scores, manifest and ground truth speak of the same videos? A disagreement is an error that names the video."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from avadclip.datasets.model import ANY_CLASS, NORMAL, Segment, Video
-from avadclip.errors import EvaluationError
+from avadclip.errors import EvaluationError, listed
 from avadclip.scoring.scores import Scores
+
+_MOST_PROBLEMS = 20
 
 
 def videos_under_test(videos: Sequence[Video]) -> tuple[Video, ...]:
@@ -17,53 +19,60 @@ def check_scores(scores: Scores, videos: Sequence[Video]) -> None:
 
     Raises
     ------
-    EvaluationError : names the first video for which that is not so.
+    EvaluationError : names the videos for which that is not so.
     """
     made = f"scores of {scores.provenance.variant!r} on {scores.provenance.dataset}"
     remedy = "run `dvc repro` to score it again"
     wanted = {video.id for video in videos}
-    if missing := sorted(wanted - set(scores.ids)):
-        raise EvaluationError(f"{missing[0]}: no score in the {made} ({len(missing)} videos missing); {remedy}")
-    if extra := sorted(set(scores.ids) - wanted):
+    if missing := wanted - set(scores.ids):
+        raise EvaluationError(f"{listed(missing)}: no score in the {made} ({len(missing)} videos missing); {remedy}")
+    if extra := set(scores.ids) - wanted:
         raise EvaluationError(
-            f"{extra[0]}: in the {made}, but no test video of the manifest ({len(extra)} too many); {remedy}"
+            f"{listed(extra)}: in the {made}, but no test video of the manifest ({len(extra)} too many); {remedy}"
         )
     stride = scores.provenance.stride
     found = dict(zip(scores.ids, scores.n_snippets.tolist(), strict=True))
-    for video in videos:
-        expected = -(-video.n_frames // stride)  # ceil: the last snippet may be partial
-        if found[video.id] != expected:
-            raise EvaluationError(
-                f"{video.id}: {found[video.id]} snippets in the {made}, expected {expected} for {video.n_frames} frames"
-                f" at stride {stride}; {remedy}"
-            )
+    _raise_all(
+        f"{video.id}: {found[video.id]} snippets in the {made}, expected {expected} for {video.n_frames} frames"
+        f" at stride {stride}; {remedy}"
+        for video in videos
+        # ceil: the last snippet may be partial
+        if found[video.id] != (expected := -(-video.n_frames // stride))
+    )
 
 
 def check_ground_truth(segments: Sequence[Segment], videos: Sequence[Video], classes: Sequence[str]) -> None:
-    """Segments lie inside their videos, carry anomaly classes, and agree with the labels of the test videos.
+    """Segments lie inside their videos and carry anomaly classes, and no normal video has any.
 
     Raises
     ------
-    EvaluationError : names the first video for which that is not so, with the numbers.
+    EvaluationError : a line for each segment of which that is not so, with the numbers.
     """
     known = {video.id: video for video in videos}
     labels = {*classes, ANY_CLASS} - {NORMAL}
-    for segment in segments:
-        where = f"{segment.id}: ground truth [{segment.start_frame}, {segment.end_frame}) {segment.label}"
-        video = known.get(segment.id)
-        if video is None:
-            raise EvaluationError(f"{where}: the manifest has no such video; run `dvc repro prepare`")
-        if video.excluded:
-            continue
-        if segment.label not in labels:
-            raise EvaluationError(f"{where}: no anomaly class of this data set; there are: {', '.join(sorted(labels))}")
-        if not 0 <= segment.start_frame < segment.end_frame <= video.n_frames:
-            raise EvaluationError(f"{where}: the video has {video.n_frames} frames; correct the annotation or the file")
-        if video.is_normal:
-            raise EvaluationError(f"{where}: the video is labelled normal; correct one of them")
-    annotated = {segment.id for segment in segments}
-    for video in videos_under_test(videos):
-        if not video.is_normal and video.id not in annotated:
-            raise EvaluationError(
-                f"{video.id}: labelled {', '.join(video.labels)}, but no ground truth says when; annotate or exclude it"
-            )
+    problems = ((segment, _problem(segment, known.get(segment.id), labels)) for segment in segments)
+    _raise_all(
+        f"{segment.id}: ground truth [{segment.start_frame}, {segment.end_frame}) {segment.label}: {problem}"
+        for segment, problem in problems
+        if problem is not None
+    )
+
+
+def _problem(segment: Segment, video: Video | None, labels: Collection[str]) -> str | None:
+    if video is None:
+        return "the manifest has no such video; run `dvc repro prepare`"
+    if video.excluded:
+        return None
+    if segment.label not in labels:
+        return f"no anomaly class of this data set; there are: {', '.join(sorted(labels))}"
+    if not 0 <= segment.start_frame < segment.end_frame <= video.n_frames:
+        return f"the video has {video.n_frames} frames; correct the annotation or the file"
+    if video.is_normal:
+        return "the video is labelled normal; correct one of them"
+    return None
+
+
+def _raise_all(problems: Iterable[str]) -> None:
+    if found := list(problems):
+        more = f"\n... and {len(found) - _MOST_PROBLEMS} more" if len(found) > _MOST_PROBLEMS else ""
+        raise EvaluationError("\n".join(found[:_MOST_PROBLEMS]) + more)

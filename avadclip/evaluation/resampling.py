@@ -39,7 +39,7 @@ def intervals(
     Lower and upper end by name. A metric that is NaN in a resample (no anomalous video was drawn) is ignored there; one
     that is NaN in all has no interval.
     """
-    if resamples == 0:
+    if resamples == 0 or n_videos == 0:
         return {}
     drawn = np.random.default_rng(seed).integers(n_videos, size=(resamples, n_videos))
     weights = np.stack([np.bincount(row, minlength=n_videos) for row in drawn]).astype(np.float64)
@@ -101,7 +101,7 @@ def cut_at_positives(ranking: Ranking, positives: Positives, n_videos: int) -> C
 
 def cut_evenly(ranking: Ranking, positives: Positives, n_videos: int, n_cuts: int) -> CutRanking:
     """Cut into `n_cuts` levels of about as many items each, never inside a group, and at the end."""
-    wanted = np.linspace(0, len(ranking.order) - 1, n_cuts).astype(np.intp)
+    wanted = np.linspace(0, len(ranking.order) - 1, n_cuts if len(ranking.order) else 0).astype(np.intp)
     return _cut(ranking, positives, np.unique(ranking.group_end[wanted]), n_videos)
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from avadclip.config.evaluation import Branch, Evaluate
 from avadclip.detectors.alarm_score import branch_of
 from avadclip.evaluation.assessment import Assessment
+from avadclip.evaluation.joining import videos_under_test
 from avadclip.evaluation.metrics import Metrics
 from avadclip.evaluation.testset import TestSet
 from avadclip.io import write_text
@@ -23,7 +24,7 @@ CURVE_POINTS = 200
 
 def headline(assessments: Sequence[Assessment], test_set: TestSet) -> dict[str, Any]:
     """What ``dvc metrics show`` and ``dvc metrics diff`` are to print, by detector and protocol."""
-    n_videos = len(assessments[0].protocol.timeline.videos)
+    n_videos = len(videos_under_test(test_set.videos))
     by_detector = {
         entry.name: {"released": _nest(entry.released.mean), "strict": _nest(entry.strict.mean)}
         for entry in assessments
@@ -37,6 +38,7 @@ def details(assessments: Sequence[Assessment], test_set: TestSet, settings: Eval
         "dataset": test_set.dataset,
         "settings": settings.model_dump(mode="json"),
         "excluded": test_set.excluded,
+        "limits": test_set.limits,
         "detectors": {entry.name: _detail(entry) for entry in assessments},
     }
 

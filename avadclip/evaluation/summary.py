@@ -2,16 +2,18 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from avadclip.config.evaluation import Evaluate
 from avadclip.detectors.alarm_score import branch_of
 from avadclip.evaluation.assessment import Assessment, OverSeeds
+from avadclip.evaluation.joining import videos_under_test
 from avadclip.evaluation.published import ROWS
 from avadclip.evaluation.resampling import Interval
 from avadclip.evaluation.testset import TestSet
 
 ABSENT = "–"  # noqa: RUF001 - a dash is what a table shows for "none"
+UNDEFINED = "not defined"
 
 
 _SPECIAL = re.compile(r"([\\`*\[\]<>|&])")
@@ -26,23 +28,27 @@ def _code(name: str) -> str:
     return f"`{name}`" if name.isprintable() and "`" not in name else plain(name)
 
 
-def summarize(assessments: Sequence[Assessment], test_set: TestSet, settings: Evaluate) -> str:
-    """The whole page, in Markdown."""
+def summarize(
+    assessments: Sequence[Assessment], test_set: TestSet, settings: Evaluate, untrained: Mapping[str, str]
+) -> str:
+    """The whole page, in Markdown; `untrained`: why detectors are in no table."""
     sections = [
         f"# Results on {test_set.dataset}\n",
         _videos(assessments, test_set),
+        _limits(test_set),
+        _whole_videos(assessments, settings),
         _frame_level(assessments, test_set, settings),
         _localisation(assessments, test_set, settings),
         _alarms(assessments, settings),
         _per_class(assessments),
         _by_audio(assessments),
-        _notes(assessments),
+        _notes(assessments, untrained),
     ]
     return "\n".join(section for section in sections if section)
 
 
 def _videos(assessments: Sequence[Assessment], test_set: TestSet) -> str:
-    videos = assessments[0].protocol.timeline.videos
+    videos = videos_under_test(test_set.videos)
     hours = sum(video.n_frames / video.frame_rate for video in videos) / 3600
     normal = sum(video.is_normal for video in videos)
     text = (
@@ -58,6 +64,24 @@ def _videos(assessments: Sequence[Assessment], test_set: TestSet) -> str:
         listed = "".join(f"- {_code(video_id)}: {plain(reason)}\n" for video_id, reason in test_set.excluded.items())
         text += f"\n{len(test_set.excluded)} test videos are excluded:\n\n{listed}"
     return text
+
+
+def _limits(test_set: TestSet) -> str:
+    listed = "".join(f"- {limit}\n" for limit in test_set.limits)
+    return f"## What these numbers do not say\n\n{listed}" if listed else ""
+
+
+def _whole_videos(assessments: Sequence[Assessment], settings: Evaluate) -> str:
+    deviates = _deviates(assessments)
+    rows = [
+        (f"`{entry.name}`", *(_with_interval(entry, f"video.{name}", deviates) for name in ("AP", "AUC", "caught")))
+        for entry in assessments
+    ]
+    explained = (
+        f"Each video ranked by the highest score of the {settings.alarm_branch} branch against its label; the last"
+        f" column is the share of anomalous videos with an alarm, at {settings.alarm_threshold:g}."
+    )
+    return _table("Whole videos", explained, ("Detector", "AP", "AUC", "Anomalous videos with an alarm"), rows)
 
 
 def _frame_level(assessments: Sequence[Assessment], test_set: TestSet, settings: Evaluate) -> str:
@@ -146,9 +170,10 @@ def _by_audio(assessments: Sequence[Assessment]) -> str:
     return _table("With and without audio", "Strict protocol.", header, rows)
 
 
-def _notes(assessments: Sequence[Assessment]) -> str:
+def _notes(assessments: Sequence[Assessment], untrained: Mapping[str, str]) -> str:
     # Notes have markup of their own, and names of classes; HTML they do not have.
     lines = [f"- `{entry.name}`: {note.replace('<', '&lt;')}\n" for entry in assessments for note in entry.notes]
+    lines += [f"- `{name}` was not trained here: {reason.replace('<', '&lt;')}\n" for name, reason in untrained.items()]
     return "## Notes\n\n" + "".join(lines) if lines else ""
 
 
@@ -175,11 +200,12 @@ def _with_interval(entry: Assessment, name: str, deviates: bool) -> str:
 
 def _value(found: OverSeeds, name: str, deviates: bool, interval: Interval | None = None) -> str:
     value = _number(found.mean.get(name))
-    if value == ABSENT:
+    if value in (ABSENT, UNDEFINED):
         return value
     deviation = f" ± {_number(found.deviation.get(name))}" if deviates else ""
     return value + deviation + ("" if interval is None else f" [{interval[0]:.1f}, {interval[1]:.1f}]")
 
 
 def _number(value: float | None) -> str:
-    return ABSENT if value is None or math.isnan(value) else f"{value:.2f}"
+    """Nobody gave a value, or there is none: of nothing but normal videos there is no AP."""
+    return ABSENT if value is None else UNDEFINED if math.isnan(value) else f"{value:.2f}"

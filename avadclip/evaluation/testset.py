@@ -9,6 +9,7 @@ from avadclip.config.datasets import Dataset
 from avadclip.datasets.ground_truth import read_ground_truth
 from avadclip.datasets.manifest import read_manifest
 from avadclip.datasets.model import Segment, Video
+from avadclip.errors import listed
 from avadclip.evaluation.joining import videos_under_test
 from avadclip.scoring.scores import Provenance, Scores, VideoScores, collect
 
@@ -32,6 +33,42 @@ class TestSet:
     def excluded(self) -> dict[str, str]:
         """Reason by id, of the test videos that are left out."""
         return {video.id: video.excluded for video in self.videos if video.split == "test" and video.excluded}
+
+    @property
+    def without_segments(self) -> tuple[str, ...]:
+        """Anomalous test videos of which nobody says when; they count in the metrics of whole videos alone."""
+        annotated = {segment.id for segment in self.segments}
+        return tuple(v.id for v in videos_under_test(self.videos) if not v.is_normal and v.id not in annotated)
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """What cannot be measured on these videos, and why; what can be doubted, too."""
+        tested = videos_under_test(self.videos)
+        if not tested:
+            return ("there are no test videos, so nothing is measured: give some the split `test` for that",)
+        n_anomalous, unknown = sum(not video.is_normal for video in tested), self.without_segments
+        limits = []
+        if n_anomalous == 0:
+            limits.append("no test video is anomalous: of all metrics, only false alarms per hour are defined")
+        elif len(unknown) == n_anomalous:
+            limits.append(
+                "no anomalous test video has segments: when events happen is not measured, so frame-level AP and AUC,"
+                " mAP, precision, recall, events caught and delay are not defined; AP and AUC of whole videos are"
+            )
+        elif unknown:
+            limits.append(
+                f"{len(unknown)} of {n_anomalous} anomalous test videos have no segments and count in the metrics of"
+                f" whole videos alone: {listed(unknown)}"
+            )
+        if n_anomalous == len(tested):
+            limits.append("no test video is normal: AUC of whole videos and false alarms per hour are not defined")
+        trained = {video.content_hash for video in self.videos if video.split == "train" and not video.excluded}
+        if known := [video.id for video in tested if video.content_hash in trained]:
+            limits.append(
+                f"{len(known)} test videos are training videos, too, byte for byte, which flatters every number:"
+                f" {listed(known)}"
+            )
+        return tuple(limits)
 
 
 def read_test_set(name: str, dataset: Dataset) -> TestSet:

@@ -75,6 +75,16 @@ class Timeline:
         """The video of each snippet [snippets]."""
         return np.repeat(np.arange(len(self.videos)), np.diff(self.first_snippet))
 
+    @cached_property
+    def is_located(self) -> NDArray[np.bool_]:
+        """[videos]: whether it is known which frames are anomalous: none of a normal video; of others, segments say."""
+        is_normal = np.array([video.is_normal for video in self.videos], dtype=bool)
+        return is_normal | (np.bincount(self.anomalous.video, minlength=len(self.videos)) > 0)
+
+    def highest(self, branch: Branch) -> NDArray[np.float32]:
+        """The highest score that raises alarms [videos]: how alarming each video is."""
+        return np.maximum.reduceat(self.alarm_scores(branch), self.first_snippet[:-1])
+
     def alarm_scores(self, branch: Branch) -> NDArray[np.float32]:
         """The scores [snippets] that raise alarms; of the classification branch for a detector that has no other."""
         return self.branches[branch_of(branch, self.branches)]
@@ -111,7 +121,7 @@ def strict(scores: Scores, videos: Sequence[Video], segments: Sequence[Segment],
     check_scores(scores, chosen)
     check_ground_truth(segments, videos, classes)
     stride = scores.provenance.stride
-    n_frames = np.array([video.n_frames for video in chosen])
+    n_frames = np.array([video.n_frames for video in chosen], dtype=np.int64)
     position = np.arange(scores.first_snippet[-1]) - np.repeat(scores.first_snippet[:-1], scores.n_snippets)
     start_frame = position * stride
     by_class = {name: [s for s in class_segments(segments) if s.label == name] for name in classes if name != NORMAL}
@@ -131,15 +141,38 @@ def strict(scores: Scores, videos: Sequence[Video], segments: Sequence[Segment],
     )
 
 
+def located(view: Timeline) -> Timeline:
+    """The same without the anomalous videos of which nobody says when: their frames are neither right nor wrong."""
+    known = view.is_located
+    if known.all():
+        return view
+    keep, position = known[view.video], np.cumsum(known) - 1
+
+    def moved(spans: Spans) -> Spans:
+        return replace(spans, video=position[spans.video])  # a span makes its video a known one
+
+    return replace(
+        view,
+        videos=tuple(video for video, is_known in zip(view.videos, known, strict=True) if is_known),
+        first_snippet=np.append(0, np.cumsum(np.diff(view.first_snippet)[known])),
+        start_frame=view.start_frame[keep],
+        frames=view.frames[keep],
+        branches={name: values[keep] for name, values in view.branches.items()},
+        probabilities=view.probabilities[keep],
+        anomalous=moved(view.anomalous),
+        segments={name: moved(spans) for name, spans in view.segments.items()},
+    )
+
+
 def released(strict_timeline: Timeline, stride: int) -> Timeline:
     """The same, as the authors count: whole snippets alone (never fewer than one), `stride` frames each.
 
     A normal video becomes one segment of class `normal`. Ground truth is cut where frames are counted, and not where
     segments are matched.
     """
-    n_snippets = np.array([max(1, video.n_frames // stride) for video in strict_timeline.videos])
+    n_snippets = np.array([max(1, video.n_frames // stride) for video in strict_timeline.videos], dtype=np.int64)
     keep = strict_timeline.start_frame // stride < n_snippets[strict_timeline.video]
-    normal = np.flatnonzero([video.is_normal for video in strict_timeline.videos])
+    normal = np.flatnonzero(np.array([video.is_normal for video in strict_timeline.videos], dtype=bool))
     whole = Spans(normal, np.zeros_like(normal), n_snippets[normal] * stride)
     return replace(
         strict_timeline,

@@ -4,17 +4,19 @@ from collections.abc import Callable
 from typing import Any
 
 from avadclip.config import Params, features
+from avadclip.extraction.features import ImportedSound, ImportedViews
 from avadclip.extraction.protocol import Modality, Sections
 from avadclip.extraction.released import ReleasedSound, ReleasedViews
 from avadclip.extraction.videos import VideoFrames, VideoSound
 from avadclip.store import Recipe
 
-NAMES = ("visual", "audio")
 READERS: dict[type[Any], Callable[[Sections], Modality]] = {
     features.Visual: VideoFrames,
     features.ReleasedVisual: ReleasedViews,
+    features.ImportedVisual: ImportedViews,
     features.Audio: VideoSound,
     features.ReleasedAudio: ReleasedSound,
+    features.ImportedAudio: ImportedSound,
 }
 
 
@@ -30,4 +32,7 @@ def modality(name: str, sections: Sections) -> Modality:
 
 def recipes(params: Params) -> dict[str, dict[str, Recipe]]:
     """Data set -> modality -> how its features are made with today's parameters."""
-    return {key: {name: modality(name, section).recipe for name in NAMES} for key, section in params.datasets.items()}
+    return {
+        key: {name: modality(name, section).recipe for name in section.modalities}
+        for key, section in params.datasets.items()
+    }

@@ -1,6 +1,6 @@
 """What extraction is made of: a reader turns one video into chunks, an encoder turns chunks into features.
 
-Videos (`videos`) and features that exist already (`released`) are read through the same protocol.
+Videos (`videos`) and features that exist already (`released`, `features`) are read through the same protocol.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from avadclip.store import Recipe, Source
 from avadclip.workers import Task
 
 # What reads a file; features that are imported are not decoded.
-Reader = Decoder | Literal["npy"]
+Reader = Decoder | Literal["npy", "array"]
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,11 @@ class Sections(Protocol):
     """What decides about features: a data set of params.yaml has it, and so has a model folder."""
 
     @property
-    def visual(self) -> features.Visual | features.ReleasedVisual:
+    def visual(self) -> features.Visual | features.ReleasedVisual | features.ImportedVisual:
         """How frames become features."""
 
     @property
-    def audio(self) -> features.Audio | features.ReleasedAudio:
+    def audio(self) -> features.Audio | features.ReleasedAudio | features.ImportedAudio:
         """How sound becomes features."""
 
 

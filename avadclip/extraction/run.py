@@ -71,6 +71,8 @@ class Part:
 def extract(dataset: str, modality: str, params: Params) -> Summary:
     """Make the features of every video of the manifest that is not excluded, in ``features/<dataset>/<modality>``.
 
+    Of a modality that the data set does not have, that is an empty folder.
+
     Everything that can be done is done and kept. The folder is a function of manifest and recipe alone: files of videos
     that left the manifest go away.
 
@@ -84,6 +86,10 @@ def extract(dataset: str, modality: str, params: Params) -> Summary:
     ExtractionError : some videos failed, with reasons and the lines to exclude them; or the folder is being filled by
         another process.
     """
+    if modality not in params.dataset(dataset).modalities:
+        _remove_strays(paths.features(dataset, modality), ())
+        log.info("%s: this data set has no %s features", dataset, modality)
+        return Summary(f"{dataset}/{modality}", 0, 0.0, 0, 0, 0, 0, 0.0)
     return _extract(dataset, modality, params, part=None)
 
 

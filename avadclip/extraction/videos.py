@@ -32,6 +32,7 @@ class VideoFrames:
     def task(self, path: Path, source: Source, decoder: Reader) -> Task:
         """Decode one video into canvases."""
         assert decoder != "npy"
+        assert decoder != "array"
         visual = self._visual
         size = image_size(visual.encoder, visual.encoder_config)
         return VisualTask(path, source, decoder, visual.stride, visual.frame, visual.views, size, visual.batch_size)

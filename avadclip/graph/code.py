@@ -17,6 +17,7 @@ from avadclip.graph.imports import closure
 from avadclip.io import sha256_of
 
 ROOT = Path(__file__).resolve().parents[2]
+LAYOUTS = ROOT / "avadclip" / "interop" / "checkpoints" / "layouts"  # of published checkpoints, named as their kind
 OF_DATASETS = (
     "render",
     "prepare",
@@ -69,8 +70,14 @@ def kind_module(kind: str) -> Path | None:
 
 def _kinds(params: Params, variant: str) -> list[Path]:
     section = params.variant(variant)
-    # A released checkpoint becomes one of these two; which, is in the file.
-    kinds = ("audio_visual", "student") if isinstance(section, Released) else (section.kind,)
+    if not isinstance(section, Released):
+        return _modules(section.kind)
+    # It becomes one of AVadCLIP's, or one of those that have a layout; which, is in the file.
+    layouts = sorted(LAYOUTS.glob("[!_]*.py"))
+    return _modules("audio_visual", "student", *(layout.stem for layout in layouts)) + layouts
+
+
+def _modules(*kinds: str) -> list[Path]:
     return [module for kind in kinds if (module := kind_module(kind)) is not None]
 
 

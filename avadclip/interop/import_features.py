@@ -1,6 +1,8 @@
-"""``avadclip import-features``: the authors' files, wherever they lie -> a data set of this project."""
+"""``avadclip import-features``: the authors' files, wherever they lie -> a data set of this project.
 
-import shutil
+For features of other extractors see :mod:`avadclip.interop.import_arrays`.
+"""
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +15,19 @@ from avadclip import config, paths, recipes
 from avadclip.config.datasets import Dataset
 from avadclip.config.editing import edited
 from avadclip.config.evaluation import Score
-from avadclip.config.loading import check_names
 from avadclip.datasets.released_files import Release
 from avadclip.datasets.released_lists import TEST_LIST, TRAIN_LIST
 from avadclip.datasets.xd_violence_released import check_release
-from avadclip.errors import ConfigError, DatasetError
+from avadclip.interop.adopting import bring_links, copy_files, drop_other_datasets, known_section, link_of
 
 RECIPE = "xd_violence_released"
-ANNOTATIONS = ("annotations.txt", "annotations_multiclasses.txt", TRAIN_LIST, TEST_LIST)
+_WHERE = "the authors' repository has it in `list`"
+ANNOTATIONS = {
+    "annotations.txt": _WHERE,
+    "annotations_multiclasses.txt": _WHERE,
+    TRAIN_LIST: None,  # without it there are test videos only
+    TEST_LIST: _WHERE,
+}
 
 
 @dataclass(frozen=True)
@@ -47,17 +54,12 @@ def adopt_features(name: str, visual: Path, audio: Path, annotations: Path, para
     ConfigError : the data set is there already and is none of released features, or it is no name for DVC.
     DatasetError : lists cannot be read; or videos have no usable features, all of them with lines to exclude them.
     """
-    try:
-        check_names("datasets", [name])
-    except ValueError as error:
-        raise ConfigError(f"{params}: {error}") from None
-    known = config.load(params).datasets.get(name)
-    if known is not None and not known.is_released:
-        raise ConfigError(f"{params}: datasets.{name} is there already, of kind {known.kind}; choose another name")
+    known = known_section(name, RECIPE, params)
     release = Release(visual, audio, annotations)
     places = _places(name, known)
-    _copy_lists(annotations, places.annotations)
-    n_files = _link(release, places)
+    copy_files(annotations, places.annotations, ANNOTATIONS)
+    links = dict(_wanted(release, places))
+    bring_links(links, (places.visual, places.audio))
     with edited(params) as content:
         if alone:
             _drop_others(content, name)
@@ -65,7 +67,7 @@ def adopt_features(name: str, visual: Path, audio: Path, annotations: Path, para
             content["datasets"][name] = _block(name)
     check_release(name, config.load(params).dataset(name))
     splits = [video.split for video in release.listed.values()]
-    return Adopted(splits.count("train"), splits.count("test"), n_files)
+    return Adopted(splits.count("train"), splits.count("test"), len(links))
 
 
 @dataclass(frozen=True)
@@ -84,42 +86,12 @@ def _places(name: str, known: Dataset | None) -> _Places:
     return _Places(npy / "visual", npy / "audio", annotations)
 
 
-def _copy_lists(source: Path, target: Path) -> None:
-    target.mkdir(parents=True, exist_ok=True)
-    for file in ANNOTATIONS:
-        if not (source / file).is_file():
-            if file != TRAIN_LIST:  # without it there are test videos only
-                raise DatasetError(f"{source / file}: no such file; the authors' repository has it in `list`")
-            (target / file).unlink(missing_ok=True)
-        elif not (target / file).exists() or not (target / file).samefile(source / file):
-            shutil.copyfile(source / file, target / file)
-
-
-def _link(release: Release, places: _Places) -> int:
-    """A link to every file that does not lie in its place: DVC follows links to files, but not links to folders."""
-    links = dict(_wanted(release, places))
-    sources = {path.absolute() for path in links.values()}
-    for folder in (places.visual, places.audio):
-        folder.mkdir(parents=True, exist_ok=True)
-        for old in folder.iterdir():
-            if old.is_symlink() and old.absolute() not in sources:
-                old.unlink()
-    for link, path in links.items():
-        if not link.exists():
-            link.symlink_to(path)
-        elif not link.samefile(path):
-            raise DatasetError(f"{link}: another file than {path}; move it out of the way")
-    return len(links)
-
-
 def _wanted(release: Release, places: _Places) -> Iterator[tuple[Path, Path]]:
     for id_ in release.listed:
         files = release.files(id_)
         for folder, path in [*((places.visual, view) for view in files.views), (places.audio, files.audio)]:
             if path.is_file():
-                # What is there already, put by hand perhaps, stays as it is.
-                in_place = folder.resolve() in (path.parent / "_").resolve().parents
-                yield (path, path) if in_place else (folder / path.name, path.resolve())
+                yield link_of(folder, path)
 
 
 def _block(name: str) -> Any:
@@ -128,16 +100,15 @@ def _block(name: str) -> Any:
 
 
 def _drop_others(content: Any, name: str) -> None:
+    drop_other_datasets(content, name)
     score, trained = content.get("score", {}), content.get("train", {})
-    for section in (content.get("worlds"), content.get("distill"), score.get("across")):
-        if section:
-            section.clear()
-    for other in [other for other in content["datasets"] if other != name]:
-        del content["datasets"][other]
+    if distilled := content.get("distill"):
+        distilled.clear()
     for variant in [variant for variant, section in trained.items() if "released" not in section]:
         del trained[variant]
     scored = score.get("variants", [])
     scored[:] = [variant for variant in scored if variant in trained]
-    # As long as anything is scored, somebody has to do without sound.
-    if scored and score.get("student", Score().student) not in trained:
-        score["student"] = scored[0]
+    # As long as anything is scored, somebody has to decide, and somebody to do without sound.
+    for role in ("detector", "student"):
+        if scored and score.get(role, getattr(Score(), role)) not in trained:
+            score[role] = scored[0]

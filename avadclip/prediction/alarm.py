@@ -3,12 +3,15 @@
 In a file of its own, because thresholds change a hundred times a day, and nothing else of a model folder does then.
 """
 
+import logging
 from pathlib import Path
 from typing import Literal
 
 from avadclip.config.base import Section
 from avadclip.config.evaluation import Branch, Evaluate, Share
 from avadclip.prediction.section_file import read_section, write_section
+
+logger = logging.getLogger(__name__)
 
 ALARM = "alarm.json"
 
@@ -22,15 +25,24 @@ class Alarm(Section):
 
 
 def read_alarm(folder: Path) -> Alarm:
-    """The operating point of a model folder.
+    """The operating point of a model folder; that of the defaults where nothing has been evaluated yet.
 
     Raises
     ------
-    CheckpointError : there is no such file, or it says something else.
+    CheckpointError : the file says something else.
     """
+    if not (folder / ALARM).exists():
+        alarm = _operating_point(Evaluate())
+        again = "`dvc repro evaluate` takes it from params.yaml"
+        logger.warning("%s: no such file, so the alarm level is %g; %s", folder / ALARM, alarm.threshold, again)
+        return alarm
     return read_section(Alarm, folder / ALARM, "evaluate")
 
 
 def write_alarm(folder: Path, settings: Evaluate) -> None:
     """Write the operating point into a model folder (stage ``evaluate``)."""
-    write_section(folder / ALARM, Alarm(threshold=settings.alarm_threshold, branch=settings.alarm_branch))
+    write_section(folder / ALARM, _operating_point(settings))
+
+
+def _operating_point(settings: Evaluate) -> Alarm:
+    return Alarm(threshold=settings.alarm_threshold, branch=settings.alarm_branch)

@@ -27,6 +27,7 @@ class AboutVideo:
     stride: int
     boundary_seconds: NDArray[np.float64]  # [n + 1], counting from the first frame
     clock_start_seconds: float = 0.0
+    distance_from_training: float | None = None
 
 
 def assemble(
@@ -62,6 +63,7 @@ def assemble(
         segments=_segments(curves[0], video, classes, threshold),
         annotated=annotated,
         clock_start_seconds=video.clock_start_seconds,
+        distance_from_training=video.distance_from_training,
     )
 
 

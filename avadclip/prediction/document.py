@@ -1,12 +1,16 @@
 """What is said about one video, and its form in ``predictions.json``. No torch: the page reads it, too."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 FORMAT = "avadclip-predictions/1"
+UNLIKE_TRAINING = "unlike anything this model was trained on"
+
+_ARRAYS = ("anomaly", "class_probabilities", "uncertainty")  # of a curve
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,8 @@ class Prediction:
     segments : in order of time.
     annotated : the ground truth, or None where there is none.
     clock_start_seconds : what the clock of the file says at the first frame; players of some containers count on it.
+    distance_from_training : of its features from those of the training videos, beyond 1 it is unlike them; None where
+        that is not known. See :mod:`avadclip.prediction.familiarity`.
     """
 
     id: str
@@ -93,11 +99,17 @@ class Prediction:
     segments: tuple[DetectedSegment, ...]
     annotated: tuple[AnnotatedSegment, ...] | None = None
     clock_start_seconds: float = 0.0
+    distance_from_training: float | None = None
 
     @property
     def alarm(self) -> float:
         """Highest score of the deciding curve: how alarming the video is, 0..1."""
         return float(self.curves[0].anomaly.max())
+
+    @property
+    def is_unlike_training(self) -> bool:
+        """Whether the detectors have seen nothing like it; what they say of it means little then."""
+        return self.distance_from_training is not None and self.distance_from_training > 1
 
     def to_json(self) -> dict[str, Any]:
         """JSON values only; scores keep the nine digits that tell float32 numbers apart."""
@@ -106,15 +118,36 @@ class Prediction:
             "boundary_seconds": [round(float(t), 6) for t in self.boundary_seconds],
             "classes": list(self.classes),
             "alarm": self.alarm,
+            "unlike_training": self.is_unlike_training,
             "curves": [_curve(curve) for curve in self.curves],
             "segments": [vars(segment) for segment in self.segments],
             "annotated": None if self.annotated is None else [vars(segment) for segment in self.annotated],
         }
 
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """The inverse of :meth:`to_json`, but for the digits that it rounds off; KeyError, TypeError if it is none."""
+        fields = {key: value for key, value in content.items() if key not in ("alarm", "unlike_training")}
+        annotated = content["annotated"]
+        read = {
+            "boundary_seconds": np.array(content["boundary_seconds"], np.float64),
+            "classes": tuple(content["classes"]),
+            "curves": tuple(_curve_of(curve) for curve in content["curves"]),
+            "segments": tuple(DetectedSegment(**segment) for segment in content["segments"]),
+            "annotated": None if annotated is None else tuple(AnnotatedSegment(**segment) for segment in annotated),
+        }
+        return cls(**(fields | read))
+
+
+def _curve_of(content: Mapping[str, Any]) -> Curve:
+    arrays: dict[str, Any] = {
+        name: None if (values := content[name]) is None else np.array(values, np.float32) for name in _ARRAYS
+    }
+    return Curve(content["detector"], content["modality"], **arrays)
+
 
 def _curve(curve: Curve) -> dict[str, Any]:
-    arrays = ("anomaly", "class_probabilities", "uncertainty")
-    values = {name: None if (array := getattr(curve, name)) is None else _digits(array) for name in arrays}
+    values = {name: None if (array := getattr(curve, name)) is None else _digits(array) for name in _ARRAYS}
     return {"detector": curve.detector, "modality": curve.modality, **values}
 
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from avadclip import store
 from avadclip.config.features import Extraction, Modality
@@ -21,7 +22,7 @@ from avadclip.media.timeline import n_snippets
 from avadclip.prediction.naming import readable
 from avadclip.store import Features, Recipe, Source
 from avadclip.store.work_cache import WorkCache
-from avadclip.workers import Failed, GuardedPool, Item
+from avadclip.workers import Failed, GuardedPool, Item, Task
 
 logger = logging.getLogger(__name__)
 
@@ -102,6 +103,24 @@ class Extractor:
                     on_progress(min(n_done, total), total)  # a second decoder begins anew
             on_progress(total, total)
         return Extracted(facts, features)
+
+    def run(self, task: Task, path: Path) -> Any:
+        """The last thing that a task yields, which looks at this file in the worker: a crash or a hang ends it alone.
+
+        Raises
+        ------
+        PredictionError : the task failed.
+        """
+        last = None
+        with self._no_leftovers():
+            self._pool.submit(str(path), task)
+            for event in self._pool.events():
+                match event:
+                    case Item(key, value) if key == str(path):
+                        last = value
+                    case Failed(key, reason) if key == str(path):
+                        raise PredictionError(with_given_path(reason, path))
+        return last
 
     def _examine(self, path: Path, video_id: str) -> VideoFacts:
         self._pool.submit(video_id, Examination(str(path.absolute()), probe, with_times=False))

@@ -1,7 +1,8 @@
 """A model folder: everything that a new video needs, in one place that can be copied elsewhere.
 
 ``runs/<data set>/`` is one: the detectors in folders of their own, ``predictor.json`` (which of them speaks when, and
-how features are made), ``encoders/`` (the pinned weights) and ``alarm.json`` (see :mod:`avadclip.prediction.alarm`).
+how features are made), ``encoders/`` (the pinned weights), ``familiarity.safetensors`` (what they were trained on, see
+:mod:`avadclip.prediction.familiarity`) and ``alarm.json`` (see :mod:`avadclip.prediction.alarm`).
 """
 
 import json
@@ -17,7 +18,7 @@ from avadclip.config.architectures import read_architecture
 from avadclip.config.base import Section
 from avadclip.config.evaluation import MissingAudio
 from avadclip.config.features import Audio, Modality, Visual, Weights
-from avadclip.detectors.description import read_description
+from avadclip.detectors.description import read_description, read_refusal
 from avadclip.encoders.weights import WAV2CLIP, locate, published_clip
 from avadclip.io import write_text
 from avadclip.prediction.section_file import read_section, write_refusal, write_section
@@ -86,20 +87,27 @@ def package(folder: Path, dataset: str, params: Params) -> None:
     audio = {"weights": _copy(heard_with, folder, "audio", section.audio.weights)}
     described = ModelFolder(
         dataset=dataset,
-        detector=params.teacher,
+        detector=params.score.detector,
         student=params.score.student,
         missing_audio=params.score.missing_audio,
         seed=params.seeds[0],
-        modalities=_modalities(dataset, params.seeds[0], params.teacher, params.score.student),
+        modalities=modalities_of(dataset, params),
         visual=section.visual.model_copy(update=visual),
         audio=section.audio.model_copy(update=audio),
     )
     write_section(folder / PREDICTOR, described)
 
 
-def _modalities(dataset: str, seed: int, *variants: str) -> tuple[Modality, ...]:
-    """What detectors look at, as their descriptions say."""
-    descriptions = [read_description(paths.run(dataset, variant, seed)) for variant in variants]
+def modalities_of(dataset: str, params: Params) -> tuple[Modality, ...]:
+    """What the two detectors look at, as their descriptions say; one that was not trained looks at nothing.
+
+    Raises
+    ------
+    CheckpointError : a detector is missing.
+    """
+    variants = (params.score.detector, params.score.student)
+    folders = [paths.run(dataset, variant, params.seeds[0]) for variant in variants]
+    descriptions = [read_description(folder) for folder in folders if read_refusal(folder) is None]
     wanted = {modality for description in descriptions for modality in description.modalities}
     return tuple(modality for modality in get_args(Modality) if modality in wanted)
 

@@ -16,10 +16,14 @@ _UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
 
 @dataclass(frozen=True)
 class Inputs:
-    """Video files by id, in the order in which they were named, and what was named in vain (word -> reason)."""
+    """Video files by id, in the order in which they were named, and what was named in vain (word -> reason).
+
+    `passed_over` has a line for each folder in which there is something else than videos.
+    """
 
     videos: dict[str, Path] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    passed_over: tuple[str, ...] = ()
 
 
 def find_videos(words: Iterable[str], except_below: Path | None = None) -> Inputs:
@@ -33,14 +37,17 @@ def find_videos(words: Iterable[str], except_below: Path | None = None) -> Input
     """
     files: dict[str, Path] = {}  # by absolute path, links not followed
     failures: dict[str, str] = {}
+    passed_over: list[str] = []
     for word in words:
         found = _meant(word, except_below)
         if not found:
             failures[readable(word)] = _nothing(word)
+        elif Path(word).is_dir() and (rest := _passed_over(word, except_below)):
+            passed_over.append(f"{readable(word)}: {rest}")
         for path in found:
             files.setdefault(os.path.abspath(path), path)  # noqa: PTH100 - Path.resolve() would follow links
     named = distinct_ids([path.name for path in files.values()])
-    return Inputs(dict(zip(named, files.values(), strict=True)), failures)
+    return Inputs(dict(zip(named, files.values(), strict=True)), failures, tuple(passed_over))
 
 
 def distinct_ids(names: Sequence[str]) -> list[str]:
@@ -85,7 +92,17 @@ def _meant(word: str, except_below: Path | None) -> list[Path]:
     return [Path(match) for match in sorted(matches) if Path(match).is_file()]
 
 
+def _passed_over(word: str, except_below: Path | None) -> str:
+    files = VideoFiles.find(word)
+    if except_below is not None:
+        # What an earlier run has written there.
+        inside = {path for path in map(files.path, files.others) if Path(path).resolve().is_relative_to(except_below)}
+        return readable(files.passed_over(inside))
+    return readable(files.passed_over(()))
+
+
 def _nothing(word: str) -> str:
     if Path(word).is_dir():
-        return f"no videos below this folder; expected files that end in {', '.join(ids.VIDEO_EXTENSIONS)}"
+        expected = f"expected files that end in {', '.join(ids.VIDEO_EXTENSIONS)}"
+        return "; ".join(filter(None, ["no videos below this folder", expected, _passed_over(word, None)]))
     return "no file matches" if glob.has_magic(word) else "no such file or folder"

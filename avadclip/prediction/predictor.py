@@ -1,17 +1,24 @@
 """A model folder, loaded once -> what its detectors say about any video file."""
 
+import hashlib
+import json
+from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from avadclip.config.features import Extraction
+from avadclip.detectors.description import FILE
 from avadclip.errors import PredictionError
+from avadclip.io import sha256_of
 from avadclip.prediction.alarm import read_alarm
 from avadclip.prediction.assembly import AboutVideo, assemble
 from avadclip.prediction.document import Prediction
 from avadclip.prediction.extractor import Extractor, Progress, with_given_path
-from avadclip.prediction.model_folder import ModelFolder
+from avadclip.prediction.familiarity import FAMILIARITY, distance, read_familiarity
+from avadclip.prediction.model_folder import PREDICTOR, ModelFolder
 from avadclip.prediction.naming import readable, safe_id
 from avadclip.store.work_cache import WorkCache
+from avadclip.workers import Task
 
 
 class Predictor:
@@ -42,9 +49,10 @@ class Predictor:
         settings: Extraction | None = None,
         cache: WorkCache | None = None,
     ) -> None:
-        folder = Path(model)
+        folder = self._folder = Path(model)
         self.description = ModelFolder.read(folder)
         self.alarm = read_alarm(folder)
+        self._familiarity = read_familiarity(folder)
         settings = (settings or Extraction()).model_copy(update={"device": device})
         self._extractor = Extractor(self.description, self.description.modalities, settings, cache)
         try:
@@ -67,6 +75,31 @@ class Predictor:
     def close(self) -> None:
         """End the worker process; the next prediction would start a new one."""
         self._extractor.close()
+
+    @cached_property
+    def identity(self) -> str:
+        """Hash of everything that predictions depend on beside the video: another model or level has another one."""
+        from avadclip.detectors.checkpoint import WEIGHTS  # torch, which has been imported by now
+
+        described, familiarity = self.description, self._folder / FAMILIARITY
+        detectors = [self._folder / described.folder_of(name) for name in (described.detector, described.student)]
+        facts = {
+            "description": (self._folder / PREDICTOR).read_text(encoding="utf-8"),
+            "alarm": self.alarm.model_dump(mode="json"),
+            "detectors": [sha256_of(folder / name) for folder in detectors for name in (FILE, WEIGHTS)],
+            "familiarity": sha256_of(familiarity) if familiarity.is_file() else None,
+            "recipes": {name: dict(recipe) for name, recipe in self._extractor.recipes.items()},
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    def in_worker(self, task: Task, path: Path) -> Any:
+        """The last thing that a picklable task yields; it looks at a file in the process that decodes.
+
+        Raises
+        ------
+        PredictionError : it failed, crashed or hung.
+        """
+        return self._extractor.run(task, path)
 
     def predict(
         self, path: Path | str, *, video_id: str | None = None, on_progress: Progress | None = None
@@ -104,5 +137,6 @@ class Predictor:
             stride=self.description.visual.stride,
             boundary_seconds=boundary_seconds - boundary_seconds[0],
             clock_start_seconds=float(boundary_seconds[0]),
+            distance_from_training=distance(self._familiarity, extracted.features),
         )
         return assemble(about, scores, self._detectors.classes, self.alarm.threshold, self.alarm.branch)

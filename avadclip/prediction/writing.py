@@ -1,4 +1,4 @@
-"""Predictions as files: ``predictions.json``, ``segments.csv`` and one ``<id>.vtt`` a video."""
+"""All predictions of a run as files: ``predictions.json`` and ``segments.csv``."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,8 +8,8 @@ from pathlib import Path
 from avadclip.datasets import csv_file
 from avadclip.io import write_text
 from avadclip.prediction.document import FORMAT, Prediction
-from avadclip.prediction.subtitles import to_vtt
 
+PREDICTIONS, SEGMENTS = "predictions.json", "segments.csv"
 # Describes ``predictions.json`` for other programs.
 SCHEMA = Path(__file__).with_name("predictions.schema.json")
 SEGMENTS_HEADER = (
@@ -41,7 +41,7 @@ class MadeBy:
 def write_predictions(
     folder: Path, predictions: Sequence[Prediction], failures: Mapping[str, str], made_by: MadeBy
 ) -> None:
-    """Write all files; earlier ones of the same name are replaced, others are left alone.
+    """Write both files; earlier ones are replaced.
 
     Parameters
     ----------
@@ -53,11 +53,9 @@ def write_predictions(
         "videos": [prediction.to_json() for prediction in predictions],
         "failures": [{"path": path, "reason": reason} for path, reason in failures.items()],
     }
-    for prediction in predictions:
-        write_text(folder / f"{prediction.id}.vtt", to_vtt(prediction))
     rows = [row for prediction in predictions for row in _rows(prediction)]
-    csv_file.write(folder / "segments.csv", SEGMENTS_HEADER, rows)
-    write_text(folder / "predictions.json", json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n")
+    csv_file.write(folder / SEGMENTS, SEGMENTS_HEADER, rows)
+    write_text(folder / PREDICTIONS, json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _rows(prediction: Prediction) -> list[tuple[str, ...]]:

@@ -1,6 +1,6 @@
 """What the graph knows of the test videos -> the page. No torch, and no video is opened."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,6 +14,7 @@ from avadclip.evaluation.joining import check_ground_truth, videos_under_test
 from avadclip.evaluation.testset import TestSet
 from avadclip.prediction.assembly import AboutVideo, assemble
 from avadclip.prediction.document import AnnotatedSegment, Prediction
+from avadclip.prediction.familiarity import read_distances
 from avadclip.report.footage import Footage, read_footage
 from avadclip.report.page import PageVideo, ResultsTables, write_page
 from avadclip.report.plots import draw_plots
@@ -31,6 +32,7 @@ def write_report(folder: Path, test_set: TestSet, params: Params) -> None:
     ------
     EvaluationError : there are no scores or results, or they do not fit manifest and ground truth.
     ReportError : stage ``players`` has not run, or on another manifest.
+    DatasetError : a table is damaged.
     """
     name = test_set.dataset
     summary, footage = paths.summary(name), read_footage(paths.footage(name))
@@ -42,7 +44,7 @@ def write_report(folder: Path, test_set: TestSet, params: Params) -> None:
             media=paths.players(name) / footage.players[found.id] if found.id in footage.players else None,
             sound=footage.strips.get(found.id),
         )
-        for found in predict_test_set(test_set, params, footage)
+        for found in predict_test_set(test_set, params, footage, read_distances(paths.distances(name)))
     ]
     with TemporaryDirectory() as pictures:
         figures = draw_plots(paths.results(name) / "plots", Path(pictures))
@@ -50,14 +52,21 @@ def write_report(folder: Path, test_set: TestSet, params: Params) -> None:
         write_page(folder, pages, title=f"Test videos of {name}", results=results, copy_media=False)
 
 
-def predict_test_set(test_set: TestSet, params: Params, footage: Footage) -> Iterator[Prediction]:
+def predict_test_set(
+    test_set: TestSet, params: Params, footage: Footage, distances: Mapping[str, float | None]
+) -> Iterator[Prediction]:
     """What the scores of the first seed say about each test video, sorted by id.
+
+    Parameters
+    ----------
+    distances : by video id, from the training; see :func:`avadclip.prediction.familiarity.read_distances`.
 
     Raises
     ------
     EvaluationError, ReportError : as :func:`write_report`.
     """
     check_ground_truth(test_set.segments, test_set.videos, test_set.classes)
+    unknown = frozenset(test_set.without_segments)
     shown = shown_on_page(read_detectors(test_set, params), params)
     rows = [{row.id: row for row in scores.rows(detector.first.scores)} for detector in shown]
     for video in videos_under_test(test_set.videos):
@@ -74,12 +83,15 @@ def predict_test_set(test_set: TestSet, params: Params, footage: Footage) -> Ite
                 stride=test_set.stride,
                 boundary_seconds=np.append(clock[:-1][:: test_set.stride], clock[-1]),
                 clock_start_seconds=start_seconds,
+                distance_from_training=distances.get(video.id),
             ),
             _speaking(shown, [of_detector[video.id] for of_detector in rows], params.score.student),
             shown[0].first.scores.provenance.classes,
             params.evaluate.alarm_threshold,
             params.evaluate.alarm_branch,
-            annotated=tuple(
+            annotated=None
+            if video.id in unknown
+            else tuple(
                 AnnotatedSegment(segment.label, float(clock[segment.start_frame]), float(clock[segment.end_frame]))
                 for segment in test_set.segments
                 if segment.id == video.id

@@ -81,7 +81,7 @@ def write_page(
     media = [video.media for video in ordered if video.media is not None and copy_media]
     sources = [*media, *(results.figures if results else ())]
     _require(sources, folder)
-    _clear(folder)
+    clear_page(folder)
     rows = [_write_video(folder, f"{number:04d}", video, copy_media) for number, video in enumerate(ordered, start=1)]
     results_html = None if results is None else _write_results(folder, results)
     _write_text(folder / PAGE, assemble(title, _index(title, rows, ordered), results_html))
@@ -96,7 +96,8 @@ def _require(sources: Sequence[Path], folder: Path) -> None:
             raise ReportError(f"{source}: lies in the page's own folder and would be replaced; write to another folder")
 
 
-def _clear(folder: Path) -> None:
+def clear_page(folder: Path) -> None:
+    """Remove a page and its parts; files of others stay."""
     for part in PARTS:
         for file in sorted((folder / part).glob(_OWN_NAMES)):
             file.unlink()

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from avadclip.errors import ReportError
-from avadclip.prediction.document import Curve, Prediction
+from avadclip.prediction.document import UNLIKE_TRAINING, Curve, Prediction
 from avadclip.report.judging import judgements
 
 SPARK_BINS = 60  # steps of the small curve in the list
@@ -29,6 +29,8 @@ def facts(prediction: Prediction) -> dict[str, Any]:
         "hasAudio": prediction.has_audio,
         "alarm": _digits(prediction.alarm),
         "threshold": prediction.alarm_threshold,
+        "distance": prediction.distance_from_training and round(prediction.distance_from_training, 2),
+        "unlikeTraining": UNLIKE_TRAINING if prediction.is_unlike_training else None,
         "annotated": None if annotated is None else sorted({segment.label for segment in annotated}),
         **judgements(prediction),
         "spark": _spark(prediction.curves[0]),

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from avadclip.config import Params
 from avadclip.config.evaluation import Branch
 from avadclip.config.features import Extraction
+from avadclip.datasets.ids import has_video_extension
 from avadclip.datasets.model import Video
 from avadclip.detectors.alarm_score import alarm_score
 from avadclip.errors import DatasetError
@@ -115,4 +116,4 @@ def _look_at(
 
 def _is_video(path: str) -> bool:
     """Whether there is something to look at: not on a machine without the videos, nor in place of imported features."""
-    return Path(path).suffix != ".npy" and Path(path).is_file()
+    return has_video_extension(path) and Path(path).is_file()

@@ -7,10 +7,10 @@ from avadclip.evaluation.detectors import ScoredDetector
 
 
 def shown_on_page(detectors: Sequence[ScoredDetector], params: Params) -> list[ScoredDetector]:
-    """As in ``avadclip predict``: `teacher` decides and comes first, `score.student` is shown beside it.
+    """As in ``avadclip predict``: `score.detector` decides and comes first, `score.student` is shown beside it.
 
     Any one detector where neither was scored.
     """
     by_name = {detector.name: detector for detector in detectors}
-    wanted = dict.fromkeys([params.teacher, params.score.student])
+    wanted = dict.fromkeys([params.score.detector, params.score.student])
     return [by_name[name] for name in wanted if name in by_name] or list(detectors[:1])

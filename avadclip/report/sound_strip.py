@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-import librosa
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -59,6 +58,8 @@ def _batches(windows: Iterator[NDArray[np.float32]], n_at_once: int) -> Iterator
 
 def _mel_power(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """Mean mel power of each window: [columns, n] -> [columns, bands]."""
+    import librosa  # takes seconds, and only the worker that draws needs it
+
     spectrum: NDArray[np.float32] = librosa.feature.melspectrogram(
         y=samples, sr=SAMPLE_RATE_HZ, n_fft=N_FFT, hop_length=N_FFT // 2, center=False, n_mels=N_BANDS
     )

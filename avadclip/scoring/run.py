@@ -13,7 +13,10 @@ from avadclip.scoring.scores import Provenance, Scores, VideoScores, collect
 from avadclip.store.video import Folders, VideoFeatures, open_folders, read_video
 
 # A detector meets features of its own encoder only, but each data set samples its videos in its own way.
-OWN_TO_A_DATASET = ("stride", "frame", "views", "resize", "window_seconds", "precision", "batch_size", "decoder")
+OWN_TO_A_DATASET = (
+    *("stride", "frame", "views", "resize", "window_seconds", "precision", "batch_size", "decoder"),
+    *("frame_rate", "array", "views_axis"),  # of imported features
+)
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,6 @@ def score(job: Job, videos: Sequence[Video], device: torch.device | str) -> Scor
     ------
     CheckpointError : there is no such detector, or it expects other features.
     FeatureError : features are missing or damaged.
-    EvaluationError : there is no test video.
     """
     scorer = Scorer(job, device)
     return collect(scorer.provenance, [scorer.score_video(video_id) for video_id in scored_ids(videos)])

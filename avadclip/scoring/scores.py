@@ -93,21 +93,19 @@ class Scores:
 
 
 def collect(provenance: Provenance, videos: Sequence[VideoScores]) -> Scores:
-    """Put the scores of single videos end to end, sorted by id.
+    """Put the scores of single videos end to end, sorted by id; there may be none, where all videos are for training.
 
     Raises
     ------
-    EvaluationError : no video at all, a video twice, one without snippets, arrays whose lengths disagree, a value that
-        is not finite, or some videos with class probabilities and some without.
+    EvaluationError : a video twice, one without snippets, arrays whose lengths disagree, a value that is not finite, or
+        some videos with class probabilities and some without.
     """
-    if not videos:
-        raise EvaluationError(f"{provenance.dataset}: there are no test videos to score; check `split` in the manifest")
     ordered = sorted(videos, key=lambda video: video.id)
     for before, after in pairwise(ordered):
         if before.id == after.id:
             raise EvaluationError(f"{after.id}: scored twice")
     named = [video.class_probabilities is not None for video in ordered]
-    if any(named) != all(named):
+    if any(named) and not all(named):
         odd = ordered[named.index(False)].id
         raise EvaluationError(f"{odd}: has no class probabilities, but other videos have; score all with one detector")
     for video in ordered:
@@ -117,13 +115,13 @@ def collect(provenance: Provenance, videos: Sequence[VideoScores]) -> Scores:
         ids=tuple(video.id for video in ordered),
         modalities=tuple(video.modality for video in ordered),
         first_snippet=np.cumsum([0, *(len(video.anomaly_confidence) for video in ordered)], dtype=np.int64),
-        anomaly_confidence=np.concatenate([video.anomaly_confidence for video in ordered]).astype(np.float32),
-        class_probabilities=np.concatenate(
-            [v.class_probabilities for v in ordered if v.class_probabilities is not None]
+        anomaly_confidence=_joined([video.anomaly_confidence for video in ordered]),
+        class_probabilities=_joined(
+            [v.class_probabilities for v in ordered if v.class_probabilities is not None], len(provenance.classes)
         )
         if all(named)
         else None,
-        uncertainty=np.concatenate([_uncertainty(video) for video in ordered]),
+        uncertainty=_joined([_uncertainty(video) for video in ordered]),
     )
 
 
@@ -149,6 +147,23 @@ def write(path: Path, scores: Scores) -> None:
         for name in ("first_snippet", "anomaly_confidence", "class_probabilities", "uncertainty"):
             if (array := getattr(scores, name)) is not None:
                 file.create_dataset(name, data=array)
+
+
+def write_refusal(path: Path, reason: str) -> None:
+    """Write why there is no detector that could have scored."""
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["format"] = FORMAT
+        file.attrs["refusal"] = reason
+
+
+def read_refusal(path: Path) -> str | None:
+    """What :func:`write_refusal` wrote; None for a file of scores, and for one that :func:`read` has to tell about."""
+    try:
+        with h5py.File(path, "r") as file:
+            reason = file.attrs.get("refusal")
+    except OSError:
+        return None
+    return None if reason is None else str(reason)
 
 
 def read(path: Path) -> Scores:
@@ -195,6 +210,10 @@ def _texts(file: h5py.File, name: str) -> tuple[str, ...]:
 
 def _describe(provenance: Provenance) -> str:
     return json.dumps(vars(provenance), sort_keys=True)
+
+
+def _joined(parts: Sequence[NDArray[np.float32]], *width: int) -> NDArray[np.float32]:
+    return np.concatenate([np.zeros((0, *width), np.float32), *parts], dtype=np.float32)
 
 
 def _uncertainty(video: VideoScores) -> NDArray[np.float32]:

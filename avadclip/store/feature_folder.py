@@ -35,7 +35,7 @@ class FeatureFolder:
         if self._recipe is not None:
             return self._recipe
         if not self.ids:
-            raise FeatureError(f"{self.folder}: holds no features; run `dvc repro`")
+            raise FeatureError(f"{self.folder}: holds no features; run `dvc repro`, unless this data set has none")
         return read_features(self.path(self.ids[0])).recipe
 
     def path(self, video_id: str) -> Path:

@@ -30,6 +30,15 @@ class VideoFeatures:
         assert features is not None
         return int(features.shape[-2])
 
+    def only(self, kept: NDArray[np.bool_]) -> "VideoFeatures":
+        """The same without the snippets that `kept` [n] leaves out."""
+        return VideoFeatures(
+            self.id,
+            visual=None if self.visual is None else self.visual[:, kept],
+            audio=None if self.audio is None else self.audio[kept],
+            audio_valid=None if self.audio_valid is None else self.audio_valid[kept],
+        )
+
 
 def open_folders(dataset: str, modalities: Iterable[Modality]) -> dict[Modality, FeatureFolder]:
     """The feature folders of a data set.

@@ -1,7 +1,7 @@
 """Training samples from the feature store: videos as bags, in flat arrays."""
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,18 +85,20 @@ def load_training_set(
     bag: Bag,
     memory_gib: float,
     views_together: bool = False,
+    kept: Mapping[str, NDArray[np.bool_]] | None = None,
 ) -> TrainingSet:
     """Read every video once, make it a bag, and keep it in memory, or in a temporary file what is beyond `memory_gib`.
 
     Parameters
     ----------
     views_together : all views of a video are one sample; else each is one.
+    kept : of each video [n] the snippets that may be seen, at least one; None: all.
 
     Raises
     ------
     FeatureError : a file is missing or damaged, or not all videos have the same widths and number of views.
     """
-    lengths = [stored_length(bag, next(iter(folders.values())).n_snippets(video.id)) for video in videos]
+    lengths = [stored_length(bag, _n_snippets(folders, video.id, kept)) for video in videos]
     first = read_video(folders, videos[0].id)
     n_views = 1 if first.visual is None else len(first.visual)
     budget = _Budget(memory_gib)
@@ -108,6 +110,8 @@ def load_training_set(
     for index, (video, length) in enumerate(zip(videos, lengths, strict=True)):
         features = read_video(folders, video.id)
         _check_like(features, first)
+        if kept is not None:
+            features = features.only(kept[video.id])
         if visual is not None and features.visual is not None:
             views = bag_visual(bag, features.visual)
             visual[n_views * row : n_views * (row + length)] = views.reshape(-1, views.shape[-1])
@@ -122,6 +126,12 @@ def load_training_set(
             samples += [Sample(index, length, (first_row,), row) for first_row in firsts]
         row += length
     return TrainingSet(tuple(samples), bag, multi_hot(videos, classes), visual, audio, audio_valid)
+
+
+def _n_snippets(folders: Folders, video_id: str, kept: Mapping[str, NDArray[np.bool_]] | None) -> int:
+    if kept is not None:
+        return int(kept[video_id].sum())
+    return next(iter(folders.values())).n_snippets(video_id)
 
 
 def multi_hot(videos: Sequence[Video], classes: Sequence[str]) -> NDArray[np.float32]:

@@ -12,6 +12,8 @@ from avadclip.detectors.protocol import Detector, LabelledBatch
 from avadclip.detectors.settings import Recipe
 from avadclip.errors import TrainingError
 from avadclip.progress import rate_progress
+from avadclip.training.augmentation import augmented
+from avadclip.training.averaging import average_rounds
 from avadclip.training.batches import ahead, plan_round
 from avadclip.training.curves import Curves
 from avadclip.training.data import TrainingSet
@@ -61,6 +63,7 @@ def fit(
                 predecessor.load_state_dict(detector.state_dict())
             values = _train_round(detector, predecessor if phase > 0 else teacher, data, optimizer, seed, finished)
             detector.eval()
+            sums = average_rounds(detector, progress.sums, round_ + 1)
             detector.after_round(finished)
             best = progress.best
             if score is not None:
@@ -69,7 +72,7 @@ def fit(
                     best = Best(finished, found, copy_weights(detector))
                 if goes_on_from_best:
                     detector.load_state_dict(best.weights)
-            progress = Progress(finished, best)
+            progress = Progress(finished, best, sums)
             curves.log(finished, values)
             save_state(run, identity, progress, detector, optimizer, predecessor if phase > 0 else None)
             _log.info("round %d: %s", finished, ", ".join(f"{name} {value:.4g}" for name, value in values.items()))
@@ -98,7 +101,8 @@ def _train_round(
         return max(model.n_positions(longest) for model in models)
 
     def prepare(chosen: Sequence[int]) -> LabelledBatch:
-        return data.batch(chosen, n_positions, random).to(device)
+        batch = data.batch(chosen, n_positions, random)
+        return augmented(batch, recipe.augment, detector.modalities, random).to(device)
 
     detector.train()
     sums: dict[str, torch.Tensor] = {}

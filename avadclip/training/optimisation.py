@@ -59,4 +59,4 @@ def rate_factor(schedule: Schedule, round_: int, n_rounds: int) -> float:
             return fallen
         case "cosine":  # from 1 in the first round after the warm-up to almost 0 in the last
             first = max(1, schedule.warm_up_rounds)
-            return 0.5 * (1 + math.cos(math.pi * (round_ - first) / (n_rounds - first + 1)))
+            return 0.5 * (1 + math.cos(math.pi * (round_ - first) / ((schedule.cosine_rounds or n_rounds) - first + 1)))

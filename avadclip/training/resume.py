@@ -2,7 +2,7 @@
 
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -34,6 +34,7 @@ class Progress:
 
     round: int  # the last finished one, over all phases; 0 at the start
     best: Best | None
+    sums: Tensors = field(default_factory=dict)  # of the rounds that are averaged, by parameter
 
 
 def copy_weights(detector: Detector) -> Tensors:
@@ -62,6 +63,7 @@ def save_state(
     tensors |= {f"optimizer/{i}/{key}": value.cpu() for i, state in moments.items() for key, value in state.items()}
     if predecessor is not None:
         tensors |= {f"predecessor/{name}": tensor for name, tensor in copy_weights(predecessor).items()}
+    tensors |= {f"sums/{name}": tensor for name, tensor in progress.sums.items()}
     notes = {"identity": identity, "round": progress.round}
     if progress.best is not None:
         tensors |= {f"best/{name}": tensor for name, tensor in progress.best.weights.items()}
@@ -106,7 +108,7 @@ def load_state(
         predecessor.load_state_dict(taught)
     best = Best(notes["best_round"], notes["best_score"], _under("best", tensors)) if "best_round" in notes else None
     _log.info("resuming after round %d", notes["round"])
-    return Progress(notes["round"], best)
+    return Progress(notes["round"], best, _under("sums", tensors))
 
 
 def forget_state(folder: Path) -> None:

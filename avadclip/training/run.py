@@ -2,25 +2,36 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from avadclip import paths
 from avadclip.config.datasets import Dataset
+from avadclip.config.features import Modality
 from avadclip.config.training import Compute
 from avadclip.config.variants import Variant
 from avadclip.datasets.ground_truth import read_ground_truth
 from avadclip.datasets.manifest import read_manifest
 from avadclip.datasets.model import Video
-from avadclip.detectors.checkpoint import WEIGHTS, Checkpoint, dimensions_of, load_checkpoint, save_checkpoint
-from avadclip.detectors.description import Description
+from avadclip.detectors.checkpoint import (
+    WEIGHTS,
+    Checkpoint,
+    dimensions_of,
+    load_checkpoint,
+    save_checkpoint,
+    save_refusal,
+)
+from avadclip.detectors.description import Description, read_refusal
 from avadclip.detectors.parts.text import TextTower, text_tower
 from avadclip.detectors.protocol import Detector, Dimensions, Needs
-from avadclip.detectors.registry import build, needs, settings_of
+from avadclip.detectors.registry import build, needs, settings_of, unmet
 from avadclip.detectors.settings import Settings
 from avadclip.device import resolve_device
 from avadclip.errors import CheckpointError, TrainingError
@@ -34,6 +45,8 @@ from avadclip.training.reproducibility import seed_round
 from avadclip.training.resume import forget_state
 from avadclip.training.selection import RoundScore, released_test_score, validation_score
 from avadclip.training.splitting import Split, check_trainable, hold_out
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -65,6 +78,12 @@ class Run:
         return needs(self.section.kind, self.settings)
 
     @property
+    def in_training(self) -> tuple[Modality, ...]:
+        """What training sees; a privileged modality that the data set lacks is done without."""
+        privileged = (name for name in self.needs.privileged if name in self.dataset_section.modalities)
+        return tuple(dict.fromkeys((*self.needs.modalities, *privileged)))
+
+    @property
     def teacher_folder(self) -> Path | None:
         """Where the teacher's checkpoint lies; None if nobody teaches this detector."""
         if not self.needs.teacher:
@@ -83,26 +102,27 @@ class Run:
 def train(run: Run, compute: Compute) -> None:
     """Train a detector, under its teacher if it has one, and write its checkpoint.
 
+    Where the data set lacks what the detector needs, the reason is written in its place: the others go on.
+
     Raises
     ------
     TrainingError : the videos are not fit for training, or a loss is not finite.
     CheckpointError : there is no teacher, or it was trained on other features or classes.
     FeatureError, WeightsError, DatasetError, ConfigError : an input is missing or not what it should be.
     """
-    recipe, device = run.settings.recipe, resolve_device(compute.device)
+    if (reason := _unmet(run)) is not None:
+        log.warning("%s/%s: not trained: %s", run.dataset, run.variant, reason)
+        save_refusal(run.folder, reason)
+        return
+    device = resolve_device(compute.device)
     teacher = None if run.teacher_folder is None else load_checkpoint(run.teacher_folder, device)
     taught = () if teacher is None else teacher.detector.modalities
-    folders = open_folders(run.dataset, dict.fromkeys((*run.needs.modalities, *taught)))
+    folders = open_folders(run.dataset, dict.fromkeys((*run.in_training, *taught)))
     _check_teacher(run, teacher, folders)
     videos = [video for video in read_manifest(paths.manifest(run.dataset)) if not video.excluded]
     split = _split(videos, run.dataset_section)
-    classes = run.dataset_section.classes
-    check_trainable(split.train, classes)
-    tower = text_tower(run.dataset_section.visual, classes) if run.needs.text_tower else None
-    together = recipe.views == "together"
-    data = load_training_set(split.train, folders, classes, recipe.bag, compute.memory_gib, together)
-    seed_round(run.seed, 0)
-    detector = build(run.section.kind, run.settings, _dimensions(run, data, tower), tower).to(device)
+    check_trainable(split.train, run.dataset_section.classes)
+    detector, data = prepare(run, compute, split.train, folders, run.seed)
     own_folders = {modality: folders[modality] for modality in detector.modalities}
     chosen_round = fit(
         detector,
@@ -116,6 +136,38 @@ def train(run: Run, compute: Compute) -> None:
     )
     save_checkpoint(run.folder, detector, _describe(run, detector, own_folders, chosen_round))
     forget_state(run.folder)
+
+
+def prepare(
+    run: Run,
+    compute: Compute,
+    videos: Sequence[Video],
+    folders: Folders,
+    seed: int,
+    kept: Mapping[str, NDArray[np.bool_]] | None = None,
+) -> tuple[Detector, TrainingSet]:
+    """The detector with its first weights, on its device, and the samples that it is to learn from.
+
+    Parameters
+    ----------
+    kept : of each video the snippets that may be seen; None: all.
+    """
+    recipe, classes = run.settings.recipe, run.dataset_section.classes
+    clip = run.dataset_section.visual.text_tower
+    tower = text_tower(clip, classes) if run.needs.text_tower and clip is not None else None
+    together = recipe.views == "together"
+    data = load_training_set(videos, folders, classes, recipe.bag, compute.memory_gib, together, kept)
+    seed_round(seed, 0)
+    detector = build(run.section.kind, run.settings, _dimensions(run, data, tower), tower)
+    return detector.to(resolve_device(compute.device)), data
+
+
+def _unmet(run: Run) -> str | None:
+    lacking = unmet(run.needs, run.dataset, run.dataset_section)
+    if lacking is not None or run.teacher_folder is None:
+        return lacking
+    reason = read_refusal(run.teacher_folder)
+    return None if reason is None else f"its teacher `{run.teacher}` is not trained there: {reason}"
 
 
 def _check_teacher(run: Run, teacher: Checkpoint | None, folders: Folders) -> None:
@@ -145,15 +197,17 @@ def _round_score(
     if selection == "validation":
         return validation_score(split.validation, folders, device)
     if selection == "released_test_selected":
-        tests = [video for video in videos if video.split == "test"]
         segments = read_ground_truth(paths.ground_truth(run.dataset))
+        annotated = {segment.id for segment in segments}
+        # An anomalous video without segments has frames of which nobody knows what they are.
+        tests = [video for video in videos if video.split == "test" and (video.is_normal or video.id in annotated)]
         return released_test_score(tests, segments, run.dataset_section.visual.stride, folders, device)
     return None
 
 
 def _dimensions(run: Run, data: TrainingSet, tower: TextTower | None) -> Dimensions:
     return Dimensions(
-        widths={modality: width for modality, width in data.widths.items() if modality in run.needs.modalities},
+        widths={modality: width for modality, width in data.widths.items() if modality in run.in_training},
         n_classes=len(run.dataset_section.classes),
         max_snippets=sample_length(run.settings.recipe.bag),
         embedding_width=0 if tower is None else tower.embedding_width,
@@ -163,7 +217,7 @@ def _dimensions(run: Run, data: TrainingSet, tower: TextTower | None) -> Dimensi
 
 
 def _describe(run: Run, detector: Detector, folders: Folders, chosen_round: int) -> Description:
-    visual = run.dataset_section.visual
+    clip = run.dataset_section.visual.text_tower if run.needs.text_tower else None
     return Description(
         dataset=run.dataset,
         variant=run.variant,
@@ -173,7 +227,7 @@ def _describe(run: Run, detector: Detector, folders: Folders, chosen_round: int)
         dimensions=dimensions_of(detector),
         classes=run.dataset_section.classes,
         recipes={modality: dict(folder.recipe) for modality, folder in folders.items()},
-        text_tower={"encoder": visual.encoder, "sha256": visual.weights.sha256 or ""} if run.needs.text_tower else None,
+        text_tower=None if clip is None else {"encoder": clip.encoder, "sha256": clip.weights.sha256 or ""},
         selection=run.dataset_section.selection.by,
         round=chosen_round,
         seed=run.seed,

@@ -9,9 +9,10 @@ from typer.testing import CliRunner, Result
 
 from avadclip import config, paths
 from avadclip.cli import app
+from avadclip.prediction.familiarity import write_familiarity
 from avadclip.prediction.writing import SCHEMA
 from tests.support.media_factory import tone, write_video
-from tests.support.prediction_factory import write_model_folder
+from tests.support.prediction_factory import strange_training, write_model_folder
 from tests.support.project_factory import NAME, load_params, save_params, write_project
 
 HOSTILE = "<img src=x onerror=alert(1)> \"[red]\" 'ü' " + "long" * 30
@@ -28,7 +29,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_params(root, load_params(root) | {"score": {"missing_audio": "stand_in"}})
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        write_model_folder(config.load())
+        write_familiarity(write_model_folder(config.load()), strange_training())
     alarm = root / paths.model(NAME) / "alarm.json"
     alarm.write_text(alarm.read_text().replace("0.5", "0.0001"))
     return root
@@ -47,7 +48,7 @@ def test_what_can_be_predicted_is_and_the_rest_is_told(project: Path, monkeypatc
     assert result.exit_code == 1
     assert f"in/{HOSTILE}.mp4: " in result.stdout
     assert "in/b/gate.mp4: " in result.stdout
-    assert "(visual_student, no sound): " in result.stdout
+    assert "(visual_student, no sound, unlike anything this model was trained on, distance " in result.stdout
     assert "3 of 5 videos: out/predictions.json" in result.stdout
     assert result.stderr.count("failed: in/broken.mp4: not a media file") == 1
     assert "failed: nowhere.mp4: no such file or folder" in result.stderr

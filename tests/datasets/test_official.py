@@ -162,8 +162,8 @@ GOOD = {
     [
         ("test_ids.txt", "", "test_ids.txt: the file is empty"),
         ("test_ids.txt", "y_label_A\ny_label_A.mp4\n", "test_ids.txt, line 2: 'y_label_A' appears twice"),
-        ("test_ids.txt", "x_label_B1-0-0\nz_label_B2\n", "annotations.txt: no line for .* 1, .*'z_label_B2'"),
-        ("test_ids.txt", "y_label_A\n", "annotations.txt: lines for .* 'x_label_B1-0-0'"),
+        ("test_ids.txt", "x_label_B1-0-0\nz_label_B2\n", "annotations.txt: no line for .* 1: z_label_B2"),
+        ("test_ids.txt", "y_label_A\n", "annotations.txt: lines for .* 1: x_label_B1-0-0"),
         ("annotations.txt", "x_label_B1-0-0 1\n", "annotations.txt, line 1: expected 2 words for each segment"),
         (
             "annotations.txt",
@@ -171,6 +171,7 @@ GOOD = {
             "line 1, words 2 and 3: expected start frame < end frame, found 5 5",
         ),
         ("annotations.txt", "x_label_B1-0-0 1 5 -2 9\n", "line 1, words 4 and 5: expected start frame"),
+        ("annotations.txt", "x_label_B1-0-0 1 5 7 9 1 5\n", "line 1: a segment is written twice"),
         ("annotations_multiclasses.txt", "x_label_B1-0-0 B3 1 5\n", "line 1, word 2: 'B3' is not one of A, B1"),
         ("annotations_multiclasses.txt", "x_label_B1-0-0 B1 1 5\n" * 2, "line 2: 'x_label_B1-0-0' appears twice"),
     ],

@@ -199,3 +199,24 @@ def test_a_link_to_nothing_is_a_failure_of_that_video(root: Path) -> None:
     (root / "videos" / "gone.mp4").symlink_to(root / "nowhere.mp4")
     with pytest.raises(DatasetError, match=r"1 videos of 'demo' cannot be used:\n  gone: .*No such file"):
         run(root)
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        (["x,normal,train", "y,normal,test"], ["for training and for testing: x (train, normal), y (test, normal)"]),
+        (["x,normal,train", "y,fighting,train"], ["contrary labels: x (train, normal), y (train, fighting)"]),
+        (["x,normal,train", "y,fighting,test"], ["contrary labels: x ", "for training and for testing: x "]),
+        (["x,normal,train", "y,normal,train"], []),
+    ],
+)
+def test_the_same_bytes_under_two_names_are_told(
+    root: Path, caplog: pytest.LogCaptureFixture, rows: list[str], told: list[str]
+) -> None:
+    write_files(root / "videos", dict.fromkeys(("x.mp4", "y.mp4"), SLOW_LATER + "  "))
+    table = root / "annotations" / "videos.csv"
+    table.write_text(table.read_text() + "".join(f"{row}\n" for row in rows))
+    run(root)
+    found = [message for message in caplog.messages if "byte for byte" in message]
+    assert len(found) == len(told)
+    assert all(part in message for part, message in zip(told, found, strict=True))

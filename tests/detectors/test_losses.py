@@ -65,6 +65,20 @@ def test_binary(lengths: list[int]) -> None:
 
 
 @pytest.mark.parametrize("lengths", LENGTHS)
+def test_binary_of_logits(lengths: list[int]) -> None:
+    logits, labels = leaf(len(lengths), 40), labels_of(len(lengths))
+
+    def slow() -> Tensor:
+        total = torch.zeros((), dtype=torch.float64)
+        for video, n in enumerate(lengths):
+            confidence = 1 / (1 + torch.exp(-top_k_mean_slow(logits[video, :n])))
+            total = total - torch.log(1 - confidence if labels[video, 0] == 1 else confidence)
+        return total / len(lengths)
+
+    assert_same(lambda: losses.binary_of_logits(logits, labels, torch.tensor(lengths)), slow, [logits])
+
+
+@pytest.mark.parametrize("lengths", LENGTHS)
 def test_align(lengths: list[int]) -> None:
     logits, alpha, labels = leaf(len(lengths), 40, 4, scale=3), leaf(4, seed=1), labels_of(len(lengths))
     assert_same(

@@ -7,14 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from avadclip.detectors.parts.fusion import FUSIONS
-from avadclip.detectors.parts.temporal import (
-    GraphBranch,
-    LocalBlock,
-    TemporalModel,
-    distance_edges,
-    similarity_edges,
-    window_mask,
-)
+from avadclip.detectors.parts.graphs import GraphBranch, distance_edges, similarity_edges
+from avadclip.detectors.parts.temporal import LocalBlock, TemporalModel, window_mask
 from avadclip.detectors.parts.temporal_convolutions import AudioModel
 from avadclip.detectors.student import UncertaintyHead
 from tests.support.gradients import assert_same, leaf
@@ -112,7 +106,7 @@ def test_distance_graph() -> None:
 
 
 def test_graph_branch() -> None:
-    graph, x, edges = GraphBranch(D).double(), leaf(2, 5, D), leaf(2, 5, 5, seed=1)
+    graph, x, edges = GraphBranch(D, D // 2).double(), leaf(2, 5, D), leaf(2, 5, 5, seed=1)
     assert_same(
         lambda: graph(x, edges, None),
         lambda: torch.stack([graph_slow(graph, video, adjacency) for video, adjacency in zip(x, edges, strict=True)]),

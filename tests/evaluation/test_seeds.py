@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from avadclip.config.evaluation import Evaluate
 from avadclip.evaluation import alarms, metrics, protocols, timeline
 from avadclip.evaluation.assessment import Assessment, assess
 from avadclip.evaluation.testset import TestSet
-from tests.support.evaluation_factory import Case, detector_of, make_case, make_scores
+from tests.support.evaluation_factory import Case, detector_of, make_case, make_scores, rows_of
 
 SETTINGS = Evaluate(bootstrap_resamples=25, bootstrap_seed=3, confidence=0.8)
 
@@ -27,6 +28,19 @@ def assess_seeds(case: Case, of_seeds: list[Case]) -> Assessment:
     return assess(detector_of(*(of_seed.scores for of_seed in of_seeds)), test_set, SETTINGS, 25)
 
 
+def slow_whole_videos(case: Case, weights: np.ndarray) -> dict[str, float]:
+    """scikit-learn, on each video's highest score, as often as the video was drawn."""
+    chosen = np.repeat(np.arange(len(case.videos)), weights.astype(int))
+    highest = np.array([1 - row.class_probabilities[:, 0].min() for row in rows_of(case.scores)])[chosen]
+    anomalous = np.array([not video.is_normal for video in case.videos])[chosen]
+    is_both, any_anomalous = 0 < anomalous.sum() < len(anomalous), bool(anomalous.any())
+    return {
+        "video.AP": 100 * average_precision_score(anomalous, highest) if any_anomalous else np.nan,
+        "video.AUC": 100 * roc_auc_score(anomalous, highest) if is_both else np.nan,
+        "video.caught": 100 * (highest >= SETTINGS.alarm_threshold)[anomalous].mean() if any_anomalous else np.nan,
+    }
+
+
 def slow_intervals(of_seeds: list[Case], names: list[str]) -> dict[str, tuple[float, float]]:
     """Draw videos, evaluate each seed on them, average over the seeds; then the percentiles of these means."""
     drawn = np.random.default_rng(SETTINGS.bootstrap_seed)
@@ -39,7 +53,8 @@ def slow_intervals(of_seeds: list[Case], names: list[str]) -> dict[str, tuple[fl
             joined = timeline.strict(case.scores, case.videos, case.segments, case.classes)
             protocol = protocols.strict(joined, SETTINGS.strict, SETTINGS.iou_thresholds)
             counted = alarms.tally(joined, "alignment", SETTINGS.alarm_threshold)
-            found.append(metrics.strict(protocol, SETTINGS.iou_thresholds, weights) | metrics.alarm(counted, weights))
+            of_frames = metrics.strict(protocol, SETTINGS.iou_thresholds, weights) | metrics.alarm(counted, weights)
+            found.append(of_frames | slow_whole_videos(case, weights))
         for name in names:
             means[name].append(sum(of_seed[name] for of_seed in found) / len(found))
     defined = {name: [value for value in values if not np.isnan(value)] for name, values in means.items()}

@@ -35,7 +35,7 @@ evaluate: {{bootstrap_resamples: 10, alarm_threshold: {alarm_threshold}}}
 seeds: {seeds}
 train: {{audio_visual: {{kind: audio_visual}}}}
 distill: {{visual_student: {{kind: student}}}}
-score: {{variants: {variants}}}
+score: {{detector: audio_visual, variants: {variants}}}
 """
 VIDEOS = (
     make_video("a", 90, ["fighting"]),
@@ -107,7 +107,7 @@ def test_every_detector_and_the_random_row_are_evaluated() -> None:
     assert list(metrics["audio_visual"]) == ["released", "strict"]
     assert list(metrics["audio_visual"]["released"]) == ["classification", "alignment", "mAP"]
     assert list(metrics["audio_visual"]["released"]["mAP"]) == ["0.1", "0.2", "0.3", "0.4", "0.5", "AVG"]
-    assert set(metrics["audio_visual"]["strict"]) == {"classification", "alignment", "mAP", "alarm"}
+    assert set(metrics["audio_visual"]["strict"]) == {"classification", "alignment", "mAP", "alarm", "video"}
 
 
 def test_details_tell_what_the_headline_leaves_out() -> None:
@@ -236,7 +236,7 @@ def test_no_deviation_is_shown_where_there_is_but_one_result() -> None:
         if "`visual_student` |" in line or "`random` |" in line:
             assert "± 0" not in line
             assert line.count("±") == line.count("± –")  # noqa: RUF001
-    cells = {row[0]: row[1:] for row in read_headline("demo")}
+    cells = {row[0]: row[1:] for row in read_headline("demo").rows}
     assert [cell.split("\n")[-1] for cell in cells["random"]] == ["± -"] * 5
     assert re.fullmatch(r"[\d.]+\n[\d.]+-[\d.]+\n± [\d.]+", cells["audio_visual"][0])
 
@@ -244,6 +244,6 @@ def test_no_deviation_is_shown_where_there_is_but_one_result() -> None:
 def test_one_seed_is_shown_as_ever() -> None:
     main("demo")
     assert "±" not in (paths.results("demo") / "summary.md").read_text(encoding="utf-8")
-    assert not any("±" in cell for row in read_headline("demo") for cell in row)
+    assert not any("±" in cell for row in read_headline("demo").rows for cell in row)
     detail = read_json("details.json")["detectors"]["audio_visual"]
     assert (detail["n_seeds"], detail["std"], detail["by_seed"]) == (1, {}, {})

@@ -11,8 +11,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from avadclip import config, paths
+from avadclip.datasets import csv_file
 from avadclip.datasets.ground_truth import write_ground_truth
 from avadclip.datasets.manifest import write_manifest
+from avadclip.prediction.familiarity import DISTANCES_HEADER
 from avadclip.scoring import scores
 from tests.support.dvc_project import (
     CODE,
@@ -64,6 +66,7 @@ def write_inputs(folder: Path) -> None:
     for variant in ("audio_visual", "visual_student"):
         write_scores(case, variant, 0)
     write_scores(case, "audio_visual", 1)
+    csv_file.write(paths.distances("demo"), DISTANCES_HEADER, [(video.id, "0.5") for video in videos])
     recipe = {"weights": {"sha256": "0" * 64}, "precision": "float32"}
     demo = {"kind": "table", "videos": "videos", "annotations": "annotations", "classes": list(case.classes)}
     params = config.validate(

@@ -14,7 +14,7 @@ import pytest
 from av.audio.resampler import AudioResampler
 from numpy.typing import NDArray
 
-from tests.support.dvc_project import VARIANTS, clone, quicken, read_params, repro, write_params
+from tests.support.dvc_project import PAIR, clone, keep_the_pair, quicken, read_params, repro, write_params
 from tests.support.media_factory import SAMPLE_RATE, write_video
 from tests.support.weights_factory import write_clip_weights, write_wav2clip_weights
 
@@ -98,6 +98,7 @@ def project(tmp_path: Path) -> Path:
         },
         "selection": {"by": "last"},
     }
+    keep_the_pair(params)
     quicken(params, "real", rounds=1, batch_size=3, bag={"kind": "shorten", "length": 8})
     params["evaluate"]["bootstrap_resamples"] = 10
     write_params(folder, params)
@@ -118,11 +119,12 @@ def test_from_recordings_to_metrics(project: Path) -> None:
         "evaluate",
         "figures",
         "report",
+        "players",
     }
     results = project / "results" / "real"
     metrics = json.loads((results / "metrics.json").read_text())
     assert metrics["videos"] == {"evaluated": 4, "excluded": 0}
-    for variant in VARIANTS:
+    for variant in PAIR:
         assert 0 <= metrics[variant]["strict"]["alignment"]["AP"] <= 100
     details = json.loads((results / "details.json").read_text())["detectors"]
     # One test piece has no sound, so the visual student stands in for the detector that wants both.

@@ -281,7 +281,7 @@ def test_register_pins_the_file_in_params_yaml(project: Path) -> None:
     before = file.read_text()
     sha256 = released.write_checkpoint(project / "it.pth", "student", width=WIDTH)
     found = register_checkpoint(Path("it.pth"), NAME, "released_student", file)
-    assert (found.role, found.sha256) == ("student", sha256)
+    assert (found.what, found.sha256) == ("student of the release", sha256)
     after = file.read_text()
     register_checkpoint(Path("it.pth"), NAME, "released_student", file)  # again
     assert file.read_text() == after

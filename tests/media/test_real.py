@@ -21,9 +21,9 @@ SHARED = Path(__file__).parents[3] / "shared"
 CONTAINERS = ["3gp", "asf", "avi", "f4v", "flv", "m4v", "mkv", "mov", "mp4", "mpg", "webm", "wmv"]
 # Its Theora is damaged: FFmpeg decodes 366 of 1,440 frames. The sound is whole.
 DAMAGED = "ogg"
-# The networks are of full size, so a test can afford one frame in 96 on two cores (15 a clip); the tests with tiny
+# The networks are of full size, so a test can afford one frame in 192 on two cores (8 a clip); the tests with tiny
 # networks sample one in 4.
-STRIDE = 96
+STRIDE = 192
 
 
 def decoded_seconds(path: Path, kind: str) -> np.ndarray:

@@ -98,5 +98,14 @@ def test_no_file_and_a_refusal(folder: Path) -> None:
     write_refusal(folder / PREDICTOR, "imported, and nobody knows how")
     with pytest.raises(CheckpointError, match=f"{PREDICTOR}: imported, and nobody knows how$"):
         ModelFolder.read(folder)
-    with pytest.raises(CheckpointError, match=r"no such file; expected a model folder.*dvc repro evaluate@demo"):
-        read_alarm(folder / "nowhere")
+    with pytest.raises(CheckpointError, match=r"no such file; expected a model folder.*dvc repro package@demo"):
+        ModelFolder.read(folder / "nowhere")
+
+
+def test_before_anything_is_evaluated_the_level_is_that_of_the_defaults(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder / ALARM).unlink()
+    found = read_alarm(folder)
+    assert (found.threshold, found.branch) == (Evaluate().alarm_threshold, Evaluate().alarm_branch)
+    assert "alarm.json: no such file, so the alarm level is 0.5; `dvc repro evaluate`" in caplog.text

@@ -1,6 +1,8 @@
 """Prediction: what the graph says of a video, from the file alone; and everything that can be wrong with a file."""
 
+import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,16 +21,18 @@ from avadclip.evaluation.segments import find_alarms
 from avadclip.evaluation.testset import read_test_set
 from avadclip.extraction.run import extract
 from avadclip.media.probe import probe
+from avadclip.prediction.familiarity import read_distances, write_distances, write_familiarity
 from avadclip.prediction.predictor import Predictor
 from avadclip.report.footage import Footage
 from avadclip.report.from_results import predict_test_set
 from avadclip.report.players import make_players
 from avadclip.scoring import scores
 from avadclip.scoring.run import Job, score
+from avadclip.store.video import open_folders
 from avadclip.store.work_cache import WorkCache
 from tests.support.media_factory import tone, write_video
 from tests.support.odd_media_factory import copy_packets
-from tests.support.prediction_factory import write_model_folder
+from tests.support.prediction_factory import strange_training, write_model_folder
 from tests.support.project_factory import NAME, load_params, save_params, write_project
 
 # Name -> frames, seconds of sound. At one frame in 4 and 8 snippets a window: less than one, one and several.
@@ -40,6 +44,17 @@ def patches(index: int) -> np.ndarray:
     """Another picture in each scene, so that features change within a video: uint8 [48, 64, 3]."""
     random = np.random.default_rng(index // SCENE_FRAMES)
     return np.kron(random.integers(0, 256, (6, 8, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+
+
+def die() -> Iterator[bytes]:
+    """A task that ends its worker."""
+    yield b"something"
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def count() -> Iterator[int]:
+    """A task that yields several things."""
+    yield from range(3)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +86,7 @@ def _run_graph(params: Params) -> None:
     write_ground_truth(paths.ground_truth(NAME), [Segment("loud", "fighting", 10, 60)])
     for modality in ("visual", "audio"):
         extract(NAME, modality, params)
-    write_model_folder(params)
+    write_familiarity(write_model_folder(params), strange_training())
     for variant in params.score.variants:
         job = Job(NAME, variant, NAME, seed=0)
         scores.write(paths.scores(NAME, variant, 0), score(job, prepared.videos, "cpu"))
@@ -127,7 +142,10 @@ def test_the_report_says_the_same(
     params = config.load()
     test_set = read_test_set(NAME, params.dataset(NAME))
     footage = make_players(tmp_path / "players", test_set, params)
-    reported = {found.id: found for found in predict_test_set(test_set, params, footage)}
+    folders = open_folders(NAME, ("visual", "audio"))
+    write_distances(tmp_path / "distances.csv", folders, test_set.videos, strange_training())
+    distances = read_distances(tmp_path / "distances.csv")
+    reported = {found.id: found for found in predict_test_set(test_set, params, footage, distances)}
     assert {video.id for video in read_manifest(paths.manifest(NAME))} == reported.keys()
     n_segments = 0
     for video_id, by_graph in reported.items():
@@ -137,10 +155,12 @@ def test_the_report_says_the_same(
             [{"label": "fighting", "start_seconds": 0.4, "end_seconds": 2.4}] if video_id == "loud" else []
         )
         assert {**by_graph.to_json(), "annotated": None} == by_file.to_json()
+        assert by_file.is_unlike_training
         n_segments += len(by_file.segments)
     assert n_segments > 0
     # Where the files are gone, times come from the mean frame rate: the same here.
-    without = {found.id: found for found in predict_test_set(test_set, params, Footage({}, {}, {}))}
+    without = {found.id: found for found in predict_test_set(test_set, params, Footage({}, {}, {}), {})}
+    assert without["loud"].distance_from_training is None
     assert [s.end_frame for s in without["loud"].segments] == [s.end_frame for s in reported["loud"].segments]
     np.testing.assert_allclose(without["loud"].boundary_seconds, reported["loud"].boundary_seconds, atol=1e-3)
 
@@ -224,7 +244,6 @@ def test_an_interrupted_prediction_does_not_answer_into_the_next_one(project: Pa
     ("file", "change", "error", "words"),
     [
         ("predictor.json", None, CheckpointError, "predictor.json: no such file; expected a model folder"),
-        ("alarm.json", None, CheckpointError, "alarm.json: no such file.*dvc repro evaluate"),
         ("alarm.json", ("alignment", "both"), CheckpointError, "alarm.json: branch: .*'both'"),
         ("audio_visual/seed0/model.json", None, CheckpointError, "model.json: no such file"),
         ("predictor.json", ('"stride": 4', '"stride": 8'), CheckpointError, "expects visual features with stride 4"),
@@ -261,3 +280,11 @@ def test_silence_can_be_refused_or_left_to_the_detector(
     monkeypatch.setattr(predictor._detectors, "_description", description)
     found = predictor.predict(silent)
     assert (found.decided_by, found.curves[0].modality) == ("audio_visual", "visual")
+
+
+def test_a_task_that_crashes_costs_itself_only(project: Path, predictor: Predictor) -> None:
+    path = project / "videos" / "short.mp4"
+    assert predictor.in_worker(count, path) == 2
+    with pytest.raises(PredictionError, match=r"short\.mp4: .*SIGKILL"):
+        predictor.in_worker(die, path)
+    assert predictor.predict(path).n_frames == VIDEOS["short.mp4"][0]

@@ -29,7 +29,9 @@ def without_sound(source: Path, target: Path) -> Path:
 def test_recordings_go_through_the_demo_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "avadclip").symlink_to(ROOT / "avadclip")  # params.yaml names the weights from there
     monkeypatch.chdir(tmp_path)
-    model = write_model_folder(config.load(ROOT / "params.yaml"), "demo")
+    params = config.load(ROOT / "params.yaml")
+    pair = {"detector": "audio_visual", "student": "visual_student"}
+    model = write_model_folder(params.model_copy(update={"score": params.score.model_copy(update=pair)}), "demo")
     videos = [SAMPLES / "demo.mp4", SAMPLES / "demo.webm", without_sound(SAMPLES / "demo.mp4", tmp_path / "silent.mp4")]
     with Predictor(model, "cpu") as predictor:
         loud, webm, silent = map(predictor.predict, videos)

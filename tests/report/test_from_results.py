@@ -1,5 +1,6 @@
 """The page of a test split as stage ``report`` writes it, from what the stages before it wrote."""
 
+import json
 import re
 from pathlib import Path
 
@@ -7,10 +8,13 @@ import numpy as np
 import pytest
 
 from avadclip import config, paths
+from avadclip.datasets import csv_file
 from avadclip.datasets.ground_truth import write_ground_truth
 from avadclip.datasets.manifest import write_manifest
 from avadclip.datasets.model import Segment, Video
 from avadclip.evaluation.testset import read_test_set
+from avadclip.prediction.document import UNLIKE_TRAINING
+from avadclip.prediction.familiarity import DISTANCES_HEADER
 from avadclip.report.from_results import write_report
 from avadclip.report.plots import PLOTS
 from avadclip.scoring import scores
@@ -54,7 +58,12 @@ def test_a_page_of_whatever_the_test_split_holds(
     scores.write(paths.scores("demo", "audio_visual", 0), make_scores(videos, CLASSES, 4, np.random.default_rng(0)))
     evaluate("demo")
     make_players("demo")
+    csv_file.write(paths.distances("demo"), DISTANCES_HEADER, [("a", "1.5"), ("b", ""), ("c", "0.5")])
     params = config.load()
     write_report(Path("page"), read_test_set("demo", params.dataset("demo")), params)
     assert len(list(Path("page/data").glob("*.js"))) == len(videos)
+    rows = json.loads(re.search('id="index">(.*?)</script>', Path("page/report.html").read_text())[1])["videos"]
+    known = {row["id"]: (row["distance"], row["unlikeTraining"]) for row in rows}
+    by_id = {"a": (1.5, UNLIKE_TRAINING), "b": (None, None), "c": (0.5, None)}
+    assert known == {video.id: by_id[video.id] for video in videos}
     assert re.findall(r"<figcaption>(.*?)</figcaption>", Path("page/report.html").read_text()) == expected

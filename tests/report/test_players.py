@@ -102,7 +102,7 @@ def test_the_most_alarming_videos_that_are_here_are_copied(test_set: TestSet, tm
 
 def test_clocks_and_strips_are_those_of_the_page(test_set: TestSet, tmp_path: Path) -> None:
     footage = make_players(tmp_path / "players", test_set, make_params())
-    predictions = {found.id: found for found in predict_test_set(test_set, make_params(), footage)}
+    predictions = {found.id: found for found in predict_test_set(test_set, make_params(), footage, {})}
     odd = predictions["odd"]
     start = ODD_SECONDS[0]  # times count from the first frame
     assert odd.clock_start_seconds == pytest.approx(start)

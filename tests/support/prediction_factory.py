@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from avadclip import paths
 from avadclip.config import Params
+from avadclip.config.features import Modality
 from avadclip.detectors.checkpoint import dimensions_of, save_checkpoint
 from avadclip.detectors.description import Description
 from avadclip.detectors.parts.text import text_tower
@@ -13,6 +15,7 @@ from avadclip.detectors.protocol import Dimensions
 from avadclip.detectors.registry import build, needs, settings_of
 from avadclip.extraction.modalities import modality as modality_of
 from avadclip.prediction.alarm import write_alarm
+from avadclip.prediction.familiarity import MIN_VIDEOS, Reference, describe
 from avadclip.prediction.model_folder import package
 from tests.support.project_factory import NAME
 
@@ -60,3 +63,11 @@ def write_model_folder(params: Params, dataset: str = NAME, seed: int = 0) -> Pa
     write_alarm(paths.model(dataset), params.evaluate)
     package(paths.model(dataset), dataset, params)
     return paths.model(dataset)
+
+
+def strange_training(width: int = 512) -> dict[Modality, Reference]:
+    """Training videos of random features, which no video looks like."""
+    videos = np.random.default_rng(0).standard_normal((MIN_VIDEOS, 8, width))
+    reference = describe(videos / np.linalg.norm(videos, axis=-1, keepdims=True))
+    assert reference is not None
+    return {"visual": reference, "audio": reference}

@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support.dvc_project import ROOT, quicken, read_params, write_params
+from tests.support.dvc_project import ROOT, keep_the_pair, quicken, read_params, write_params
 from tests.support.media_factory import tone, write_video
 
 NAME = "tiny"
@@ -114,9 +114,7 @@ def write_repository(folder: Path) -> None:
         "classes": ["normal", "fighting"],
     }
     params |= {"worlds": {}, "datasets": {NAME: tiny}}
-    params["train"] = {"audio_visual": params["train"]["audio_visual"]}
-    params["distill"] = {"visual_student": params["distill"]["visual_student"]}
-    params["score"]["variants"] = ["audio_visual", "visual_student"]
+    keep_the_pair(params)
     quicken(params, NAME, rounds=1, batch_size=2)
     params["evaluate"]["bootstrap_resamples"] = 5
     params["figures"]["n_videos"] = 1

@@ -66,6 +66,7 @@ def test_pairs_need_both_sorts(sorts: tuple[int, int]) -> None:
         (Schedule(kind="milestones", milestones=(2, 4), gamma=0.1), [1, 1, 0.1, 0.1, 0.01]),
         (Schedule(kind="constant", warm_up_rounds=3), [1 / 3, 2 / 3, 1, 1, 1]),
         (Schedule(kind="cosine"), [1, 0.904508, 0.654508, 0.345492, 0.095492]),
+        (Schedule(kind="cosine", cosine_rounds=10), [1, 0.975528, 0.904508, 0.793893, 0.654508]),
         (Schedule(kind="cosine", warm_up_rounds=2), [0.5, 1, 0.853553, 0.5, 0.146447]),
     ],
 )

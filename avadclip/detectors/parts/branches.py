@@ -7,13 +7,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from avadclip.config.features import Modality
 from avadclip.detectors.parts.layers import Mlp, masked, unit
-from avadclip.detectors.parts.padding import PaddingSettings
+from avadclip.detectors.parts.padding import PaddingDetector, PaddingSettings
+from avadclip.detectors.parts.temporal import TemporalModel
 from avadclip.detectors.parts.text import ClassPrompts, TextTower
-from avadclip.detectors.protocol import Dimensions, Scores
-from avadclip.detectors.settings import Count, Optimizer, Recipe, Schedule
-
-TEMPERATURE = 0.07
+from avadclip.detectors.protocol import Batch, Dimensions, Scores
+from avadclip.detectors.settings import Count, Optimizer, Positive, Recipe, Schedule, Share
 
 # Of the authors' release, and of VadCLIP's before it.
 RELEASED_RECIPE = Recipe(
@@ -28,11 +28,43 @@ RELEASED_RECIPE = Recipe(
 class BranchSettings(PaddingSettings):
     """Settings of a detector with both branches on top of the temporal model."""
 
+    local_layers: Count = 1
     local_window: Count = 4  # snippets
     av_prompt: Literal["released", "paper", "none"] = "released"
     prompt_prefix: Annotated[int, Field(ge=0)] = 10  # learned vectors before the class name
     prompt_suffix: Annotated[int, Field(ge=0)] = 10  # and after it
+    temperature: Positive = 0.07  # by which the cosines of the alignment map are divided
+    # Against learning a few training videos by heart. As released, all of it is off.
+    feature_norm: Positive | None = None  # features of each modality are scaled to this length; null: as extracted
+    feature_dropout: Share = 0.0  # of the features that the branches see
+    positions: bool = True  # a learned position embedding
+    skip: bool = False  # a linear layer beside the temporal model, whose result then passes a gate that starts at 0
+    freeze_prompts: bool = False  # the vectors around the class names are not learned
     recipe: Recipe = RELEASED_RECIPE
+
+
+class BranchDetector(PaddingDetector):
+    """A detector with a temporal model and both branches."""
+
+    settings: BranchSettings
+
+    def temporal_model(self, modality: Modality) -> TemporalModel:
+        """With fresh weights, as the settings say."""
+        settings, dimensions = self.settings, self.dimensions
+        return TemporalModel(
+            width_in=dimensions.widths[modality],
+            width_out=dimensions.embedding_width,
+            max_snippets=dimensions.max_snippets,
+            n_layers=settings.local_layers,
+            window=settings.local_window,
+            positions=settings.positions,
+            skip=settings.skip,
+        )
+
+    def snippets(self, batch: Batch, modality: Modality) -> Tensor:
+        """As in the base class; of length `feature_norm` where that is set."""
+        features, norm = super().snippets(batch, modality), self.settings.feature_norm
+        return features if norm is None else norm * unit(features)
 
 
 @dataclass(frozen=True)
@@ -41,7 +73,7 @@ class BranchOutput:
 
     anomaly_logits: Tensor  # [b, n], classification branch; confidence A = sigmoid
     class_logits: Tensor  # [b, n, C], alignment map M; class probabilities = softmax
-    features: Tensor  # [b, n, d], what the branches saw; students are taught to reproduce it
+    features: Tensor  # [b, n, d], what the branches saw, before dropout; students are taught to reproduce it
     class_embeddings: Tensor  # [C, d], of the class prompts alone
     log_variance: Tensor | None = None  # [b, n, d], how unsure a student is of `features`
 
@@ -63,20 +95,24 @@ class Branches(nn.Module):
         super().__init__()
         width = dimensions.embedding_width
         self.av_prompt = settings.av_prompt
-        self.prompts = ClassPrompts(dimensions, tower, settings.prompt_prefix, settings.prompt_suffix)
+        self.temperature = settings.temperature
+        prefix, suffix = settings.prompt_prefix, settings.prompt_suffix
+        self.prompts = ClassPrompts(dimensions, tower, prefix, suffix, settings.freeze_prompts)
+        self.dropout = nn.Dropout(settings.feature_dropout)
         self.classifier_mlp = Mlp(width)
         self.classifier = nn.Linear(width, 1)
         self.prompt_mlp = None if self.av_prompt == "none" else Mlp(width)
         if focal:  # alpha of the focal loss, learned
             self.focal_weights = nn.Parameter(torch.full((dimensions.n_classes,), 0.25))
 
-    def forward(self, x: Tensor, attendable: Tensor | None, log_variance: Tensor | None = None) -> BranchOutput:
+    def forward(self, features: Tensor, attendable: Tensor | None, log_variance: Tensor | None = None) -> BranchOutput:
         """`attendable` [b, n]: positions that may influence others, None for all. `log_variance` is passed through."""
+        x: Tensor = self.dropout(features)
         logits: Tensor = self.classifier(x + self.classifier_mlp(x))  # [b, n, 1]
         class_embeddings: Tensor = self.prompts()
         enriched = self._enrich(class_embeddings, x, masked(logits, attendable))
-        class_logits = unit(x) @ unit(enriched).transpose(-1, -2) / TEMPERATURE
-        return BranchOutput(logits.squeeze(-1), class_logits, x, class_embeddings, log_variance)
+        class_logits = unit(x) @ unit(enriched).transpose(-1, -2) / self.temperature
+        return BranchOutput(logits.squeeze(-1), class_logits, features, class_embeddings, log_variance)
 
     def _enrich(self, class_embeddings: Tensor, x: Tensor, logits: Tensor) -> Tensor:
         """X_cp [b or 1, C, d]: class embeddings with the audio-visual prompt of each video (eq. 4-7)."""

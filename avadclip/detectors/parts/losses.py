@@ -31,6 +31,12 @@ def binary(anomaly_logits: Tensor, labels: Tensor, n_snippets: Tensor) -> Tensor
     return functional.binary_cross_entropy(confidence, 1.0 - labels[:, 0])
 
 
+def binary_of_logits(anomaly_logits: Tensor, labels: Tensor, n_snippets: Tensor) -> Tensor:
+    """As :func:`binary`, but the mean is over the top-k *logits* (HL-Net)."""
+    logits = top_k_mean(anomaly_logits.float(), n_snippets)
+    return functional.binary_cross_entropy_with_logits(logits, 1.0 - labels[:, 0])
+
+
 def nce(class_logits: Tensor, labels: Tensor, n_snippets: Tensor) -> Tensor:
     """L_nce: cross entropy of the alignment map [b, n, C] against labels [b, C] normalised to sum 1."""
     return _class_terms(class_logits, labels, n_snippets)[1].mean()
@@ -104,3 +110,21 @@ def smooth(confidence: Tensor, valid: Tensor) -> Tensor:
     """Sum of the squared steps between neighbouring valid snippets of each video; confidence [b, n]."""
     both_valid = valid[:, 1:] & valid[:, :-1]
     return ((confidence[:, 1:] - confidence[:, :-1]).square() * both_valid).sum()
+
+
+def magnitude(lengths: Tensor, is_anomalous: Tensor, margin: float) -> Tensor:
+    """Square of how far an anomalous video is from the margin, and a normal one from zero, together (RTFM).
+
+    `lengths` [b, views] is how long the mean feature of each video is. The first anomalous video goes with the first
+    normal one, and so on; 0 where one sort is missing.
+    """
+    anomalous, normal = lengths[is_anomalous], lengths[~is_anomalous]
+    n = min(len(anomalous), len(normal))
+    distances = (margin - anomalous[:n]).abs() + normal[:n]
+    return distances.square().sum() / max(1, distances.numel())
+
+
+def sparse_norm(confidence: Tensor, valid: Tensor) -> Tensor:
+    """Euclidean norm of all confidences [b, n] of valid snippets together (RTFM)."""
+    norm: Tensor = (confidence * valid).norm()
+    return norm

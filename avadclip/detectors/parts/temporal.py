@@ -3,15 +3,12 @@
 The paper names "Graph Convolution Network [16] and Temporal Transformer [21]" (sec. III-B) and takes both from VadCLIP.
 """
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avadclip.detectors.parts.layers import Mlp, TemporalConv, masked, quick_gelu, unit
-
-SIMILARITY_THRESHOLD = 0.7  # cosine; what is not above it is no edge
+from avadclip.detectors.parts.graphs import GraphBranch, distance_edges, similarity_edges
+from avadclip.detectors.parts.layers import Mlp
 
 
 class TemporalModel(nn.Module):
@@ -21,27 +18,43 @@ class TemporalModel(nn.Module):
     ----------
     max_snippets : length of the learned position embedding.
     n_layers, window : of the local transformer.
+    positions : whether there is a position embedding.
+    skip : a linear layer over single snippets stands beside all this, whose result then passes a gate that starts at 0.
     """
 
-    def __init__(self, width_in: int, width_out: int, max_snippets: int, n_layers: int, window: int) -> None:
+    def __init__(
+        self,
+        width_in: int,
+        width_out: int,
+        max_snippets: int,
+        n_layers: int,
+        window: int,
+        positions: bool = True,
+        skip: bool = False,
+    ) -> None:
         super().__init__()
         self.window = window
-        self.positions = nn.Parameter(torch.empty(max_snippets, width_in).normal_(std=0.01))
+        self.positions = nn.Parameter(torch.empty(max_snippets, width_in).normal_(std=0.01)) if positions else None
         self.local = nn.ModuleList(LocalBlock(width_in) for _ in range(n_layers))
-        self.similarity_graph = GraphBranch(width_in)
-        self.distance_graph = GraphBranch(width_in)
+        self.similarity_graph = GraphBranch(width_in, width_in // 2)
+        self.distance_graph = GraphBranch(width_in, width_in // 2)
         self.linear = nn.Linear(2 * (width_in // 2), width_out)
+        self.skip = nn.Linear(width_in, width_out) if skip else None
+        if skip:
+            self.gate = nn.Parameter(torch.zeros(()))
 
     def forward(self, snippets: Tensor, valid: Tensor, attendable: Tensor | None) -> Tensor:
         """`valid` [b, n]: not padding. `attendable` [b, n]: positions that others may look at, None for all."""
         n = snippets.shape[1]
-        x = snippets + self.positions[:n]
+        x = snippets if self.positions is None else snippets + self.positions[:n]
         allowed = window_mask(x, attendable, self.window)
         for block in self.local:
             x = block(x, allowed, self.window)
         by_similarity = self.similarity_graph(x, similarity_edges(x, valid), attendable)
         by_distance = self.distance_graph(x, distance_edges(x), attendable)
         in_context: Tensor = self.linear(torch.cat([by_similarity, by_distance], dim=-1))
+        if self.skip is not None:
+            in_context = self.skip(snippets) + self.gate * in_context
         return in_context
 
 
@@ -87,33 +100,3 @@ def window_mask(x: Tensor, attendable: Tensor | None, window: int) -> Tensor | N
     filled = functional.pad(looked_at, (0, -n % window)).reshape(-1, 1, window)
     # A position that is not attendable looks at everything: the result is not used, and it must not be 0 / 0.
     return filled[:, :, None, :] | ~filled[:, :, :, None]
-
-
-class GraphBranch(nn.Module):
-    """Two graph convolutions over the same edges: d -> d/2 with a convolution beside, d/2 -> d/2 with a shortcut."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = nn.Parameter(nn.init.xavier_uniform_(torch.empty(width, width // 2)))
-        self.beside = TemporalConv(width, width // 2, kernel_size=5)
-        self.second = nn.Parameter(nn.init.xavier_uniform_(torch.empty(width // 2, width // 2)))
-
-    def forward(self, x: Tensor, edges: Tensor, attendable: Tensor | None) -> Tensor:
-        """x [b, n, d], edges [b or 1, n, n] -> [b, n, d/2]."""
-        x = masked(x, attendable)
-        hidden = masked(quick_gelu(edges @ (x @ self.first) + self.beside(x)), attendable)
-        return quick_gelu(edges @ (hidden @ self.second) + hidden)
-
-
-def similarity_edges(x: Tensor, valid: Tensor) -> Tensor:
-    """[b, n, n]: softmax over a row of the cosines above the threshold (others count as 0), within the valid length."""
-    directions = unit(x)
-    cosines = functional.threshold(directions @ directions.transpose(1, 2), SIMILARITY_THRESHOLD, 0.0)
-    edges = cosines.masked_fill(~valid[:, None, :], -torch.inf).softmax(dim=-1)
-    return edges * valid[:, :, None]
-
-
-def distance_edges(x: Tensor) -> Tensor:
-    """[n, n] for x [b, n, d]: exp(-|i - j| / e), not normalised."""
-    position = torch.arange(x.shape[1], dtype=x.dtype, device=x.device)
-    return torch.exp(-(position[:, None] - position).abs() / math.e)

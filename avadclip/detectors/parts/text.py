@@ -50,7 +50,11 @@ class TextTower:
         return self.projection.shape[1]
 
     def __call__(self, tokens: Tensor, ends: Tensor) -> Tensor:
-        """Embeddings [C, d] of token vectors [C, n, width] that end (token EOT) at position `ends` [C].
+        """Embeddings [C, d] of token vectors [C, n, width] that end (token EOT) at position `ends` [C]."""
+        return self.at_end(tokens, ends) @ self.projection
+
+    def at_end(self, tokens: Tensor, ends: Tensor) -> Tensor:
+        """The same [C, width] before CLIP's own projection.
 
         The tower is causal, so n need not be more than the last end + 1.
         """
@@ -58,8 +62,8 @@ class TextTower:
         n = tokens.shape[1]
         causal = torch.full((n, n), -torch.inf, device=tokens.device).triu_(1)
         x = self.normalise(self.transformer(tokens + self.positions[:n], attn_mask=causal))
-        at_end: Tensor = x[torch.arange(len(x), device=x.device), ends]
-        return at_end @ self.projection
+        found: Tensor = x[torch.arange(len(x), device=x.device), ends]
+        return found
 
     def _follow(self, device: torch.device) -> None:
         if self.positions.device != device:
@@ -92,14 +96,16 @@ class TokenTemplate:
     ends: Tensor  # int64 [C], position of EOT
 
 
-def token_template(tower: TextTower, prefix: int, suffix: int) -> TokenTemplate:
+def token_template(tower: TextTower, prefix: int, suffix: int, token_ids: Tensor | None = None) -> TokenTemplate:
     """Lay out the class names, `prefix` learned vectors before and `suffix` after each, no longer than needed.
+
+    `token_ids` are other names than those of the tower.
 
     Raises
     ------
     ConfigError : a class name with its learned vectors is longer than the tower's context.
     """
-    token_ids = tower.token_ids
+    token_ids = tower.token_ids if token_ids is None else token_ids
     name_ends = token_ids.argmax(dim=1)  # EOT has the highest id
     ends = name_ends + prefix + suffix
     n = int(ends.max()) + 1
@@ -120,6 +126,8 @@ class ClassPrompts(nn.Module):
 
     In evaluation X_c is constant: it is computed once, when training mode is left, and saved with the detector. So a
     saved detector scores without CLIP's weights; it cannot be trained without them.
+
+    `frozen` context vectors stay what they were at the start.
     """
 
     class_embeddings: Tensor
@@ -127,9 +135,12 @@ class ClassPrompts(nn.Module):
     learned: Tensor
     ends: Tensor
 
-    def __init__(self, dimensions: Dimensions, tower: TextTower | None, prefix: int, suffix: int) -> None:
+    def __init__(
+        self, dimensions: Dimensions, tower: TextTower | None, prefix: int, suffix: int, frozen: bool = False
+    ) -> None:
         super().__init__()
-        self.context = nn.Parameter(torch.empty(dimensions.context_length, dimensions.text_width).normal_(std=0.01))
+        context = torch.empty(dimensions.context_length, dimensions.text_width).normal_(std=0.01)
+        self.context = nn.Parameter(context, requires_grad=not frozen)
         self.register_buffer("class_embeddings", torch.zeros(dimensions.n_classes, dimensions.embedding_width))
         self._tower = tower
         if tower is not None:

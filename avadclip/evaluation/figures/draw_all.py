@@ -34,6 +34,7 @@ def draw_all(
     ConfigError : `settings` name a video or a detector that there is not.
     EvaluationError : scores do not fit the test set.
     """
+    folder.mkdir(parents=True, exist_ok=True)  # DVC expects it, and there may be no test video
     known = {detector.name: detector.first.scores for detector in detectors}
     shown = {
         name: timeline.strict(known[name], test_set.videos, test_set.segments, test_set.classes)

@@ -69,6 +69,7 @@ class Picture:
     events: tuple[tuple[float, float], ...]
     segments: Mapping[str, Sequence[tuple[float, float]]]
     alarm_threshold: float
+    is_located: bool = True  # False: it is anomalous, and nobody says when
 
 
 def compose(
@@ -97,6 +98,7 @@ def compose(
         events=_seconds(first.anomalous.of(video), facts.frame_rate),
         segments={name: _seconds(spans.of(video), facts.frame_rate) for name, spans in first.segments.items()},
         alarm_threshold=alarm_threshold,
+        is_located=bool(first.is_located[video]),
     )
 
 
@@ -164,12 +166,12 @@ def _draw_scores(axes: Axes, picture: Picture) -> None:
 
 def _draw_bands(axes: Axes, picture: Picture, banded: Sequence[Curve], annotated: Sequence[str]) -> None:
     colors = class_colors(picture.classes)
-    rows = [_annotated(name) for name in annotated] or ["annotated"]
+    rows = [_annotated(name) for name in annotated] or ["annotated" if picture.is_located else "not annotated"]
     for row, name in enumerate(annotated):
         axes.broken_barh([(0, picture.seconds)], (row + 0.1, 0.8), color=NORMAL_COLOR, linewidth=0)
         spans = [(start, end - start) for start, end in picture.segments[name]]
         axes.broken_barh(spans, (row + 0.1, 0.8), color=colors[name], linewidth=0)
-    if not annotated:
+    if not annotated and picture.is_located:
         axes.broken_barh([(0, picture.seconds)], (0.1, 0.8), color=NORMAL_COLOR, linewidth=0)
     shown = set(annotated)
     for row, curve in enumerate(banded, start=len(rows)):

@@ -36,9 +36,10 @@ def named(view: Timeline, ids: Sequence[str]) -> list[Choice]:
 def most_instructive(views: Mapping[str, Timeline], branch: Branch, n_videos: int) -> list[Choice]:
     """Take turns between what detectors get right, what they get wrong, and where they disagree.
 
-    Four lists, each from the clearest case down, are served in turn until `n_videos` are chosen: anomalous videos on
+    Five lists, each from the clearest case down, are served in turn until `n_videos` are chosen: anomalous videos on
     which two detectors differ most; those that the first detector separates best (by its mean score inside minus
-    outside of the annotated events); those whose events it scores lowest; and the normal videos that it scores highest.
+    outside of the annotated events); those whose events it scores lowest; those of which nobody says when, and the
+    normal videos, that it scores highest.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ def most_instructive(views: Mapping[str, Timeline], branch: Branch, n_videos: in
     """
     first = next(iter(views.values()))
     scores = [view.alarm_scores(branch).astype(np.float64) for view in views.values()]
-    anomalous = np.array([not video.is_normal for video in first.videos])
+    anomalous = np.array([not video.is_normal for video in first.videos], dtype=bool)
     disagreement = np.zeros(len(first.videos))
     for one, other in combinations(scores, 2):
         disagreement = np.maximum(disagreement, _mean_of_videos(first, np.abs(one - other), first.frames))
@@ -58,8 +59,9 @@ def most_instructive(views: Mapping[str, Timeline], branch: Branch, n_videos: in
     loudness = _mean_of_videos(first, scores[0], first.frames)
     queues = [
         _descending(disagreement, anomalous, "detectors disagree most") if len(views) > 1 else iter(()),
-        _descending(separation, anomalous, "events stand out most"),
-        _descending(-in_events, anomalous, "events scored lowest"),
+        _descending(separation, anomalous & first.is_located, "events stand out most"),
+        _descending(-in_events, anomalous & first.is_located, "events scored lowest"),
+        _descending(loudness, ~first.is_located, "highest score of a video without segments"),
         _descending(loudness, ~anomalous, "highest score of a normal video"),
     ]
     chosen: dict[int, Choice] = {}

@@ -1,1 +1,3 @@
-"""Released checkpoints: `state_dict` reads one safely, `names` translates it, `adopt` makes a detector of it."""
+"""Released checkpoints: `state_dict` reads one safely, `names` (AVadCLIP) or `published` (others) translates its names,
+`adopt` makes a detector of it.
+"""

@@ -11,14 +11,15 @@ from avadclip import paths
 from avadclip.config.datasets import Dataset
 from avadclip.config.features import Modality, Weights
 from avadclip.config.variants import Released
-from avadclip.detectors.checkpoint import Checkpoint, dimensions_of, save_checkpoint
+from avadclip.detectors.checkpoint import Checkpoint, dimensions_of, save_checkpoint, save_refusal
 from avadclip.detectors.description import Description
 from avadclip.detectors.parts.text import TextTower
-from avadclip.detectors.protocol import Dimensions
-from avadclip.detectors.registry import build, settings_of
+from avadclip.detectors.protocol import Detector, Dimensions, Needs
+from avadclip.detectors.registry import build, settings_of, unmet
 from avadclip.encoders.weights import locate
 from avadclip.errors import CheckpointError
 from avadclip.interop.checkpoints import names
+from avadclip.interop.checkpoints.published import Published, build_published, find
 from avadclip.interop.checkpoints.state_dict import read_tensors
 from avadclip.store import FeatureFolder
 from avadclip.store.video import Folders, open_folders
@@ -41,24 +42,68 @@ def adopt_checkpoint(dataset: str, section: Dataset, variant: str, seed: int, re
     FeatureError : there are no features of this data set.
     """
     path = locate(released.released, None, f"train.{variant}.released")
-    sorted_ = names.sort(read_tensors(path), str(path))
-    modalities: tuple[Modality, ...] = ("visual", "audio") if sorted_.role == "teacher" else ("visual",)
+    found = recognised(path)
+    modalities = _looked_at(found, dataset)
+    if (reason := unmet(Needs(modalities), dataset, section)) is not None:
+        logger.warning("%s/%s: not imported: %s", dataset, variant, reason)
+        save_refusal(paths.run(dataset, variant, seed), reason)
+        return
     folders = open_folders(dataset, modalities)
-    checkpoint = assemble(sorted_, released.released, dataset, section, variant, folders)
+    checkpoint = assemble(found, released.released, dataset, section, variant, folders)
     _check_widths(checkpoint, folders)
     save_checkpoint(paths.run(dataset, variant, seed), checkpoint.detector, checkpoint.description)
+    unused = () if isinstance(found, Published) else found.unused
     logger.info(
         "%s/%s: %s imported from %s; not needed of it: %s",
-        *(dataset, variant, sorted_.role, path, ", ".join(_grouped(sorted_.unused))),
+        *(dataset, variant, checkpoint.description.kind, path, ", ".join(_grouped(unused)) or "nothing"),
     )
 
 
+def recognised(path: Path) -> names.Released | Published:
+    """What a file holds: AVadCLIP's teacher or student, or another published detector.
+
+    Raises
+    ------
+    CheckpointError : nothing that is known, or not all of it.
+    """
+    tensors = read_tensors(path)
+    return find(tensors, str(path)) or names.sort(tensors, str(path))
+
+
 def assemble(
-    released: names.Released, file: Weights, dataset: str, section: Dataset, variant: str, folders: Folders
+    released: names.Released | Published, file: Weights, dataset: str, section: Dataset, variant: str, folders: Folders
 ) -> Checkpoint:
-    """The detector, with X_c computed by the checkpoint's own prompts and text tower, and its description."""
-    path = Path(file.path or "")
-    classes, tensors = section.classes, released.detector
+    """The detector and its description; without `folders`, the features are taken for those that it expects."""
+    classes = section.classes
+    if isinstance(released, Published):
+        widths = {modality: _width(folder) for modality, folder in folders.items()} or None
+        detector = build_published(released, widths, len(classes), file.path or "")
+        kind, text_tower = released.kind, None
+    else:
+        kind, detector = _of_avadclip(released, Path(file.path or ""), dataset, classes)
+        text_tower = {"encoder": "the checkpoint's own CLIP", "sha256": file.sha256 or ""}
+    detector.eval().requires_grad_(False)
+    description = Description(
+        dataset=dataset,
+        variant=variant,
+        kind=kind,
+        settings=detector.settings.model_dump(mode="json"),
+        modalities=detector.modalities,
+        dimensions=dimensions_of(detector),
+        classes=classes,
+        recipes={modality: dict(folders[modality].recipe) for modality in detector.modalities if folders},
+        text_tower=text_tower,
+        selection="released_test_selected",
+        round=0,
+        seed=None,
+        imported={"file": Path(file.path or "").name, "sha256": file.sha256 or ""},
+    )
+    return Checkpoint(detector, description)
+
+
+def _of_avadclip(released: names.Released, path: Path, dataset: str, classes: tuple[str, ...]) -> tuple[str, Detector]:
+    """Kind and detector, with X_c computed by the checkpoint's own prompts and text tower."""
+    tensors = released.detector
     n_classes = len(tensors["branches.focal_weights"])
     if n_classes != len(classes):
         raise CheckpointError(
@@ -73,23 +118,7 @@ def assemble(
     except RuntimeError as error:
         raise CheckpointError(f"{path}: tensors of unexpected shapes: {error}") from None
     assert missing == [CLASS_EMBEDDINGS]  # `sort` sees to all others
-    detector.eval().requires_grad_(False)
-    description = Description(
-        dataset=dataset,
-        variant=variant,
-        kind=kind,
-        settings=detector.settings.model_dump(mode="json"),
-        modalities=detector.modalities,
-        dimensions=dimensions_of(detector),
-        classes=classes,
-        recipes={modality: dict(folder.recipe) for modality, folder in folders.items()},
-        text_tower={"encoder": "the checkpoint's own CLIP", "sha256": file.sha256 or ""},
-        selection="released_test_selected",
-        round=0,
-        seed=None,
-        imported={"file": path.name, "sha256": file.sha256 or ""},
-    )
-    return Checkpoint(detector, description)
+    return kind, detector
 
 
 def tower_of(text: dict[str, Tensor], classes: tuple[str, ...], path: Path) -> TextTower:
@@ -141,9 +170,20 @@ def _dimensions(released: names.Released) -> Dimensions:
     )
 
 
+def _looked_at(released: names.Released | Published, dataset: str) -> tuple[Modality, ...]:
+    """The modalities whose features are needed; of another published detector, their widths tell, so all there are."""
+    if isinstance(released, Published):
+        there: tuple[Modality, ...] = ("visual", "audio")
+        return tuple(
+            modality for modality in there if modality == "visual" or paths.features(dataset, modality).is_dir()
+        )
+    return ("visual", "audio") if released.role == "teacher" else ("visual",)
+
+
 def _check_widths(checkpoint: Checkpoint, folders: Folders) -> None:
-    for modality, folder in folders.items():
-        expected, found = checkpoint.detector.dimensions.widths[modality], _width(folder)
+    for modality, expected in checkpoint.detector.dimensions.widths.items():
+        folder = folders[modality]
+        found = _width(folder)
         if found != expected:
             raise CheckpointError(
                 f"{folder.folder}: {modality} features of width {found}, but the checkpoint expects {expected}; it"

@@ -109,7 +109,7 @@ def _role(tensors: Mapping[str, Tensor], origin: str) -> Role:
     if heard == taught:
         found = "both" if heard else "neither"
         raise CheckpointError(
-            f"{origin}: no detector of the release: a teacher has tensors `temporalconvnet.*` and"
+            f"{origin}: no detector that is known: of AVadCLIP, a teacher has tensors `temporalconvnet.*` and"
             f" `temporalgatedresidual.*`, a student `fe_net.*`, this file has {found}; its names: {listed([*tensors])}"
         )
     return "teacher" if heard else "student"

@@ -7,9 +7,8 @@ from avadclip import config
 from avadclip.config.editing import edited
 from avadclip.config.features import Weights
 from avadclip.errors import ConfigError
-from avadclip.interop.checkpoints import names
-from avadclip.interop.checkpoints.adopt import assemble
-from avadclip.interop.checkpoints.state_dict import read_tensors
+from avadclip.interop.checkpoints.adopt import assemble, recognised
+from avadclip.interop.checkpoints.published import Published
 from avadclip.io import sha256_of
 
 
@@ -17,7 +16,7 @@ from avadclip.io import sha256_of
 class Registered:
     """What was found in a released file; `unused` names the tensors that no detector of ours has a place for."""
 
-    role: names.Role
+    what: str
     sha256: str
     unused: tuple[str, ...]
 
@@ -32,7 +31,7 @@ def register_checkpoint(path: Path, dataset: str, variant: str, params: Path) ->
     """
     loaded = config.load(params)
     section = loaded.dataset(dataset)
-    released = names.sort(read_tensors(path), str(path))
+    released = recognised(path)
     file = Weights(path=str(path), sha256=sha256_of(path))
     assemble(released, file, dataset, section, variant, folders={})
     with edited(params) as content:
@@ -48,7 +47,15 @@ def register_checkpoint(path: Path, dataset: str, variant: str, params: Path) ->
         scored = score.setdefault("variants", [])
         if variant not in scored:
             scored.append(variant)
-        # The graph needs some detector for videos without sound, even where none has none.
-        if loaded.score.student not in {**trained, **taught}:
+        # The graph needs one for videos without sound, even where none has none, and one that decides: who hears, too,
+        # rather than a released student.
+        known = {**trained, **taught}
+        if loaded.score.student not in known:
             score["student"] = variant
-    return Registered(released.role, file.sha256 or "", released.unused)
+        decides = known.get(loaded.score.detector)
+        hears = not isinstance(released, Published) and released.role == "teacher"
+        if decides is None or ("released" in decides and hears):
+            score["detector"] = variant
+    if isinstance(released, Published):
+        return Registered(released.kind, file.sha256 or "", ())
+    return Registered(f"{released.role} of the release", file.sha256 or "", released.unused)

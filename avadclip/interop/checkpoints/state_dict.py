@@ -12,6 +12,7 @@ from avadclip.encoders.torchscript import is_torchscript
 from avadclip.errors import CheckpointError
 
 _SHOWN = 20
+_MODEL = "model_state_dict"
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -31,10 +32,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         what = f"something else (`{named[1]}`)" if named else "something else"
         raise CheckpointError(
             f"{path}: refused, nothing of it was run: a released checkpoint is a state dict of tensors, and this file"
-            f" holds {what}; get the authors' model_xd_t.pth or model_xd_s.pth"
+            f" holds {what}; get the authors' state dict, of AVadCLIP model_xd_t.pth or model_xd_s.pth"
         ) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
         raise CheckpointError(f"{path}: not readable as a file of torch: {error}; download it again") from None
+    if isinstance(found, Mapping) and isinstance(found.get(_MODEL), Mapping):
+        found = found[_MODEL]  # beside it lies the state of the optimiser
     if not isinstance(found, Mapping):
         raise CheckpointError(f"{path}: expected a state dict, found {type(found).__name__}")
     if others := [name for name, value in found.items() if not (isinstance(name, str) and isinstance(value, Tensor))]:

@@ -143,6 +143,7 @@ function createEntry(facts) {
     spark(facts.spark),
     element("div", { class: "what" }),
     element("div", { class: "notes" }),
+    ...(facts.unlikeTraining ? [element("div", { class: "unlike" }, facts.unlikeTraining)] : []),
   );
 }
 

@@ -73,10 +73,12 @@ function createViewer(index, { onThreshold }) {
     move();
   }
 
-  function describeVideo({ seconds, hasAudio, annotated }) {
+  function describeVideo({ seconds, hasAudio, annotated, distance, unlikeTraining }) {
     const marked = annotated && (annotated.length ? annotated.map((label) => (label === "*" ? "anomaly" : label)).join(", ") : "nothing");
     const parts = [clock(seconds), hasAudio ? "with sound" : "no sound"];
+    if (unlikeTraining) parts.splice(1, 0, unlikeTraining); // before what a narrow screen cuts off
     if (marked) parts.push(`marked by people: ${marked}`);
+    if (distance !== null) parts.push(`distance from the training: ${distance.toFixed(2)}`);
     return parts.join(" · ");
   }
 

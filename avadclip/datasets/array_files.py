@@ -1,0 +1,140 @@
+"""The files of imported features: where they lie, what they hold, and their hash.
+
+Below ``datasets.<name>.videos`` there are the folders ``visual`` and ``audio``, or one of them, with the files in
+folders as one likes: ``<id>.npy`` (or another suffix of :mod:`avadclip.datasets.arrays`) holds [n, width] or all views
+of a video, ``<id>__<view>.npy`` one of them. The view with the lowest number is the one that is tested.
+"""
+
+import hashlib
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avadclip.config.datasets import Dataset
+from avadclip.config.features import ImportedAudio, ImportedVisual
+from avadclip.datasets import arrays, ids
+from avadclip.datasets.files import walk
+from avadclip.errors import DatasetError
+from avadclip.io import sha256_of
+
+_ONE_VIEW = re.compile(r"(?P<id>.+)__(?P<view>\d+)", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """The files of one video, a view each, or the only one."""
+
+    visual: tuple[Path, ...]
+    audio: tuple[Path, ...]  # one, or none
+
+    @property
+    def content_hash(self) -> str:
+        """sha256 over names and contents, in order."""
+        files = [("visual", path) for path in self.visual] + [("audio", path) for path in self.audio]
+        lines = "".join(f"{sha256_of(path)} {modality} {path.name}\n" for modality, path in files)
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+
+class ArrayFiles:
+    """The arrays of a data set of kind ``features``.
+
+    Raises
+    ------
+    DatasetError : there is no folder for a modality, or two files would be the same view of a video.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.folder = dataset.videos
+        self._found = {modality: find_arrays(Path(dataset.videos) / modality) for modality in dataset.modalities}
+
+    @property
+    def ids(self) -> set[str]:
+        """The videos for which there is any file."""
+        return {id_ for by_id in self._found.values() for id_ in by_id}
+
+    def of(self, id_: str) -> Arrays:
+        """Files of one video.
+
+        Raises
+        ------
+        DatasetError : a modality has none, or sound several.
+        """
+        if absent := [modality for modality, by_id in self._found.items() if id_ not in by_id]:
+            raise DatasetError(f"no {' and no '.join(absent)} features {id_!r} below {self.folder}")
+        found = {modality: tuple(by_id[id_]) for modality, by_id in self._found.items()}
+        files = Arrays(found.get("visual", ()), found.get("audio", ()))
+        if len(files.audio) > 1:
+            raise DatasetError(f"{len(files.audio)} files of sound, {files.audio[1].name} among them; keep one")
+        return files
+
+
+def load_views(files: Arrays, section: ImportedVisual) -> NDArray[np.float16]:
+    """Visual features [views, n, width] of one video.
+
+    Raises
+    ------
+    DatasetError : a file cannot be read, views differ in shape, or a value is not finite in float16.
+    """
+    views = []
+    for path in files.visual:
+        values = to_float16(arrays.read_array(path, section.array), path)
+        views.append(np.moveaxis(values, section.views_axis, 0) if values.ndim == 3 else values[None])
+    if len({view.shape for view in views}) > 1 or (len(views) > 1 and len(views[0]) > 1):
+        shapes = ", ".join(f"{path.name} {view.shape}" for path, view in zip(files.visual, views, strict=True))
+        raise DatasetError(f"expected one view of the same shape in each of several files, found {shapes}")
+    return np.concatenate(views) if len(views) > 1 else views[0]
+
+
+def load_sound(files: Arrays, section: ImportedAudio) -> NDArray[np.float16]:
+    """Audio features [n, width] of one video; :class:`DatasetError` as for :func:`load_views`."""
+    (path,) = files.audio
+    values = to_float16(arrays.read_array(path, section.array), path)
+    if values.ndim != 2:
+        raise DatasetError(f"{path}: expected features of sound [n, width], found {values.shape}; sound has no views")
+    return values
+
+
+def to_float16(values: NDArray[np.floating], path: Path) -> NDArray[np.float16]:
+    """The same features in the store's precision; :class:`DatasetError` if they are not finite in it."""
+    with np.errstate(over="ignore"):
+        converted = values.astype(np.float16)
+    if not np.isfinite(converted).all():
+        n = int((~np.isfinite(converted)).sum())
+        raise DatasetError(f"{path}: {n} values are not finite, or beyond 65504, the largest of float16; scale them")
+    return converted
+
+
+def check_lengths(n_visual: int, n_audio: int, section: ImportedAudio) -> None:
+    """Refuse sound that is longer or shorter than the pictures by more than params.yaml allows."""
+    if abs(n_visual - n_audio) > section.max_length_difference:
+        raise DatasetError(
+            f"{n_audio} snippets of sound, {n_visual} of pictures: more apart than audio.max_length_difference"
+            f" {section.max_length_difference}; bring both to one stride, or allow more"
+        )
+
+
+def find_arrays(folder: Path) -> dict[str, list[Path]]:
+    """Id -> files of its views, in their order.
+
+    Raises
+    ------
+    DatasetError : no such folder, two files are the same view of a video, or an id could name no feature file.
+    """
+    if not folder.is_dir():
+        raise DatasetError(f"{folder}: no such folder of features; `avadclip import-features` puts them there")
+    found: dict[str, dict[int, Path]] = defaultdict(dict)
+    for relative in sorted(walk(folder, lambda name: name.lower().endswith(arrays.SUFFIXES))):
+        stem = PurePosixPath(relative).name
+        stem = stem[: stem.rindex(".")]
+        match = _ONE_VIEW.fullmatch(stem)
+        id_, view = (match["id"], int(match["view"])) if match else (stem, -1)
+        ids.check(id_)
+        rival = found[id_].setdefault(view, folder / relative)
+        if rival != folder / relative or (len(found[id_]) > 1 and -1 in found[id_]):
+            rival = next(path for path in found[id_].values() if path != folder / relative)
+            raise DatasetError(f"{rival} and {folder / relative} are both features of {id_!r}; keep one of them")
+    return {id_: [views[number] for number in sorted(views)] for id_, views in found.items()}

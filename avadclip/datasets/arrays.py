@@ -1,0 +1,140 @@
+"""Arrays of features as extractors leave them: .npy, .npz, .h5, .csv, .safetensors. Pickled objects are never loaded.
+
+A file can say that its array is larger than any memory, in a few bytes; so every shape is looked at before the values.
+"""
+
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.lib import format as npy_format
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
+from avadclip.errors import DatasetError
+
+# Of one file: about a day, where every 16th of 25 frames a second has 2048 values.
+MOST_VALUES = 2**28
+_FLOATS = (2, 4, 8)  # bytes of float16, float32, float64
+# What the libraries below raise for a file that is no array, or a part of one.
+_UNREADABLE = (
+    *(OSError, EOFError, KeyError, ValueError, RuntimeError, NotImplementedError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error, SafetensorError),
+)
+
+
+def read_array(path: Path, name: str | None = None) -> NDArray[np.floating]:
+    """The one array of a file, [n, width] or with three axes, as the file holds it; .npy is mapped into memory.
+
+    Parameters
+    ----------
+    path : its suffix, in capitals or not, is one of `SUFFIXES`.
+    name : of the array in a .npz, .h5 or .safetensors file; None: the only one that is there.
+
+    Raises
+    ------
+    DatasetError : damaged or cut off, several arrays and no name, objects, other values than float16, float32 or
+        float64, an axis of length 0, or more than `MOST_VALUES` values.
+    """
+    try:
+        return _READERS[path.suffix.lower()](path, name)
+    except _UNREADABLE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DatasetError(f"{path}: not readable as an array ({reason}); if it is cut off, copy it again") from None
+
+
+def _npy(path: Path, _: str | None) -> NDArray[Any]:
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    if not isinstance(array, np.ndarray):  # a .npz file of another name
+        raise DatasetError(f"{path}: expected one array, found {type(array).__name__}; correct the file's suffix")
+    _check(path, array.shape, array.dtype)
+    return array
+
+
+def _npz(path: Path, name: str | None) -> NDArray[Any]:
+    with zipfile.ZipFile(path) as archive:
+        names = {entry.removesuffix(".npy"): entry for entry in archive.namelist() if entry.endswith(".npy")}
+        entry = names[_chosen(path, name, names)]
+        with archive.open(entry) as file:
+            read_header = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
+            shape, _, dtype = read_header[npy_format.read_magic(file)](file)
+            _check(path, shape, dtype)
+        with archive.open(entry) as file:
+            array: NDArray[Any] = npy_format.read_array(file, allow_pickle=False)
+            return array
+
+
+def _h5(path: Path, name: str | None) -> NDArray[Any]:
+    with h5py.File(path, "r") as file:
+        arrays: dict[str, h5py.Dataset] = {}
+        # Links to other files are not followed.
+        file.visititems(lambda key, item: arrays.update({key: item}) if isinstance(item, h5py.Dataset) else None)
+        array = arrays[_chosen(path, name, arrays)]
+        if array.external or array.is_virtual:
+            raise DatasetError(f"{path}: its values lie in another file; copy them into this one")
+        _check(path, array.shape or (), array.dtype)
+        values: NDArray[Any] = array[...]
+        return values
+
+
+def _csv(path: Path, _: str | None) -> NDArray[Any]:
+    _check(path, (path.stat().st_size // 2, 1), np.dtype(np.float64))  # a value and its comma take two bytes
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the file is empty
+        array = np.loadtxt(path, delimiter=",", comments=None, ndmin=2, encoding="utf-8-sig")
+    _check(path, array.shape, array.dtype)
+    return array
+
+
+def _safetensors(path: Path, name: str | None) -> NDArray[Any]:
+    with safe_open(path, framework="np") as file:
+        key = _chosen(path, name, file.keys())
+        stored = file.get_slice(key)
+        dtype = {"F16": "float16", "F32": "float32", "F64": "float64"}.get(stored.get_dtype())
+        if dtype is None:
+            _refuse(path, tuple(stored.get_shape()), stored.get_dtype())
+        _check(path, tuple(stored.get_shape()), np.dtype(dtype))
+        array: NDArray[Any] = file.get_tensor(key)
+        return array
+
+
+_READERS: dict[str, Callable[[Path, str | None], NDArray[Any]]] = {
+    ".csv": _csv,
+    ".h5": _h5,
+    ".hdf5": _h5,
+    ".npy": _npy,
+    ".npz": _npz,
+    ".safetensors": _safetensors,
+}
+SUFFIXES = tuple(_READERS)
+
+
+def _chosen(path: Path, name: str | None, names: Iterable[str]) -> str:
+    known = sorted(names)
+    if name is None and len(known) == 1:
+        return known[0]
+    if name is None or name not in known:
+        wanted = "one array" if name is None else f"an array {name!r}"
+        listed = ", ".join(known[:10]) or "none"
+        raise DatasetError(f"{path}: expected {wanted}, found {listed}; name one of them as `array` in params.yaml")
+    return name
+
+
+def _check(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    if dtype.kind != "f" or dtype.itemsize not in _FLOATS or len(shape) not in (2, 3) or 0 in shape:
+        _refuse(path, shape, str(dtype))
+    n_values = int(np.prod(shape, dtype=object))
+    if n_values > MOST_VALUES:
+        raise DatasetError(f"{path}: {shape} are {n_values} values, more than {MOST_VALUES}; cut the video into parts")
+
+
+def _refuse(path: Path, shape: tuple[int, ...], dtype: str) -> None:
+    raise DatasetError(
+        f"{path}: expected features [n, width] (or of several views) in float16, float32 or float64, found {shape}"
+        f" {dtype}; convert it"
+    )

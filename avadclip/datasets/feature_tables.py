@@ -1,0 +1,109 @@
+"""The tables of imported features: who trains and who tests, with which labels, and what happens when.
+
+``videos.csv``: header ``video,labels,split``. `video` is an id, with or without folders and the ending of a video.
+`labels` are names out of ``classes``, several joined by ``|``. `split` is ``train`` or ``test``.
+
+``segments.csv``, which may be absent: header ``video,label,start_snippet,end_snippet`` (snippet i covers frames
+[i x stride, (i + 1) x stride)), ``video,label,start_frame,end_frame`` or ``video,label,start_seconds,end_seconds``; a
+segment includes its start and not its end. `label` is one of that video's labels.
+"""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path, PurePosixPath
+from typing import cast
+
+from avadclip.config.datasets import Dataset
+from avadclip.datasets import csv_file, ids
+from avadclip.datasets.csv_file import Row, did_you_mean
+from avadclip.datasets.model import NORMAL, SPLITS, ListedVideo, Listing, Segment, Split, TimedSegment
+from avadclip.errors import DatasetError
+
+VIDEOS, SEGMENTS = "videos.csv", "segments.csv"
+_UNITS = ("snippet", "frame", "seconds")
+
+
+def read_tables(dataset: Dataset, with_features: Collection[str]) -> Listing:
+    """Read both tables; videos are sorted by id, excluded ones lose their segments.
+
+    Parameters
+    ----------
+    with_features : ids of the videos for which there are files.
+
+    Raises
+    ------
+    DatasetError : a line for each wrong cell, with file, line and column; or `exclude` names no such video.
+    """
+    folder = Path(dataset.annotations)
+    rows = read_videos(folder)
+    videos = csv_file.parse_all(rows, lambda row: _video(row, dataset, with_features))
+    ids.check_distinct(video.id for video in videos)
+    labels = {video.id: video.labels for video in videos}
+    _check_exclude(dataset, labels)
+    segments = _segments(folder / SEGMENTS, labels, dataset) if (folder / SEGMENTS).exists() else []
+    return Listing(
+        videos=tuple(sorted(videos, key=lambda video: video.id)),
+        segments=tuple(segment for segment in segments if segment.id not in dataset.exclude),
+    )
+
+
+def read_videos(folder: Path) -> list[Row]:
+    """The rows of ``videos.csv``; :class:`DatasetError` if there are none."""
+    rows = csv_file.read(folder / VIDEOS, ("video", "labels", "split"), strip=True)
+    if not rows:
+        raise DatasetError(f"{folder / VIDEOS}: a header, but no videos")
+    return rows
+
+
+def split_labels(cell: str) -> tuple[str, ...]:
+    """The names in a cell of the column `labels`."""
+    return tuple(label.strip() for label in cell.split("|"))
+
+
+def _video(row: Row, dataset: Dataset, with_features: Collection[str]) -> ListedVideo:
+    id_ = _id(row)
+    try:
+        ids.check(id_)
+    except DatasetError as error:
+        row.fail("video", str(error))
+    if id_ not in with_features and id_ not in dataset.exclude:
+        row.fail("video", f"no features of {id_!r} below {dataset.videos}{did_you_mean(id_, with_features)}")
+    labels = split_labels(row.text("labels"))
+    for label in labels:
+        row.choice("labels", dataset.classes, label)
+    if len(set(labels)) < len(labels) or (NORMAL in labels and len(labels) > 1):
+        row.fail("labels", f"a label twice, or {NORMAL} beside another: {row.cells['labels']!r}")
+    return ListedVideo(id_, None, cast(Split, row.choice("split", SPLITS)), labels)
+
+
+def _id(row: Row) -> str:
+    return ids.from_name(PurePosixPath(row.text("video")).name)
+
+
+def _check_exclude(dataset: Dataset, known: Mapping[str, object]) -> None:
+    for id_, reason in dataset.exclude.items():
+        if id_ not in known:
+            raise DatasetError(f"`exclude` names {id_!r}, but {VIDEOS} does not{did_you_mean(id_, known)}")
+        if not reason.strip():
+            raise DatasetError(f"`exclude` gives no reason for {id_!r}; write one, it is reported with the metrics")
+
+
+def _segments(path: Path, labels: Mapping[str, tuple[str, ...]], dataset: Dataset) -> list[Segment | TimedSegment]:
+    headers = [("video", "label", f"start_{unit}", f"end_{unit}") for unit in _UNITS]
+    return csv_file.parse_all(csv_file.read(path, *headers, strip=True), lambda row: _segment(row, labels, dataset))
+
+
+def _segment(row: Row, labels: Mapping[str, tuple[str, ...]], dataset: Dataset) -> Segment | TimedSegment:
+    id_, label = _id(row), row.choice("label", dataset.classes)
+    if id_ not in labels:
+        row.fail("video", f"{id_!r} is not in {VIDEOS}{did_you_mean(id_, labels)}")
+    if label == NORMAL or label not in labels[id_]:
+        row.fail("label", f"expected an anomaly that {VIDEOS} has for {id_!r} ({', '.join(labels[id_])}): {label!r}")
+    unit = next(unit for unit in _UNITS if f"start_{unit}" in row.cells)
+    read = row.number if unit == "seconds" else row.whole
+    start, end = read(f"start_{unit}"), read(f"end_{unit}")
+    if start >= end:
+        row.fail(f"end_{unit}", f"expected an end after the start {start}, found {end}")
+    if unit == "seconds":
+        return TimedSegment(id_, label, start, end)
+    n_frames = dataset.visual.stride if unit == "snippet" else 1
+    return Segment(id_, label, n_frames * int(start), n_frames * int(end))

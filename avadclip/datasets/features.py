@@ -1,0 +1,164 @@
+"""Stage ``prepare`` for features of any extractor: arrays and two tables -> rows of manifest and ground truth.
+
+The tables are those of :mod:`avadclip.datasets.feature_tables`. Whole snippets are all that is known of a video, so
+``n_frames`` is n x stride.
+"""
+
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avadclip.config.datasets import Dataset
+from avadclip.config.features import ImportedAudio, ImportedVisual
+from avadclip.datasets.array_files import ArrayFiles, Arrays, check_lengths, load_sound, load_views
+from avadclip.datasets.exclusion import unusable_message
+from avadclip.datasets.feature_tables import read_tables
+from avadclip.datasets.frame_spans import fit
+from avadclip.datasets.model import ListedVideo, Segment, Video
+from avadclip.datasets.prepare import Prepared
+from avadclip.errors import DatasetError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Contents:
+    """What the files of one video hold."""
+
+    files: Arrays
+    n_snippets: int
+    widths: tuple[int, ...]  # of visual and audio features, where there are such
+    n_views: int
+    has_audio: bool
+    content_hash: str
+
+
+@dataclass(frozen=True)
+class _EvenFrames:
+    """The timeline of a video of which only features are known: frames at an even rate."""
+
+    n_frames: int
+    frame_rate: float
+
+    @cached_property
+    def frame_seconds(self) -> NDArray[np.float64]:
+        return np.arange(self.n_frames) / self.frame_rate
+
+    @property
+    def end_seconds(self) -> float:
+        return self.n_frames / self.frame_rate
+
+
+def prepare_features(name: str, dataset: Dataset) -> Prepared:
+    """Read every array once, check that all belong together, and put the segments into frames.
+
+    Raises
+    ------
+    DatasetError : the tables are wrong, a line for each cell; or arrays are missing, damaged or do not belong together,
+        all of them in one error, with the lines to exclude them.
+    """
+    files = ArrayFiles(dataset)
+    listing = read_tables(dataset, files.ids)
+    contents, problems = _open_all(listing.videos, files, dataset)
+    _compare(listing.videos, contents, problems)
+    segments: list[Segment] = []
+    misfits: dict[str, list[str]] = defaultdict(list)
+    for segment in listing.segments:
+        if segment.id in contents:
+            try:
+                segments.append(fit(segment, _timeline(contents[segment.id], dataset)))
+            except DatasetError as error:
+                misfits[segment.id].append(str(error))
+    for id_, reasons in misfits.items():
+        problems.setdefault(id_, "; ".join(reasons))
+    if problems:
+        raise DatasetError(unusable_message(name, problems, len(listing.videos)))
+    videos = tuple(_row(video, contents.get(video.id), dataset) for video in listing.videos)
+    _log(name, videos)
+    return Prepared(videos, tuple(segments))
+
+
+def _open_all(
+    listed: tuple[ListedVideo, ...], files: ArrayFiles, dataset: Dataset
+) -> tuple[dict[str, _Contents], dict[str, str]]:
+    contents, problems = {}, {}
+    for video in listed:
+        if video.id not in dataset.exclude:
+            try:
+                contents[video.id] = _open(files.of(video.id), dataset)
+            except DatasetError as error:
+                problems[video.id] = str(error)
+    return contents, problems
+
+
+def _open(files: Arrays, dataset: Dataset) -> _Contents:
+    visual, audio = dataset.visual, dataset.audio
+    assert isinstance(visual, ImportedVisual)
+    assert isinstance(audio, ImportedAudio)
+    views = load_views(files, visual) if files.visual else None
+    sound = load_sound(files, audio) if files.audio else None
+    if views is not None and sound is not None:
+        check_lengths(views.shape[1], len(sound), audio)
+    found = [array for array in (views, sound) if array is not None]
+    return _Contents(
+        files=files,
+        n_snippets=found[0].shape[-2],
+        widths=tuple(array.shape[-1] for array in found),
+        n_views=1 if views is None else len(views),
+        has_audio=sound is not None and (audio.zeros == "heard" or bool(np.any(sound))),
+        content_hash=files.content_hash,
+    )
+
+
+def _compare(videos: tuple[ListedVideo, ...], contents: Mapping[str, _Contents], problems: dict[str, str]) -> None:
+    """Note every video that is unlike most others: widths of all must agree, and views of those for training."""
+    widths = {id_: found.widths for id_, found in contents.items()}
+    views = {v.id: contents[v.id].n_views for v in videos if v.split == "train" and v.id in contents}
+    for what, found in (("features of width", widths), ("views for training:", views)):
+        for id_, own, usual in _odd(found):
+            problems.setdefault(id_, f"{what} {own}; most others have {usual}")
+
+
+def _odd(values: Mapping[str, Hashable]) -> list[tuple[str, Hashable, Hashable]]:
+    """Id and value of what is not the most common value, and that."""
+    if not values:
+        return []
+    ((usual, _),) = Counter(values.values()).most_common(1)
+    return [(id_, value, usual) for id_, value in values.items() if value != usual]
+
+
+def _timeline(found: _Contents, dataset: Dataset) -> _EvenFrames:
+    assert isinstance(dataset.visual, ImportedVisual)
+    return _EvenFrames(found.n_snippets * dataset.visual.stride, dataset.visual.frame_rate)
+
+
+def _row(video: ListedVideo, found: _Contents | None, dataset: Dataset) -> Video:
+    if found is None:
+        return Video(video.id, "", video.split, video.labels, 0, 0.0, False, "", dataset.exclude[video.id])
+    timeline, path = _timeline(found, dataset), (*found.files.visual, *found.files.audio)[0]
+    return Video(
+        id=video.id,
+        path=path.as_posix(),
+        split=video.split,
+        labels=video.labels,
+        n_frames=timeline.n_frames,
+        frame_rate=timeline.frame_rate,
+        has_audio=found.has_audio,
+        content_hash=found.content_hash,
+    )
+
+
+def _log(name: str, videos: tuple[Video, ...]) -> None:
+    used = [video for video in videos if not video.excluded]
+    n_test = sum(video.split == "test" for video in used)
+    logger.info(
+        "%s: features of %d videos (%d train, %d test), %.2f h, %d without audio, %d excluded",
+        *(name, len(used), len(used) - n_test, n_test),
+        sum(video.n_frames / video.frame_rate for video in used) / 3600,
+        *(sum(not video.has_audio for video in used), len(videos) - len(used)),
+    )

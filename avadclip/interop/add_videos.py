@@ -1,0 +1,149 @@
+"""``avadclip add-videos``: a folder of videos and a CSV of labels, wherever they lie -> a data set of this project."""
+
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from avadclip import config, paths, recipes
+from avadclip.config.editing import edited
+from avadclip.config.features import Weights
+from avadclip.config.loading import check_names
+from avadclip.datasets import csv_file
+from avadclip.datasets.load import load
+from avadclip.datasets.model import NORMAL
+from avadclip.encoders.weights import WAV2CLIP, locate, place
+from avadclip.errors import ConfigError, DatasetError, WeightsError, listed
+from avadclip.io import sha256_of
+
+RECIPE = "own_videos"
+LABELS, SEGMENTS = "videos.csv", "segments.csv"
+
+
+@dataclass(frozen=True)
+class Added:
+    """What the new data set holds, and what its owner should know."""
+
+    classes: tuple[str, ...]
+    n_train: int
+    n_test: int
+    notes: tuple[str, ...]
+
+
+def add_videos(name: str, videos: Path, labels: Path | None, like: str | None, params: Path, alone: bool) -> Added:
+    """Put links to the tables into ``data/<name>/annotations``, and a block into params.yaml.
+
+    Videos stay where they are. Classes are the labels of the table. Run again, it takes in new labels.
+
+    Parameters
+    ----------
+    labels : the table, as :mod:`avadclip.datasets.table` describes it; None: ``videos.csv`` in the folder, or its only
+        CSV. A ``segments.csv`` beside it is used, too.
+    like : a data set of params.yaml whose encoders are used, and the training of whose detectors; None: the published
+        encoders.
+    alone : drop the other data sets from params.yaml, so that ``dvc repro`` runs this one alone.
+
+    Raises
+    ------
+    ConfigError : the name is taken by a data set of another kind, or is no name for DVC; there is none called `like`.
+    DatasetError : the tables cannot be used; everything that is wrong with them is told.
+    """
+    try:
+        check_names("datasets", [name])
+    except ValueError as error:
+        raise ConfigError(f"{params}: {error}") from None
+    loaded = config.load(params)
+    if name in loaded.datasets and loaded.datasets[name].kind != "table":
+        raise ConfigError(f"{params}: datasets.{name} is there already, and no table; choose another name")
+    if like is not None and loaded.dataset(like).is_released:
+        raise ConfigError(f"{params}: the features of {like!r} were imported, so videos cannot be made like them")
+    table = _find_labels(videos) if labels is None else labels
+    classes = _classes(table)
+    annotations = (
+        Path(loaded.datasets[name].annotations) if name in loaded.datasets else paths.data(name) / "annotations"
+    )
+    _link(table, annotations / LABELS)
+    _link(table.with_name(SEGMENTS), annotations / SEGMENTS)
+    notes: list[str] = []
+    with edited(params) as content:
+        known = content["datasets"]
+        if name not in known:
+            known[name] = _block() if like is None else deepcopy(known[like])
+            known[name].update(kind="table", annotations=str(annotations), exclude={})
+        known[name].update(videos=str(videos), classes=list(classes))
+        if like is not None:
+            _train_like(content, like, name)
+        notes += _pin(known[name]["audio"]["weights"])
+        if alone:
+            _drop_others(content, name)
+    splits = [video.split for video in load(config.load(params).dataset(name)).videos]
+    return Added(classes, splits.count("train"), splits.count("test"), tuple(notes))
+
+
+def _find_labels(folder: Path) -> Path:
+    if (folder / LABELS).is_file():
+        return folder / LABELS
+    found = sorted(file for file in folder.glob("*.csv") if file.name != SEGMENTS)
+    if len(found) != 1:
+        there = listed([file.name for file in found]) or "none"
+        raise DatasetError(f"{folder}: expected {LABELS} or one CSV of labels, found {there}; name it with --labels")
+    return found[0]
+
+
+def _classes(table: Path) -> tuple[str, ...]:
+    rows = csv_file.read(table, ("video", "labels"), ("video", "labels", "split"), strip=True)
+    used = {label.strip() for row in rows for label in row.cells["labels"].split("|") if label.strip()}
+    if NORMAL not in used or len(used) == 1:
+        raise DatasetError(
+            f"{table}: expected videos labelled {NORMAL!r} and others, found the labels {listed(used) or 'none'};"
+            " a detector learns from the difference"
+        )
+    return (NORMAL, *sorted(used - {NORMAL}))
+
+
+def _link(source: Path, target: Path) -> None:
+    """DVC follows links to files, so it sees when somebody edits the table where it lies."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists() and source.exists() and target.samefile(source):
+        return
+    if target.exists() and not target.is_symlink():
+        raise DatasetError(f"{target}: another file than {source}; move it out of the way")
+    target.unlink(missing_ok=True)
+    if source.is_file():
+        target.symlink_to(source.absolute())
+
+
+def _block() -> Any:
+    return YAML().load(dedent(recipes.read(RECIPE)))[RECIPE]
+
+
+def _train_like(content: Any, like: str, name: str) -> None:
+    for section in ("train", "distill"):
+        for variant in (content.get(section) or {}).values():
+            if like in variant.get("on", {}):
+                variant["on"][name] = variant["on"][like]
+
+
+def _pin(weights: Any) -> list[str]:
+    """No hash of Wav2CLIP is published: pinned is the file that is here, or that can be fetched now."""
+    if weights["sha256"] is not None:
+        return []
+    file = Path(weights["path"]) if weights["path"] else place(WAV2CLIP)
+    try:
+        locate(Weights(path=weights["path"], sha256=None), WAV2CLIP)
+    except WeightsError as error:  # always: a file that is not pinned is never used
+        if not file.is_file():
+            return [f"audio.weights: {error}"]
+    weights["sha256"] = sha256_of(file)
+    return [f"audio.weights.sha256: pinned to {weights['sha256']}, that of {file}"]
+
+
+def _drop_others(content: Any, name: str) -> None:
+    for other in [other for other in content["datasets"] if other != name]:
+        del content["datasets"][other]
+    for section in (content.get("worlds"), content.get("score", {}).get("across")):
+        if section:
+            section.clear()

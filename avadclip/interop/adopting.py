@@ -1,0 +1,84 @@
+"""What the imports of features share: files elsewhere become links and copies in the places of a data set."""
+
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from avadclip import config
+from avadclip.config.datasets import Dataset
+from avadclip.config.loading import check_names
+from avadclip.errors import ConfigError, DatasetError
+
+
+def known_section(name: str, kind: str, params: Path) -> Dataset | None:
+    """The block of a data set, if params.yaml has it already.
+
+    Raises
+    ------
+    ConfigError : it is of another kind, or `name` is no name for DVC.
+    """
+    try:
+        check_names("datasets", [name])
+    except ValueError as error:
+        raise ConfigError(f"{params}: {error}") from None
+    known = config.load(params).datasets.get(name)
+    if known is not None and known.kind != kind:
+        raise ConfigError(f"{params}: datasets.{name} is there already, of kind {known.kind}; choose another name")
+    return known
+
+
+def copy_files(source: Path, target: Path, files: Mapping[str, str | None]) -> None:
+    """Copy some files of a folder into another.
+
+    Parameters
+    ----------
+    files : name -> what to say if there is no such file; None: it may be absent, and then it is in neither folder.
+
+    Raises
+    ------
+    DatasetError : a file is absent that may not be.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    for file, advice in files.items():
+        if not (source / file).is_file():
+            if advice is not None:
+                raise DatasetError(f"{source / file}: no such file; {advice}")
+            (target / file).unlink(missing_ok=True)
+        elif not (target / file).exists() or not (target / file).samefile(source / file):
+            shutil.copyfile(source / file, target / file)
+
+
+def link_of(folder: Path, path: Path) -> tuple[Path, Path]:
+    """Where in `folder` a file is to be seen, and the file; what is there already, put by hand perhaps, stays."""
+    in_place = folder.resolve() in (path.parent / "_").resolve().parents
+    return (path, path) if in_place else (folder / path.name, path.resolve())
+
+
+def bring_links(links: Mapping[Path, Path], folders: Iterable[Path]) -> None:
+    """A link to every file that does not lie in its place: DVC follows links to files, but not links to folders.
+
+    Raises
+    ------
+    DatasetError : there is another file of this name.
+    """
+    sources = {path.absolute() for path in links.values()}
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.iterdir():
+            if old.is_symlink() and old.absolute() not in sources:
+                old.unlink()
+    for link, path in links.items():
+        if not link.exists():
+            link.symlink_to(path)
+        elif not link.samefile(path):
+            raise DatasetError(f"{link}: another file than {path}; move it out of the way")
+
+
+def drop_other_datasets(content: Any, name: str) -> None:
+    """Make a data set the only one of a parameter file that is being edited."""
+    for section in (content.get("worlds"), content.get("score", {}).get("across")):
+        if section:
+            section.clear()
+    for other in [other for other in content["datasets"] if other != name]:
+        del content["datasets"][other]

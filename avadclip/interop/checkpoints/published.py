@@ -1,0 +1,102 @@
+"""Files of other published detectors: which detector one holds is told by the names and shapes of its tensors.
+
+Nothing lists them: a file in `layouts` named as a kind is one more, and no detector is trained again because of it.
+"""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from avadclip.config.features import Modality
+from avadclip.detectors.protocol import Detector, Dimensions
+from avadclip.detectors.registry import build, settings_of
+from avadclip.errors import CheckpointError
+from avadclip.interop.checkpoints.layout import Layout
+
+_PARALLEL = "module."  # before every name of a network that was trained on several GPUs
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published detector.
+
+    Attributes
+    ----------
+    kind, settings : what differs from our defaults.
+    width : of its features, visual and audio joined where it takes both.
+    tensors : under our names.
+    """
+
+    kind: str
+    settings: dict[str, Any]
+    width: int
+    tensors: dict[str, Tensor]
+
+
+@cache
+def layouts() -> dict[str, Layout]:
+    """`kind` -> its layout."""
+    kinds = sorted(path.stem for path in (Path(__file__).parent / "layouts").glob("[!_]*.py"))
+    return {kind: importlib.import_module(f"{__package__}.layouts.{kind}").LAYOUT for kind in kinds}
+
+
+def find(tensors: Mapping[str, Tensor], origin: str) -> Published | None:
+    """The detector whose layout the tensors have; None if there is none.
+
+    Raises
+    ------
+    CheckpointError : it looks like one, and tensors are missing or unknown.
+    """
+    if all(name.startswith(_PARALLEL) for name in tensors):
+        tensors = {name.removeprefix(_PARALLEL): tensor for name, tensor in tensors.items()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    for kind, layout in layouts().items():
+        if layout.recognises(shapes):
+            try:
+                renamed = layout.renamed(tensors)
+                return Published(kind, layout.settings(shapes), layout.width(shapes), renamed)
+            except CheckpointError as error:
+                raise CheckpointError(f"{origin}: looks like {kind}, but {error}") from None
+    return None
+
+
+def build_published(
+    published: Published, widths: Mapping[Modality, int] | None, n_classes: int, origin: str
+) -> Detector:
+    """The detector with its weights.
+
+    Parameters
+    ----------
+    widths : of the features that are there; None if that is not known yet.
+
+    Raises
+    ------
+    CheckpointError : the features are not as wide as those it was trained on, or tensors have unexpected shapes.
+    """
+    chosen = _chosen(published, widths, origin)
+    settings = settings_of(published.kind, published.settings | {"modalities": list(chosen)})
+    detector = build(published.kind, settings, Dimensions(chosen, n_classes, settings.recipe.bag.length))
+    try:
+        detector.load_state_dict(published.tensors)
+    except RuntimeError as error:
+        raise CheckpointError(f"{origin}: tensors of unexpected shapes: {error}") from None
+    return detector
+
+
+def _chosen(published: Published, widths: Mapping[Modality, int] | None, origin: str) -> dict[Modality, int]:
+    """The modalities that it takes: visual alone or with audio, whichever is as wide as the checkpoint."""
+    if widths is None:
+        return {"visual": published.width}
+    for modalities in (("visual",), ("visual", "audio")):
+        chosen: dict[Modality, int] = {m: widths[m] for m in widths if m in modalities}
+        if sum(chosen.values()) == published.width:
+            return chosen
+    raise CheckpointError(
+        f"{origin}: expects features of width {published.width}, visual ones or visual and audio joined; found"
+        f" {dict(widths)}; it belongs to another data set"
+    )

@@ -1,0 +1,189 @@
+"""``avadclip import-features`` for any extractor: arrays and two tables -> a data set of kind ``features``."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from avadclip import config, paths, recipes
+from avadclip.config import Params
+from avadclip.config.editing import edited
+from avadclip.config.features import Modality
+from avadclip.config.variants import Variant
+from avadclip.datasets.array_files import find_arrays
+from avadclip.datasets.feature_tables import SEGMENTS, VIDEOS, read_videos, split_labels
+from avadclip.datasets.features import prepare_features
+from avadclip.datasets.model import NORMAL
+from avadclip.detectors.registry import needs, settings_of, unmet
+from avadclip.errors import ConfigError, DatasetError
+from avadclip.interop.adopting import bring_links, copy_files, drop_other_datasets, known_section, link_of
+
+TABLES = {VIDEOS: "write it: header video,labels,split (docs/features.md)", SEGMENTS: None}
+PLAIN = "mil_head"  # kind and name of the detector that takes any features
+
+_TEMPLATE = """
+kind: features
+videos: {folder}/arrays # visual/ and audio/, or one of them
+annotations: {folder}/annotations # videos.csv and segments.csv
+classes: []
+exclude: {{}}
+visual:
+  extractor: null # what made them, in words; null: there are none
+  stride: null # frames from one snippet to the next
+  frame_rate: null # frames per second of the videos
+  array: null # its name in .npz, .h5 and .safetensors files; null: the only one there
+  views_axis: 0 # of arrays with three axes: [views, n, width]; 1: [n, views, width]
+  text_tower: null # the CLIP whose text tower reads the class names, for detectors that compare with them
+audio:
+  extractor: null
+  array: null
+  max_length_difference: 1 # snippets between vision and sound; the sound is cut, or silent at the end
+  zeros: no_sound # what rows of zeros mean; or heard: fused as they are
+selection:
+  by: last # the last round of training; or validation: the best on held-out training videos
+  validation_fraction: 0.2
+"""
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What no file says.
+
+    Attributes
+    ----------
+    stride : frames from one snippet to the next.
+    frame_rate : frames per second of the videos.
+    extractors : what made the features, in words.
+    text_tower : the CLIP whose text tower reads the class names; None: none.
+    """
+
+    stride: int
+    frame_rate: float
+    extractors: Mapping[Modality, str]
+    text_tower: str | None = None
+
+
+@dataclass(frozen=True)
+class AdoptedArrays:
+    """What was found, and which variants of params.yaml can be trained on it."""
+
+    n_train: int
+    n_test: int
+    n_files: int
+    untrained: dict[str, str]  # variant -> why it is not
+    added: str | None  # a variant that was entered because none could
+
+
+def adopt_arrays(
+    name: str,
+    sources: Mapping[Modality, Path],
+    annotations: Path,
+    declared: Declared | None,
+    params: Path,
+    alone: bool = False,
+) -> AdoptedArrays:
+    """Put links to the files and copies of the tables below ``data/<name>``, and a block into params.yaml.
+
+    Run again, it brings links and tables up to date and leaves the block as it is. What is damaged or does not belong
+    together is found here and not only by ``dvc repro``; links and block are there all the same, so that `exclude` can
+    be written. Where no detector that is scored can be trained on such features, one that can is entered.
+
+    Parameters
+    ----------
+    sources : folder of each modality, searched recursively.
+    annotations : folder of ``videos.csv`` and ``segments.csv``.
+    declared : None will do where the block is there already.
+    alone : make it the only data set.
+
+    Raises
+    ------
+    ConfigError : the data set is there already and of another kind, nothing is declared, or it is no name for DVC.
+    DatasetError : tables cannot be read, or videos have no usable features, all of them with lines to exclude them.
+    """
+    known = known_section(name, "features", params)
+    if known is None and declared is None:
+        raise ConfigError(f"{params}: datasets.{name}: say --stride and --frame-rate, which no file tells")
+    arrays, tables = (
+        (Path(known.videos), Path(known.annotations))
+        if known is not None
+        else (paths.data(name) / "arrays", paths.data(name) / "annotations")
+    )
+    links = dict(_links(sources, arrays))
+    classes = _classes(annotations)
+    copy_files(annotations, tables, TABLES)
+    bring_links(links, [arrays / modality for modality in sources])
+    with edited(params) as content:
+        if name not in content["datasets"]:
+            assert declared is not None
+            content["datasets"][name] = _block(name, declared, classes)
+        if alone:
+            drop_other_datasets(content, name)
+    added = _enter_plain_detector(name, params)
+    section = config.load(params).dataset(name)
+    prepared = prepare_features(name, section)
+    splits = [video.split for video in prepared.videos]
+    untrained = _untrained(name, config.load(params))
+    return AdoptedArrays(splits.count("train"), splits.count("test"), len(links), untrained, added)
+
+
+def _links(sources: Mapping[Modality, Path], arrays: Path) -> Iterator[tuple[Path, Path]]:
+    for modality, source in sources.items():
+        found = [path for views in find_arrays(source).values() for path in views]
+        if not found:
+            raise DatasetError(f"{source}: holds no arrays of features; name the folder of the {modality} files")
+        yield from (link_of(arrays / modality, path) for path in found)
+
+
+def _classes(annotations: Path) -> list[str]:
+    labels = {label for row in read_videos(annotations) for label in split_labels(row.cells["labels"])}
+    if not labels - {NORMAL, ""}:
+        raise DatasetError(f"{annotations / VIDEOS}: no video is labelled with an anomaly; a detector needs some")
+    return [NORMAL, *sorted(labels - {NORMAL, ""})]
+
+
+def _block(name: str, declared: Declared, classes: list[str]) -> Any:
+    block = YAML().load(_TEMPLATE.format(folder=paths.data(name).as_posix()))
+    block["classes"].extend(classes)
+    block["visual"].update(stride=declared.stride, frame_rate=declared.frame_rate)
+    for modality, extractor in declared.extractors.items():
+        block[modality]["extractor"] = extractor
+    if declared.text_tower is not None:
+        recipe = YAML(typ="safe").load(recipes.read("xd_violence", margin=""))["xd_violence"]["visual"]
+        pinned = recipe["weights"]["sha256"] if declared.text_tower == recipe["encoder"] else None
+        block["visual"]["text_tower"] = {
+            "encoder": declared.text_tower,
+            "weights": {"path": None, "sha256": pinned},
+        }
+    return block
+
+
+def _untrained(name: str, params: Params) -> dict[str, str]:
+    """Variants that are scored and cannot be trained on a data set, and why."""
+    reasons = {variant: _unmet(variant, name, params) for variant in params.score.variants}
+    return {variant: reason for variant, reason in reasons.items() if reason is not None}
+
+
+def _unmet(variant: str, name: str, params: Params) -> str | None:
+    found = params.variant(variant)
+    if not isinstance(found, Variant):
+        return "it is a checkpoint, of features of its own"
+    wanted = needs(found.kind, settings_of(found.kind, found.settings_on(name), variant))
+    reason = unmet(wanted, name, params.dataset(name))
+    return _unmet(params.teacher, name, params) if reason is None and wanted.teacher else reason
+
+
+def _enter_plain_detector(name: str, params: Path) -> str | None:
+    """Where no scored variant can be trained on a data set, enter one that can; its name."""
+    loaded = config.load(params)
+    if set(loaded.score.variants) - _untrained(name, loaded).keys():
+        return None
+    with edited(params) as content:
+        variant = content.setdefault("train", {}).setdefault(PLAIN, {"kind": PLAIN})
+        own = {"modalities": list(loaded.dataset(name).modalities)}
+        variant.setdefault("on", {}).setdefault(name, {}).update(own)
+        scored = content.setdefault("score", {}).setdefault("variants", [])
+        if PLAIN not in scored:
+            scored.append(PLAIN)
+    return PLAIN

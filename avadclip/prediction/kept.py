@@ -1,0 +1,111 @@
+"""What is kept of each video as soon as it is done, so that a run that was stopped goes on where it was.
+
+In the folder of results, ``<id>.vtt`` has the subtitles of a video, and ``predictions/`` what the next run needs:
+``<id>.json``, the prediction with every digit and from what it was made, and ``<id>.png``, its sound for the page.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import stat_result
+from pathlib import Path
+from typing import Any
+
+from avadclip.io import replacing
+from avadclip.prediction.document import Prediction
+from avadclip.prediction.naming import readable
+from avadclip.prediction.subtitles import to_vtt
+from avadclip.prediction.writing import PREDICTIONS, SEGMENTS
+
+FORMAT = "avadclip-prediction/1"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The results of single videos in a folder.
+
+    Attributes
+    ----------
+    folder : of all results.
+    made_by : identity of the model, see :attr:`avadclip.prediction.predictor.Predictor.identity`.
+    """
+
+    folder: Path
+    made_by: str
+
+    def begin(self, videos: Mapping[str, Path]) -> dict[str, Prediction]:
+        """What is done of these videos (id -> file) already; all that an earlier run left beside it goes away.
+
+        Done is a video that was predicted by the same model under the same name, and whose file has not changed since.
+        """
+        done = {}
+        for file in sorted((self.folder / "predictions").glob("*.json")):
+            content = _read(file)
+            if content is None:
+                continue  # not ours
+            path = videos.get(file.stem)
+            found = None if path is None else self._prediction(content, path)
+            if found is None:
+                self._forget(file.stem)
+            else:
+                done[file.stem] = found
+        for name in (PREDICTIONS, SEGMENTS):
+            (self.folder / name).unlink(missing_ok=True)
+        return done
+
+    def put(self, prediction: Prediction, path: Path, status: stat_result) -> None:
+        """Keep a prediction of a file that was in the state `status` before it was read."""
+        exact = {**prediction.to_json(), "boundary_seconds": prediction.boundary_seconds.tolist()}
+        content = {"format": FORMAT, "made_from": self._made_from(path, status), "video": exact}
+        _write(self.folder / f"{prediction.id}.vtt", to_vtt(prediction).encode())
+        self._file(prediction.id, "png").unlink(missing_ok=True)
+        # Last, because it says that all is there.
+        _write(self._file(prediction.id, "json"), json.dumps(content, allow_nan=False).encode())
+
+    def put_strip(self, video_id: str, strip: bytes) -> None:
+        """Keep the picture of a video's sound."""
+        _write(self._file(video_id, "png"), strip)
+
+    def strip(self, video_id: str) -> bytes | None:
+        """The picture of a video's sound, if it was drawn."""
+        file = self._file(video_id, "png")
+        return file.read_bytes() if file.is_file() else None
+
+    def _prediction(self, content: Mapping[str, Any], path: Path) -> Prediction | None:
+        try:
+            if content["made_from"] != self._made_from(path, path.stat()):
+                return None
+            return Prediction.from_json(content["video"])
+        except (OSError, KeyError, TypeError, ValueError):  # the file is gone, or its result is damaged
+            return None
+
+    def _made_from(self, path: Path, status: stat_result) -> dict[str, Any]:
+        return {
+            "model": self.made_by,
+            "path": readable(path),
+            "place": readable(path.absolute()),
+            "size": status.st_size,
+            "mtime_ns": status.st_mtime_ns,
+        }
+
+    def _file(self, video_id: str, ending: str) -> Path:
+        return self.folder / "predictions" / f"{video_id}.{ending}"
+
+    def _forget(self, video_id: str) -> None:
+        for file in (self._file(video_id, "json"), self._file(video_id, "png"), self.folder / f"{video_id}.vtt"):
+            file.unlink(missing_ok=True)
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    """The content of a file that :meth:`Kept.put` wrote; None of any other."""
+    try:
+        content = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) and content.get("format") == FORMAT else None
+
+
+def _write(file: Path, content: bytes) -> None:
+    # Not forced onto the disk: there may be thousands, and after a power cut a video is done again.
+    with replacing(file, flush=False) as temporary:
+        temporary.write_bytes(content)

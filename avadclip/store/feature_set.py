@@ -1,0 +1,79 @@
+"""Features to compare, wherever they lie: a folder of our own, a data set by its name, or arrays of anybody's."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from avadclip import paths
+from avadclip.config.features import ImportedVisual
+from avadclip.datasets.array_files import Arrays, find_arrays, load_views
+from avadclip.errors import DatasetError, FeatureError
+from avadclip.store.feature_file import SUFFIX
+from avadclip.store.feature_folder import FeatureFolder
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """Features of some videos.
+
+    Attributes
+    ----------
+    name : for people.
+    ids : of the videos, sorted.
+    read : features of one, float32 [views, n, width].
+    """
+
+    name: str
+    ids: tuple[str, ...]
+    read: Callable[[str], NDArray[np.float32]]
+
+
+def open_set(name: str, modality: str) -> FeatureSet:
+    """Features by the name of a data set, or by a folder.
+
+    Parameters
+    ----------
+    modality : of a data set.
+
+    Raises
+    ------
+    FeatureError : there are none, or two files are the same view of a video.
+    """
+    folder = paths.features(name, modality) if paths.features(name, modality).is_dir() else Path(name)
+    if not folder.is_dir():
+        raise FeatureError(f"{name}: no data set with {modality} features, and no folder")
+    first = next(iter(sorted(folder.glob(f"*{SUFFIX}"))), None)
+    if first is not None and _is_ours(first):
+        ours = FeatureFolder(folder)
+        return FeatureSet(name, ours.ids, lambda id_: _views(ours.read(id_).values))
+    try:
+        files = find_arrays(folder)
+    except DatasetError as error:
+        raise FeatureError(str(error)) from None
+    if not files:
+        raise FeatureError(f"{folder}: holds no features")
+    return FeatureSet(name, tuple(sorted(files)), lambda id_: _read(files, id_))
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        with h5py.File(path, "r") as file:
+            return "fingerprint" in file.attrs
+    except OSError:
+        return False
+
+
+def _views(values: NDArray[np.float16]) -> NDArray[np.float32]:
+    return (values if values.ndim == 3 else values[None]).astype(np.float32)
+
+
+def _read(files: Mapping[str, list[Path]], id_: str) -> NDArray[np.float32]:
+    section = ImportedVisual(extractor="to compare", stride=1, frame_rate=1.0)
+    try:
+        return load_views(Arrays(tuple(files[id_]), ()), section).astype(np.float32)
+    except DatasetError as error:
+        raise FeatureError(str(error)) from None

@@ -1,0 +1,237 @@
+"""Features of any extractor, from files to the store and into params.yaml: exact, resumable, and strict."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+from avadclip import config, paths
+from avadclip.config import Params
+from avadclip.datasets.features import prepare_features
+from avadclip.datasets.manifest import write_manifest
+from avadclip.datasets.model import Segment
+from avadclip.errors import ConfigError, DatasetError, ExtractionError
+from avadclip.extraction.modalities import modality as modality_of
+from avadclip.extraction.protocol import Chunk, SnippetTimes
+from avadclip.extraction.run import extract
+from avadclip.store import FeatureFolder, Source, audit
+from tests.support.arrays_factory import SEGMENTS, TEST, TRAIN, VIDEOS, write_array, write_dataset
+
+NAME = "own"
+CLASSES = ["normal", "fighting", "riot"]
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    return tmp_path / "project"
+
+
+def make_params(visual: dict | None = None, audio: dict | None = None, **keys: object) -> Params:
+    """Parameters of one data set whose files lie in ``in``."""
+    section = {
+        "kind": "features",
+        "videos": "in",
+        "annotations": "in",
+        "classes": CLASSES,
+        "visual": {"extractor": "C3D", "stride": 16, "frame_rate": 24.0} | (visual or {}),
+        "audio": {"extractor": None} | (audio or {}),
+    }
+    return config.validate({"datasets": {NAME: section | keys}, "extraction": {"workers": 1}}, "params.yaml")
+
+
+def run(params: Params) -> None:
+    """Stages ``prepare``, ``extract_visual`` and ``extract_audio``."""
+    write_manifest(paths.manifest(NAME), prepare_features(NAME, params.dataset(NAME)).videos)
+    for modality in ("visual", "audio"):
+        extract(NAME, modality, params)
+
+
+def read(params: Params, modality: str) -> dict[str, tuple[Chunk, SnippetTimes]]:
+    """What a worker of extraction sends of each video."""
+    job = modality_of(modality, params.dataset(NAME))
+    return {
+        v.id: tuple(job.task(Path(v.path), Source(v.id, v.content_hash, v.n_frames, v.frame_rate), "array")())
+        for v in prepare_features(NAME, params.dataset(NAME)).videos
+    }
+
+
+def test_what_was_imported_is_what_is_stored(project: Path) -> None:
+    """Whatever the suffix; twice gives the same bytes, and what is there is not read again."""
+    written = write_dataset(project / "in", {"visual": 6, "audio": 3})
+    for at, (id_, values) in enumerate(written["visual"].items()):  # each in another format
+        (project / "in" / "visual" / f"{id_}.npy").unlink()
+        suffix = (".npy", ".npz", ".h5", ".csv", ".safetensors", ".hdf5")[at]
+        write_array(project / "in" / "visual" / "below" / f"{id_}{suffix}", values)
+    params = make_params(audio={"extractor": "VGGish"})
+    run(params)
+    for modality, values in written.items():
+        folder = FeatureFolder(paths.features(NAME, modality))
+        assert set(folder.ids) == set(TRAIN | TEST)
+        for id_, expected in values.items():
+            found = folder.read(id_).values
+            expected = expected.astype(np.float16)
+            np.testing.assert_array_equal(found, expected[None] if modality == "visual" else expected)
+            assert folder.read(id_).boundary_seconds[-1] == len(expected) * 16 / 24
+        assert list(audit.problems(NAME, modality, folder.recipe)) == []
+    before = {path: path.read_bytes() for path in Path("features").rglob("*.h5")}
+    assert extract(NAME, "visual", params).n_encoded == 0
+    for path in before:
+        path.unlink()
+    for path in Path(".cache/features").glob("??/*.h5"):
+        path.unlink()
+    run(params)
+    assert {path: path.read_bytes() for path in Path("features").rglob("*.h5")} == before
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_views_in_one_file_or_in_several(project: Path, axis: int) -> None:
+    write_dataset(project / "in", {})
+    rng = np.random.default_rng(0)
+    expected = {id_: rng.normal(size=(3, n, 4)).astype(np.float32) for id_, n in (TRAIN | TEST).items()}
+    for id_, views in expected.items():
+        if id_ == "walk2":
+            for number, view in zip((0, 2, 10), views, strict=True):  # in the order of numbers, not of letters
+                write_array(project / f"in/visual/{id_}__{number}.npy", view)
+        else:
+            write_array(project / f"in/visual/{id_}.npy", np.moveaxis(views, 0, axis))
+    found = read(make_params({"views_axis": axis}), "visual")
+    for id_, views in expected.items():
+        np.testing.assert_array_equal(found[id_][0].inputs, views.astype(np.float16))
+
+
+@pytest.mark.parametrize(
+    ("zeros", "length", "expected"),
+    [
+        ("no_sound", 6, [1, 0, 1, 1, 1, 1]),
+        ("heard", 6, [1, 1, 1, 1, 1, 1]),
+        ("no_sound", 5, [1, 0, 1, 1, 1, 0]),  # silent where it is too short
+        ("heard", 5, [1, 1, 1, 1, 1, 0]),
+        ("heard", 7, [1, 1, 1, 1, 1, 1]),  # cut where it is too long
+    ],
+)
+def test_sound_is_brought_to_the_length_of_the_pictures(
+    project: Path, zeros: str, length: int, expected: list[int]
+) -> None:
+    written = write_dataset(project / "in", {"visual": 4, "audio": 3})
+    sound = np.resize(written["audio"]["fight3"], (length, 3)).astype(np.float32)
+    sound[1] = 0
+    write_array(project / "in/audio/fight3.npy", sound)
+    found, _ = read(make_params(audio={"extractor": "VGGish", "zeros": zeros}), "audio")["fight3"]
+    assert found.valid.tolist() == [bool(flag) for flag in expected]
+    np.testing.assert_array_equal(found.inputs[: min(length, 6)], sound[:6].astype(np.float16))
+    assert not found.inputs[min(length, 6) :].any()
+
+
+def test_sound_alone(project: Path) -> None:
+    write_dataset(project / "in", {"audio": 3})
+    params = make_params({"extractor": None}, {"extractor": "VGGish"})
+    assert {id_: len(chunk.valid) for id_, (chunk, _) in read(params, "audio").items()} == TRAIN | TEST
+    extract(NAME, "visual", params)
+    assert list(paths.features(NAME, "visual").iterdir()) == []  # there are no pictures
+
+
+@pytest.mark.parametrize(
+    "segments",
+    [
+        SEGMENTS,
+        "video,label,start_frame,end_frame\nfight3.mp4,fighting,16,48\n",
+        f"video,label,start_seconds,end_seconds\nfight3,fighting,{16 / 24},{48 / 24}\n",
+    ],
+    ids=["snippets", "frames", "seconds"],
+)
+def test_times_in_every_unit(project: Path, segments: str) -> None:
+    write_dataset(project / "in", {"visual": 4}, segments=segments)
+    prepared = prepare_features(NAME, make_params().dataset(NAME))
+    assert prepared.segments == (Segment("fight3", "fighting", 16, 48),)
+    assert {video.id: video.n_frames for video in prepared.videos} == {i: 16 * n for i, n in (TRAIN | TEST).items()}
+    assert {video.split for video in prepared.videos if video.id in TEST} == {"test"}
+
+
+def nan(n: int) -> np.ndarray:
+    values = np.zeros((n, 4))
+    values[0, 1] = np.nan
+    return values
+
+
+WRONG = {
+    "another width": ("visual/walk2.npy", np.zeros((4, 5)), r"walk2: features of width \(5, 3\); most others have"),
+    "not a number": ("visual/walk2.npy", nan(4), r"walk2: .*visual/walk2.npy: 1 values are not finite"),
+    "too large for float16": ("visual/walk2.npy", np.full((4, 4), 1e6), "16 values are not finite, or beyond 65504"),
+    "another length": ("audio/walk2.npy", np.zeros((6, 3)), "6 snippets of sound, 4 of pictures: .*_difference 1"),
+    "views of sound": ("audio/walk2.npy", np.zeros((2, 4, 3)), "sound has no views"),
+    "more views": ("visual/walk2.npy", np.zeros((2, 4, 4)), "walk2: views for training: 2; most others have 1"),
+    "whole numbers": ("visual/walk2.npy", np.zeros((4, 4), int), "found .4, 4. int64"),
+    "mixed views": ("visual/fight3__0.npy", np.zeros((6, 4)), "fight3.npy and .*__0.npy are both features of 'fight3'"),
+    "the same view": ("visual/x/walk2.npz", np.zeros((4, 4)), "are both features of 'walk2'; keep one of them"),
+}
+
+
+@pytest.mark.parametrize(("file", "values", "message"), WRONG.values(), ids=WRONG)
+def test_what_does_not_belong_together_is_refused(project: Path, file: str, values: np.ndarray, message: str) -> None:
+    write_dataset(project / "in", {"visual": 4, "audio": 3})
+    write_array(project / "in" / file, values)
+    with pytest.raises(DatasetError, match=message):
+        prepare_features(NAME, make_params(audio={"extractor": "VGGish"}).dataset(NAME))
+
+
+def test_views_of_other_shapes_in_several_files_are_refused(project: Path) -> None:
+    write_dataset(project / "in", {"visual": 4})
+    (project / "in/visual/walk2.npy").rename(project / "in/visual/walk2__0.npy")
+    write_array(project / "in/visual/walk2__1.npy", np.zeros((3, 4)))
+    with pytest.raises(DatasetError, match=r"walk2__0.npy \(1, 4, 4\), walk2__1.npy \(1, 3, 4\)"):
+        prepare_features(NAME, make_params().dataset(NAME))
+
+
+def test_all_unusable_videos_are_told_at_once_and_can_be_excluded(project: Path) -> None:
+    write_dataset(project / "in", {"visual": 4})
+    (project / "in/visual/walk2.npy").write_bytes(b"\x93NUMPY")
+    write_array(project / "in/visual/walk3.npy", nan(8))
+    with pytest.raises(DatasetError, match="2 of 6 videos of 'own' have no usable features") as caught:
+        prepare_features(NAME, make_params().dataset(NAME))
+    listed = YAML(typ="safe").load(str(caught.value).partition("exclude:")[2])
+    prepared = prepare_features(NAME, make_params(exclude=listed).dataset(NAME))
+    assert {video.id for video in prepared.videos if video.excluded} == {"walk2", "walk3"}
+
+
+@pytest.mark.parametrize(
+    ("videos", "segments", "message"),
+    [
+        (VIDEOS + "gone,normal,test\n", SEGMENTS, "line 8, column video: no features of 'gone' below in"),
+        (VIDEOS, SEGMENTS + "fight3,fighting,9,12\n", "fight3: annotated fighting from frames 144 to 192"),
+        (VIDEOS, SEGMENTS + "fight3,fighting,3,2\n", "line 3, column end_snippet: expected an end after the start 3"),
+        (VIDEOS, SEGMENTS + "fight3,fighting,1.5,2\n", "column start_snippet: expected a whole number"),
+    ],
+)
+def test_tables_are_read_strictly(project: Path, videos: str, segments: str, message: str) -> None:
+    write_dataset(project / "in", {"visual": 4}, videos=videos, segments=segments)
+    with pytest.raises(DatasetError, match=message):
+        prepare_features(NAME, make_params().dataset(NAME))
+
+
+def test_a_file_that_changed_after_prepare_is_not_imported(project: Path) -> None:
+    write_dataset(project / "in", {"visual": 4})
+    write_manifest(paths.manifest(NAME), prepare_features(NAME, make_params().dataset(NAME)).videos)
+    write_array(project / "in/visual/walk2.npy", np.ones((4, 4)))
+    with pytest.raises(ExtractionError, match=r"walk2: .*changed since the manifest was written; run `dvc repro`"):
+        extract(NAME, "visual", make_params())
+    assert len(FeatureFolder(paths.features(NAME, "visual")).ids) == 5  # the others are done and kept
+
+
+def test_a_new_frame_rate_makes_new_times(project: Path) -> None:
+    write_dataset(project / "in", {"visual": 4})
+    recipes = []
+    for frame_rate in (24.0, 30.0):
+        params = make_params({"frame_rate": frame_rate})
+        _, times = read(params, "visual")["walk3"]
+        assert times.boundary_seconds[-1] == 8 * 16 / frame_rate
+        recipes.append(modality_of("visual", params.dataset(NAME)).recipe)
+    assert recipes[0] != recipes[1]  # so that files of the other rate are not taken for these
+
+
+def test_features_of_nothing_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"datasets.own: `visual.extractor` and `audio.extractor` are both null"):
+        make_params({"extractor": None})

@@ -1,0 +1,66 @@
+"""The session of docs/your-videos.md as it stands there: rendered clips, their labels alone, encoders of the demo."""
+
+import csv
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from avadclip.config.worlds import World
+from avadclip.demo.render import render_world
+from tests.support.dvc_project import ROOT, clone, dvc, quicken, read_params, repro, write_params
+
+pytestmark = pytest.mark.slow
+
+SESSION = re.findall(r"^\$ (.*)$", (ROOT / "docs" / "your-videos.md").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A clone, and in it a folder of twelve clips with one CSV."""
+    folder = clone(tmp_path)
+    render_world(World(seed=3, n_train=8, n_test=4), folder / "world")
+    (folder / "world" / "videos").rename(folder / "clips")
+    with (folder / "world" / "annotations" / "videos.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    lines = [f"{row['video']},{'normal' if row['labels'] == 'normal' else 'trouble'}\n" for row in rows]
+    (folder / "clips" / "labels.csv").write_text("".join(["video,labels\n", *lines]), encoding="utf-8")
+    params = read_params(folder)
+    quicken(params, rounds=1)
+    params["evaluate"]["bootstrap_resamples"] = 10
+    write_params(folder, params)
+    return folder
+
+
+def avadclip(folder: Path, *words: str) -> str:
+    environment = os.environ | {"PYTHONPATH": str(folder)}
+    command = [sys.executable, "-m", "avadclip.cli", *words]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_three_commands_from_labels_to_a_model_and_a_page(project: Path) -> None:
+    add, make, predict = (shlex.split(line) for line in SESSION)
+    assert (add[0], make[:2], predict[0]) == ("avadclip", ["dvc", "repro"], "avadclip")
+    said = avadclip(project, *add[1:], "--like", "demo")
+    assert "datasets.mine holds" in said
+    dvc(project, *make[1:])
+    avadclip(project, *predict[1:])
+
+    assert (project / "runs/mine/predictor.json").is_file()
+    assert (project / "results/mine/report/report.html").is_file()
+    assert len(json.loads((project / "out/predictions.json").read_text())["videos"]) == 12
+    assert (project / "out/report.html").is_file()
+    found = json.loads((project / "results/mine/metrics.json").read_text())["audio_visual"]["strict"]
+    assert found["alignment"]["AP"] is None
+    assert 0 <= found["video"]["AP"] <= 100
+    assert found["alarm"]["false_alarms_per_hour"] is not None
+    summary = (project / "results/mine/summary.md").read_text(encoding="utf-8")
+    assert "no anomalous test video has segments" in summary
+    assert repro(project) == set()

@@ -1,0 +1,101 @@
+"""``avadclip add-videos``: what becomes of a folder and its table, and what is said where that cannot be."""
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from avadclip import config
+from avadclip.cli import app
+from avadclip.datasets.load import load
+from avadclip.encoders.weights import WAV2CLIP
+from avadclip.io import sha256_of
+
+SHIPPED = Path(__file__).parents[2] / "params.yaml"
+NAMES = ("quiet 1", "quiet 2", "quiet 3", "riot 1", "riot 2", "riot 3")
+LABELS = "video,labels\n" + "".join(f"{name}.mp4,{'riot' if 'riot' in name else 'normal'}\n" for name in NAMES)
+
+
+@pytest.fixture(autouse=True)
+def clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project, and beside it a folder of somebody's videos."""
+    (tmp_path / "project").mkdir()
+    (tmp_path / "clips").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    monkeypatch.setenv("AVADCLIP_WEIGHTS", str(tmp_path / "weights"))
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / WAV2CLIP.name).write_bytes(b"weights")
+    Path("params.yaml").write_text(SHIPPED.read_text())
+    for name in NAMES:
+        (tmp_path / "clips" / f"{name}.mp4").touch()
+    (tmp_path / "clips" / "labels.csv").write_text(LABELS)
+    return tmp_path / "clips"
+
+
+def add(*words: str) -> Result:
+    return CliRunner().invoke(app, ["add-videos", *words], env={"COLUMNS": "200"})
+
+
+def test_a_folder_and_its_only_table_become_a_data_set(clips: Path) -> None:
+    result = add("mine", "../clips")
+    assert result.exit_code == 0, result.output
+    assert "datasets.mine holds 4 training and 2 test videos of the classes normal, riot; `dvc repro`" in result.stdout
+    dataset = config.load().dataset("mine")
+    assert (dataset.kind, dataset.videos, dataset.classes) == ("table", "../clips", ("normal", "riot"))
+    pinned = sha256_of(Path("../weights") / WAV2CLIP.name)
+    assert dataset.audio.weights.sha256 == pinned
+    assert f"datasets.mine.audio.weights.sha256: pinned to {pinned}" in result.stdout
+    assert "demo" in config.load().datasets
+    # Whoever edits the table edits the data set.
+    (clips / "labels.csv").write_text(LABELS.replace("riot 1.mp4,riot", "riot 1.mp4,riot|fighting"))
+    assert add("mine", "../clips").exit_code == 0
+    assert config.load().dataset("mine").classes == ("normal", "fighting", "riot")
+    labels = {video.id: video.labels for video in load(config.load().dataset("mine")).videos}
+    assert labels["riot 1"] == ("riot", "fighting")
+
+
+def test_what_was_excluded_stays_so(clips: Path) -> None:
+    add("mine", str(clips))
+    text = re.sub(r"(  mine:\n(?:    .*\n)*?    exclude:) {}", r"\1 {quiet 1: why}", Path("params.yaml").read_text())
+    Path("params.yaml").write_text(text)
+    assert config.load().dataset("mine").exclude == {"quiet 1": "why"}
+    add("mine", str(clips))
+    assert config.load().dataset("mine").exclude == {"quiet 1": "why"}
+
+
+def test_like_another_data_set_and_alone(clips: Path) -> None:
+    demo = config.load()
+    (clips / "segments.csv").write_text("video,label,start_seconds,end_seconds\nriot 1,riot,1,2\n")
+    result = add("mine", str(clips), "--like", "demo", "--alone")
+    assert result.exit_code == 0, result.output
+    params = config.load()
+    assert list(params.datasets) == ["mine"]
+    assert params.worlds == {}
+    mine = params.dataset("mine")
+    assert (mine.visual, mine.audio) == (demo.dataset("demo").visual, demo.dataset("demo").audio)
+    for name in ("audio_visual", "visual_student"):
+        assert params.variant(name).settings_on("mine") == demo.variant(name).settings_on("demo")
+    assert [segment.id for segment in load(mine).segments] == ["riot 1"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "words", "message"),
+    [
+        (None, ("mine",), "expected videos.csv or one CSV of labels, found none; name it with --labels"),
+        (LABELS, ("no name",), "'no name' is no name for DVC"),
+        (LABELS, ("mine", "--like", "nobody"), "no data set 'nobody'"),
+        (LABELS, ("mine", "--labels", "gone.csv"), "gone.csv: no such file"),
+        (LABELS.replace("riot\n", "normal\n"), ("mine",), "expected videos labelled 'normal' and others"),
+        (LABELS.replace("normal\n", "riot\n"), ("mine",), "expected videos labelled 'normal' and others"),
+        (LABELS + "gone.mp4,riot\nlost.mp4,riot\n", ("mine",), "'gone.mp4' below"),
+        (LABELS + "gone.mp4,riot\nlost.mp4,riot\n", ("mine",), "'lost.mp4' below"),
+    ],
+)
+def test_what_cannot_be_is_one_error(clips: Path, labels: str | None, words: tuple[str, ...], message: str) -> None:
+    (clips / "labels.csv").unlink()
+    if labels is not None:
+        (clips / "labels.csv").write_text(labels)
+    result = add(words[0], str(clips), *words[1:])
+    assert result.exit_code == 1
+    assert message in result.stderr

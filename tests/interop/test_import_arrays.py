@@ -1,0 +1,148 @@
+"""From two folders to a table: the import command, and variants that features cannot train."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from avadclip import config, paths
+from avadclip.cli import app
+from avadclip.detectors.description import read_description, read_refusal
+from avadclip.errors import CheckpointError, ConfigError
+from pipeline import distill, evaluate, extract_audio, extract_visual, figures, package, players, prepare, report, train
+from pipeline import score as scoring
+from tests.support.arrays_factory import write_dataset
+from tests.support.dvc_project import ROOT, change, read_params, write_params
+
+NAME = "own"
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The shipped parameters, and nothing else."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def avadclip(*words: str, code: int = 0) -> str:
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+def adopt(source: Path, *modalities: str, code: int = 0, options: tuple[str, ...] = ("--alone",)) -> str:
+    folders = [word for modality in modalities for word in (f"--{modality}", str(source / modality))]
+    declared = ("--stride", "16", "--frame-rate", "24", "--visual-extractor", "C3D")
+    words = (*folders, "--annotations", str(source), "--dataset", NAME, *declared, *options)
+    return avadclip("import-features", *words, code=code)
+
+
+def test_from_two_folders_to_a_table(project: Path) -> None:
+    """What ``dvc repro`` runs after the command, with the detectors that are shipped."""
+    write_dataset(project.parent / "in", {"visual": 6})
+    output = adopt(project.parent / "in", "visual")
+    assert "holds 4 training and 2 test videos, 6 files; `dvc repro` imports them" in output
+    assert "not trained there: audio_visual: it takes audio features, and 'own' has none" in output
+    assert "train.mil_head: a detector that takes such features" in output
+    change(project, "train.mil_head.recipe", {"rounds": 2, "batch_size": 4})
+    params = config.load()
+    assert params.dataset(NAME).classes == ("normal", "fighting", "riot")
+    for stage in (prepare, extract_visual, extract_audio):
+        stage.main(NAME)
+    for variant in params.train:
+        train.main(NAME, variant, "0")
+    for variant in params.distill:
+        distill.main(NAME, variant, "0")
+    for variant in params.score.variants:
+        scoring.main(NAME, variant, "0")
+    for last in (package, evaluate, figures, players, report):
+        last.main(NAME)
+
+    assert set(json.loads(paths.metrics(NAME).read_text())) == {"mil_head", "random", "videos"}
+    summary = paths.summary(NAME).read_text()
+    for variant, reason in (
+        ("audio_visual", "it takes audio features, and 'own' has none"),
+        ("visual_baseline", "it compares snippets with the names of the classes, which the text tower of a CLIP reads"),
+    ):
+        assert f"- `{variant}` was not trained here: {reason}" in summary
+        assert reason in (read_refusal(paths.run(NAME, variant, 0)) or "")
+        with pytest.raises(CheckpointError, match="was not trained: it"):
+            read_description(paths.run(NAME, variant, 0))
+    assert (paths.report(NAME) / "report.html").is_file()
+    assert avadclip("features", "verify", NAME).count("no problems") == 1
+
+
+def test_a_student_is_not_trained_where_its_teacher_is_not(project: Path) -> None:
+    write_dataset(project.parent / "in", {"visual": 6})
+    tower = config.load().dataset("demo").visual.text_tower
+    assert tower is not None
+    output = adopt(project.parent / "in", "visual")
+    params = read_params(project)
+    params["datasets"][NAME]["visual"]["text_tower"] = {
+        "encoder": tower.encoder,
+        "encoder_config": str(ROOT / str(tower.encoder_config)),
+        "weights": {"path": str(ROOT / str(tower.weights.path)), "sha256": tower.weights.sha256},
+    }
+    write_params(project, params)
+    output = adopt(project.parent / "in", "visual")  # again: the block stays as it is
+    assert read_params(project) == params
+    assert "not trained there: visual_student: it takes audio features" in output  # its teacher does
+    assert "visual_baseline" not in output
+    train.main(NAME, "audio_visual", "0")
+    distill.main(NAME, "visual_student", "0")
+    reason = read_refusal(paths.run(NAME, "visual_student", 0))
+    assert reason == "its teacher `audio_visual` is not trained there: it takes audio features, and 'own' has none"
+
+
+def test_pictures_and_sound_and_a_new_video(project: Path) -> None:
+    source = project.parent / "in"
+    written = write_dataset(source, {"visual": 6, "audio": 3})
+    assert "12 files" in adopt(source, "visual", "audio", options=("--audio-extractor", "VGGish"))
+    block = read_params(project)["datasets"]
+    assert set(block) == {"demo", NAME}
+    assert block[NAME]["audio"] | {"extractor": "VGGish"} == block[NAME]["audio"]
+    links = sorted(path for path in (paths.data(NAME) / "arrays").rglob("*") if path.is_symlink())
+    assert len(links) == 2 * len(written["visual"])
+
+    (source / "visual" / "walk2.npy").unlink()
+    (source / "audio" / "walk2.npy").unlink()
+    table = (source / "videos.csv").read_text()
+    output = adopt(source, "visual", "audio", code=1, options=())
+    assert "no features of 'walk2' below data/own/arrays" in output
+    (source / "videos.csv").write_text(table.replace("walk2.mp4,normal,train\n", ""))
+    assert "10 files" in adopt(source, "visual", "audio", options=())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--dataset", "demo", "--stride", "1"), "datasets.demo is there already, of kind table"),
+        (("--dataset", "a b", "--stride", "1"), "'a b' is no name for DVC"),
+        (("--dataset", NAME), "say --stride and --frame-rate, which no file tells"),
+    ],
+)
+def test_what_is_not_declared_is_refused(project: Path, options: tuple[str, ...], message: str) -> None:
+    write_dataset(project.parent / "in", {"visual": 6})
+    before = (project / "params.yaml").read_bytes()
+    words = ("--visual", str(project.parent / "in/visual"), "--annotations", str(project.parent / "in"), *options)
+    assert message in avadclip("import-features", *words, "--frame-rate", "24", code=1)
+    assert (project / "params.yaml").read_bytes() == before
+
+
+def test_nothing_that_could_be_trained_is_an_error(project: Path) -> None:
+    write_dataset(project.parent / "in", {"visual": 6})
+    adopt(project.parent / "in", "visual")
+    params = read_params(project)
+    params["score"]["variants"] = ["audio_visual"]
+    write_params(project, params)
+    for stage in (prepare, extract_visual, extract_audio):
+        stage.main(NAME)
+    train.main(NAME, "audio_visual", "0")
+    scoring.main(NAME, "audio_visual", "0")
+    with pytest.raises(ConfigError, match="no detector of `score` can be trained on own: audio_visual: it takes audio"):
+        evaluate.main(NAME)
