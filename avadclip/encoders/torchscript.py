@@ -17,10 +17,11 @@ from torch import Tensor
 
 def is_torchscript(path: Path) -> bool:
     """Whether this is a TorchScript archive, the format of OpenAI's releases and of nothing else that we read."""
-    if not zipfile.is_zipfile(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):  # no archive, or a damaged one, which torch will name
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
 
 
 def read_torchscript(path: Path) -> dict[str, Tensor]:

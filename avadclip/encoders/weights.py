@@ -85,9 +85,11 @@ def locate(weights: Weights, published: Published | None, key: str = "weights") 
 
 def refused_weights(path: Path, error: Exception) -> WeightsError:
     """What to say of a pickle that holds more than tensors; torch's own message advises to run it."""
-    named = re.search(r"GLOBAL (\S+)", str(error))
-    what = f" (`{named[1]}`)" if named else ""
-    return WeightsError(f"{path}: refused, nothing of it was run: weights are tensors, and it holds more{what}")
+    if (named := re.search(r"GLOBAL (\S+)", str(error))) is None:
+        return WeightsError(f"{path}: does not fit: not a file of tensors; download it again")
+    return WeightsError(
+        f"{path}: refused, nothing of it was run: weights are tensors, and it holds more (`{named[1]}`)"
+    )
 
 
 def place(published: Published) -> Path:
