@@ -18,7 +18,7 @@ from avadclip.commands.choose import choose
 from avadclip.commands.encoders import train_audio_encoder
 from avadclip.commands.predict import predict
 from avadclip.config import Params
-from avadclip.errors import AvadclipError
+from avadclip.errors import AvadclipError, printable, refused_write
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Audio-visual video anomaly detection.")
 features = typer.Typer(no_args_is_help=True, help="Look at feature stores, check and merge them, clean the work cache.")
@@ -32,14 +32,19 @@ DatasetName = Annotated[str | None, typer.Argument(help="A data set of the param
 
 
 def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Print an :class:`AvadclipError` as a message, without a traceback, and exit with 1."""
+    """Print an :class:`AvadclipError`, or a refused write, as a message, without a traceback, and exit with 1."""
 
     @wraps(command)
     def guarded(*args: Any, **kwargs: Any) -> None:
         try:
             command(*args, **kwargs)
         except AvadclipError as error:
-            typer.echo(f"error: {error}", err=True)
+            typer.echo(printable(f"error: {error}"), err=True)
+            raise typer.Exit(1) from None
+        except OSError as error:
+            if (refused := refused_write(error)) is None:
+                raise
+            typer.echo(printable(f"error: {refused}"), err=True)
             raise typer.Exit(1) from None
 
     return guarded
@@ -139,7 +144,7 @@ def verify(dataset: DatasetName = None, params: ParamsFile = Path("params.yaml")
         n_problems = 0
         for problem in audit.problems(name, modality, recipes(loaded)[name][modality]):
             n_problems += 1
-            typer.echo(problem, err=True)
+            typer.echo(printable(problem), err=True)
         typer.echo(f"{paths.features(name, modality)}: {n_problems or 'no'} problems")
         found += n_problems
     raise typer.Exit(1 if found else 0)

@@ -1,6 +1,17 @@
 """One base class for everything that a user can mend: the message says where, expected, found, and what to do."""
 
+import errno
+import os
+import re
 from collections.abc import Collection
+
+_REMEDIES = {
+    errno.ENOSPC: "free space there",
+    errno.EDQUOT: "free some of your quota there",
+    errno.EFBIG: "take a file system for larger files",
+    errno.EROFS: "make it writable",
+    errno.EIO: "look at the disk, or at the network share",
+}
 
 
 class AvadclipError(Exception):
@@ -53,6 +64,27 @@ class ReportError(AvadclipError):
 
 class ClusterError(AvadclipError):
     """The Ray cluster is missing, or cannot do what is asked of it."""
+
+
+def refused_write(error: OSError) -> str | None:
+    """What to say of a write that the file system has refused; None of any other error."""
+    # HDF5 has the number in its text only.
+    found = re.search(r"errno = (\d+)", str(error))
+    number = error.errno or (int(found[1]) if found else 0)
+    if number not in _REMEDIES:
+        return None
+    where = "a file" if error.filename is None else os.fsdecode(error.filename)
+    return (
+        f"{where}: {os.strerror(number)}; {_REMEDIES[number]}, then run the same again: what is finished is kept, and"
+        " no file is half written"
+    )
+
+
+def printable(text: str) -> str:
+    """A message without what a terminal would obey: names in it may hold anything. Line ends stay."""
+    return "".join(
+        character if character.isprintable() or character == "\n" else "\N{REPLACEMENT CHARACTER}" for character in text
+    )
 
 
 def listed(names: Collection[str], most: int = 20) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,6 +33,11 @@ def replacing(path: Path, *, flush: bool = True) -> Iterator[Path]:
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        # Writing and flushing know no names, copying names its source, and nobody knows the temporary one.
+        if error.filename in (None, str(temporary)) or error.filename2 is not None:
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -45,6 +51,12 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Put a file in place, with its folders; what stood there is replaced at once or not at all."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
+
+
+def copy(source: Path, path: Path) -> None:
+    """Put a copy of a file in place, as :func:`write_bytes` does; never a link, in which a write would change both."""
+    with replacing(path) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 def write_text(path: Path, text: str) -> None:

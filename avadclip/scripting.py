@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from avadclip.errors import AvadclipError
+from avadclip.errors import AvadclipError, printable, refused_write
 
 
 def run(main: Callable[..., None], argv: Sequence[str] | None = None) -> None:
@@ -19,8 +19,8 @@ def run(main: Callable[..., None], argv: Sequence[str] | None = None) -> None:
 
     Raises
     ------
-    SystemExit : 1 after an :class:`AvadclipError`, whose message goes to stderr without a traceback; 2 after a wrong
-        number of words, with a usage line.
+    SystemExit : 1 after an :class:`AvadclipError`, or a write that the file system refused, whose message goes to
+        stderr without a traceback; 2 after a wrong number of words, with a usage line.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     signature = inspect.signature(main)
@@ -30,12 +30,24 @@ def run(main: Callable[..., None], argv: Sequence[str] | None = None) -> None:
         sys.stderr.write(f"usage: {_usage(main, signature)}\n")
         raise SystemExit(2) from None
     level = os.environ.get("AVADCLIP_LOG_LEVEL", "INFO")
-    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Printable("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler])
     try:
         main(*words)
     except AvadclipError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(printable(f"error: {error}\n"))
         raise SystemExit(1) from None
+    except OSError as error:
+        if (refused := refused_write(error)) is None:
+            raise
+        sys.stderr.write(printable(f"error: {refused}\n"))
+        raise SystemExit(1) from None
+
+
+class _Printable(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 def _usage(main: Callable[..., None], signature: inspect.Signature) -> str:

@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "avadclip"
 
 # Top-level files that every room may import. `cli` and `__init__` are nobody's to import.
-EVERYBODYS = {"errors", "io", "paths", "progress", "pulse", "workers", "device", "scripting"}
+EVERYBODYS = {"errors", "io", "hdf5", "paths", "progress", "pulse", "workers", "device", "scripting"}
 
 # Room -> the rooms that it may import, or modules of rooms. Each stands before it in this table, so there is no circle.
 ROOMS: dict[str, set[str]] = {

@@ -141,6 +141,8 @@ def load(path: str | Path = "params.yaml") -> Params:
         content = Path(path).read_bytes()
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; run from the folder that holds params.yaml") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     return parse(content, origin=str(path))
 
 

@@ -4,8 +4,13 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import SafeConstructor
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import Node
+
+# A parameter file has some thousands of values; aliases of aliases make billions of a few lines.
+_MOST_VALUES = 1_000_000
+_MOST_KEYS = 10_000  # of one mapping
+_MOST_BITS = 64
 
 _CORE = "tag:yaml.org,2002:"
 _KEYS = (f"{_CORE}str", f"{_CORE}merge")
@@ -22,11 +27,32 @@ def read_yaml(content: bytes | str) -> Any:
     Raises
     ------
     UnquotedError : a key is no text, or a value is a date: as the id of a video, `001` would be `1`.
-    YAMLError : no YAML.
+    YAMLError : no YAML, or values that no parameter has: millions of them, within themselves, or of too many digits.
     """
     yaml = YAML(typ="safe")
     yaml.Constructor = _Constructor
-    return yaml.load(content)
+    try:
+        found = yaml.load(content)
+        n_values = _count(found, {})
+    except RecursionError:
+        raise YAMLError("values are nested too deeply, or within themselves") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise YAMLError(str(error)) from None
+    if n_values > _MOST_VALUES:
+        raise YAMLError(f"{n_values} values, most of them aliases (*name) of aliases; write them out")
+    return found
+
+
+def _count(value: Any, known: dict[int, int]) -> int:
+    """Values that a document holds if each alias is written out; what an alias stands for is counted once."""
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        raise ValueError(
+            f"a whole number of {value.bit_length()} bits, of which no parameter has more than {_MOST_BITS}"
+        )
+    if id(value) not in known:
+        parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        known[id(value)] = 1 + sum(_count(part, known) for part in parts)
+    return known[id(value)]
 
 
 class _Constructor(SafeConstructor):
@@ -35,6 +61,12 @@ class _Constructor(SafeConstructor):
             if key.tag not in _KEYS:
                 raise _unquoted("key", key)
         return super().construct_mapping(node, deep)
+
+    def flatten_mapping(self, node: Any) -> Any:
+        merged = super().flatten_mapping(node)
+        if len(node.value) > _MOST_KEYS:
+            raise YAMLError(f"line {node.start_mark.line + 1}: {len(node.value)} keys, most of them merged (<<)")
+        return merged
 
     def refuse(self, node: Any) -> None:
         raise _unquoted("value", node)

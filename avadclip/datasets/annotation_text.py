@@ -6,11 +6,13 @@ that some lines begin at frame 1 makes no difference to that. Names stand with o
 
 from pathlib import Path, PurePosixPath
 
-from avadclip.datasets import ids
-from avadclip.datasets.csv_file import did_you_mean
+from avadclip.datasets import csv_file, ids
+from avadclip.datasets.csv_file import did_you_mean, shortened
 from avadclip.datasets.label_codes import CLASS_OF_CODE
 from avadclip.datasets.model import ANY_CLASS, Segment
 from avadclip.errors import DatasetError
+
+_MOST_DIGITS = 18  # of a frame number
 
 Segments = dict[str, tuple[Segment, ...]]
 
@@ -60,12 +62,15 @@ def _segment(where: str, id_: str, words: list[str], first_word: int) -> Segment
     if code and code[0] not in CLASS_OF_CODE:
         hint = did_you_mean(code[0], CLASS_OF_CODE)
         raise DatasetError(f"{where}, word {first_word}: {code[0]!r} is not one of {', '.join(CLASS_OF_CODE)}{hint}")
-    if not (start.isdecimal() and end.isdecimal() and int(start) < int(end)):
+    if not (_is_frame(start) and _is_frame(end) and int(start) < int(end)):
         word = first_word + len(code)
-        raise DatasetError(
-            f"{where}, words {word} and {word + 1}: expected start frame < end frame, found {start} {end}"
-        )
+        found = f"{shortened(start)} {shortened(end)}"
+        raise DatasetError(f"{where}, words {word} and {word + 1}: expected start frame < end frame, found {found}")
     return Segment(id_, CLASS_OF_CODE[code[0]] if code else ANY_CLASS, int(start), int(end))
+
+
+def _is_frame(word: str) -> bool:
+    return word.isdecimal() and len(word) <= _MOST_DIGITS
 
 
 def _id(name: str) -> str:
@@ -75,15 +80,15 @@ def _id(name: str) -> str:
 def lines(path: Path) -> list[tuple[int, str]]:
     """Number and text of every line that is not empty; :class:`DatasetError` if there is none, or no such file."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with path.open(encoding="utf-8-sig") as file:
+            numbered = [(number, line.strip()) for number, line in enumerate(csv_file.lines(path, file), start=1)]
     except FileNotFoundError:
         raise DatasetError(
             f"{path}: no such file; `annotations` in params.yaml must name the folder that holds it"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path}: not readable as text in UTF-8: {error}") from None
-    found = [(number, line.strip()) for number, line in enumerate(text.split("\n"), start=1)]
-    found = [(number, line) for number, line in found if line]
+    found = [(number, line) for number, line in numbered if line]
     if not found:
         raise DatasetError(f"{path}: the file is empty")
     return found

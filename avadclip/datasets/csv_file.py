@@ -13,6 +13,9 @@ from avadclip.io import replacing
 
 T = TypeVar("T")
 _MOST_PROBLEMS = 20
+_LONGEST_LINE = 1 << 20  # characters; a file without line ends would be read into memory as a whole
+_SHOWN = 200  # characters of what was found, in a message
+_MOST_DIGITS = 18  # of a whole number, which is to fit into 64 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,8 @@ class Row:
         """A cell with a whole number >= 0."""
         value = self.cells[column]
         # int() would also take "1_000", "+7" and Arabic digits.
-        if not (value.isascii() and value.isdigit()):
-            self.fail(column, f"expected a whole number >= 0, found {value!r}")
+        if not (value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS):
+            self.fail(column, f"expected a whole number >= 0, found {shortened(value)!r}")
         return int(value)
 
     def number(self, column: str) -> float:
@@ -55,6 +58,26 @@ class Row:
         if not (math.isfinite(value) and value >= 0):
             self.fail(column, f"expected a number >= 0, found {self.cells[column]!r}")
         return value
+
+
+def shortened(text: str) -> str:
+    """What a message shows of a text of any length."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters)"
+
+
+def lines(path: Path, file: TextIO) -> Iterator[str]:
+    """The lines of a text file, with their ends.
+
+    Raises
+    ------
+    DatasetError : a line that no table and no list has.
+    """
+    number = 0
+    while line := file.readline(_LONGEST_LINE):
+        number += 1
+        if len(line) == _LONGEST_LINE:
+            raise DatasetError(f"{path}, line {number}: longer than {_LONGEST_LINE} characters; is it a text file?")
+        yield line
 
 
 def did_you_mean(value: str, known: Iterable[str]) -> str:
@@ -109,19 +132,19 @@ def parse_all(rows: Iterable[Row], parse: Callable[[Row], T]) -> list[T]:
 
 
 def _rows(path: Path, file: TextIO, headers: Sequence[tuple[str, ...]], strip: bool) -> Iterator[Row]:
-    lines = csv.reader(file, strict=True)
-    header = tuple(name.strip() for name in next(lines, []))
+    records = csv.reader(lines(path, file), strict=True)
+    header = tuple(name.strip() for name in next(records, []))
     if header not in headers:
-        found = repr(",".join(header)) if header else "nothing"
+        found = repr(shortened(",".join(header))) if header else "nothing"
         raise DatasetError(f"{path}, line 1: expected the header {_spelt(headers)}, found {found}")
-    for cells in lines:
+    for cells in records:
         if not any(cell.strip() for cell in cells) and (strip or not cells):
             continue  # an empty line, which a spreadsheet writes as a row of commas
         if len(cells) != len(header):
-            where = f"{path}, line {lines.line_num}"
-            raise DatasetError(f"{where}: expected {len(header)} cells, found {len(cells)}: {','.join(cells)}")
+            where, found = f"{path}, line {records.line_num}", shortened(",".join(cells))
+            raise DatasetError(f"{where}: expected {len(header)} cells, found {len(cells)}: {found}")
         texts = [cell.strip() for cell in cells] if strip else cells
-        yield Row(path, lines.line_num, dict(zip(header, texts, strict=True)))
+        yield Row(path, records.line_num, dict(zip(header, texts, strict=True)))
 
 
 def _spelt(headers: Sequence[tuple[str, ...]]) -> str:

@@ -108,7 +108,7 @@ def load_rows(path: Path) -> NDArray[np.floating]:
     """
     try:
         rows = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # numpy parses the header as Python and raises whatever that does
         raise DatasetError(f"{path.name}: not readable as an array: {error}") from None
     if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.dtype.kind != "f" or 0 in rows.shape:
         found = f"{rows.shape} {rows.dtype}" if isinstance(rows, np.ndarray) else type(rows).__name__

@@ -1,7 +1,6 @@
 """CLIP from pinned weights, both towers: the detector's prompts need the text tower, features the image tower."""
 
 import pickle
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import open_clip
 import torch
 from numpy.typing import NDArray
 from open_clip.factory import load_state_dict
-from safetensors import SafetensorError
 from torch import Tensor
 
 from avadclip.config.architectures import read_architecture
@@ -18,9 +16,13 @@ from avadclip.config.features import Clip, Visual
 from avadclip.device import resolve_devices
 from avadclip.encoders.fused import fuse
 from avadclip.encoders.images import crops, normalise
+from avadclip.encoders.torchscript import is_torchscript, read_torchscript
 from avadclip.encoders.tower import Begun, Tower
-from avadclip.encoders.weights import locate, published_clip
+from avadclip.encoders.weights import DAMAGED, locate, published_clip, refused_weights
 from avadclip.errors import ConfigError, WeightsError
+
+# Stored beside the parameters in OpenAI's releases.
+NO_WEIGHTS = ("input_resolution", "context_length", "vocab_size", "attn_mask")
 
 
 class ImageEncoder:
@@ -86,7 +88,7 @@ def load_clip(visual: Clip) -> open_clip.CLIP:
     """
     architecture = read_architecture(visual.encoder, visual.encoder_config)
     path = locate(visual.weights, published_clip(visual), "visual.weights")
-    by_openai = _is_torchscript(path)
+    by_openai = is_torchscript(path)
     if by_openai and not architecture.get("quick_gelu"):
         # The tensors would fit, but features would be silently wrong: OpenAI trained with QuickGELU.
         raise ConfigError(
@@ -98,21 +100,15 @@ def load_clip(visual: Clip) -> open_clip.CLIP:
     except TypeError as error:  # open_clip passes the JSON's keys on as arguments
         raise ConfigError(f"visual.encoder_config: {visual.encoder_config}: {error}") from error
     try:
-        model.load_state_dict(_torchscript_tensors(path) if by_openai else load_state_dict(str(path)))
-    except (RuntimeError, pickle.UnpicklingError, SafetensorError) as error:
+        model.load_state_dict(_read(path, by_openai))
+    except pickle.UnpicklingError as error:
+        raise refused_weights(path, error) from None
+    except DAMAGED as error:
         raise WeightsError(f"{path}: does not fit the architecture {visual.encoder}: {error}") from error
     return model.eval().requires_grad_(False)
 
 
-def _is_torchscript(path: Path) -> bool:
-    """Whether this is a TorchScript archive, the format of OpenAI's releases and of nothing else that we read."""
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
-
-
-def _torchscript_tensors(path: Path) -> dict[str, Tensor]:
-    tensors = torch.jit.load(str(path), map_location="cpu").state_dict()  # type: ignore[no-untyped-call]
-    sizes = ("input_resolution", "context_length", "vocab_size")  # stored beside the parameters, but no parameters
-    return {name: tensor for name, tensor in tensors.items() if name not in sizes}
+def _read(path: Path, by_openai: bool) -> dict[str, Tensor]:
+    if not by_openai:
+        return dict(load_state_dict(str(path)))
+    return {name: tensor for name, tensor in read_torchscript(path).items() if name.split(".")[-1] not in NO_WEIGHTS}

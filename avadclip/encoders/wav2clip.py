@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, conv1x1
 
 from avadclip.config.features import Audio
 from avadclip.device import resolve_devices
+from avadclip.encoders.torchscript import is_torchscript
 from avadclip.encoders.tower import Begun, Tower
-from avadclip.encoders.weights import WAV2CLIP, locate
+from avadclip.encoders.weights import DAMAGED, WAV2CLIP, locate, refused_weights
 from avadclip.errors import WeightsError
 
 JOINT_WIDTH = 512  # of CLIP ViT-B/16, the tower's teacher
@@ -104,7 +104,9 @@ def load_wav2clip(audio: Audio) -> Wav2Clip:
     model = Wav2Clip(audio.width)
     try:
         model.load_state_dict(_read_checkpoint(path))
-    except (RuntimeError, pickle.UnpicklingError, SafetensorError) as error:
+    except pickle.UnpicklingError as error:
+        raise refused_weights(path, error) from None
+    except DAMAGED as error:
         raise WeightsError(f"{path}: does not fit Wav2CLIP of width {audio.width}: {error}") from error
     return model.eval().requires_grad_(False)
 
@@ -112,7 +114,11 @@ def load_wav2clip(audio: Audio) -> Wav2Clip:
 def _read_checkpoint(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         return load_file(path)
+    if is_torchscript(path):
+        raise ValueError("expected a state dict, found a TorchScript archive")
     tensors = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(tensors, dict):
+        raise ValueError(f"expected a state dict, found {type(tensors).__name__}")
     return {name: tensor for name, tensor in tensors.items() if not name.startswith(NOT_OURS)}
 
 

@@ -1,14 +1,17 @@
 """Pretrained weights as files on this disk: found or fetched, and always the pinned ones."""
 
 import os
+import re
 import shutil
 import tempfile
 import urllib.request
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from zipfile import BadZipFile
 
 from rich.progress import wrap_file
+from safetensors import SafetensorError
 
 from avadclip.config.features import Clip, Weights
 from avadclip.errors import WeightsError
@@ -16,6 +19,13 @@ from avadclip.io import sha256_of
 
 SHARED = Path("weights")  # of the project: what the team shares there through DVC comes before anything else
 TIMEOUT_SECONDS = 30.0  # of silence, not of the whole download
+
+
+# What reading a damaged file of weights, or one of another network, may raise.
+DAMAGED = (
+    *(OSError, RuntimeError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError),
+    *(BadZipFile, SafetensorError),
+)
 
 
 @dataclass(frozen=True)
@@ -71,6 +81,15 @@ def locate(weights: Weights, published: Published | None, key: str = "weights") 
         raise WeightsError(f"{key}.path: missing; nothing is published for this encoder, so name a local file")
     _verify(path, str(path), weights, key)
     return path
+
+
+def refused_weights(path: Path, error: Exception) -> WeightsError:
+    """What to say of a pickle that holds more than tensors; torch's own message advises to run it."""
+    if (named := re.search(r"GLOBAL (\S+)", str(error))) is None:
+        return WeightsError(f"{path}: does not fit: not a file of tensors; download it again")
+    return WeightsError(
+        f"{path}: refused, nothing of it was run: weights are tensors, and it holds more (`{named[1]}`)"
+    )
 
 
 def place(published: Published) -> Path:

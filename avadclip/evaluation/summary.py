@@ -1,6 +1,7 @@
 """``summary.md``: tables like the paper's I to V, every scored detector next to the published numbers."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 
 from avadclip.config.evaluation import Evaluate
@@ -13,6 +14,18 @@ from avadclip.evaluation.testset import TestSet
 
 ABSENT = "–"  # noqa: RUF001 - a dash is what a table shows for "none"
 UNDEFINED = "not defined"
+
+
+_SPECIAL = re.compile(r"([\\`*\[\]<>|&])")
+
+
+def plain(text: str) -> str:
+    """A name in Markdown, on one line, whatever it holds: no markup, no HTML, no further cell."""
+    return " ".join(_SPECIAL.sub(r"\\\1", text).split())
+
+
+def _code(name: str) -> str:
+    return f"`{name}`" if name.isprintable() and "`" not in name else plain(name)
 
 
 def summarize(
@@ -48,7 +61,7 @@ def _videos(assessments: Sequence[Assessment], test_set: TestSet) -> str:
             f" standard deviation over the seeds, {ABSENT} where there is one.\n"
         )
     if test_set.excluded:
-        listed = "".join(f"- `{video_id}`: {reason}\n" for video_id, reason in test_set.excluded.items())
+        listed = "".join(f"- {_code(video_id)}: {plain(reason)}\n" for video_id, reason in test_set.excluded.items())
         text += f"\n{len(test_set.excluded)} test videos are excluded:\n\n{listed}"
     return text
 
@@ -140,13 +153,15 @@ def _per_class(assessments: Sequence[Assessment]) -> str:
         for entry in assessments
         if entry.per_class
     ]
-    return _table("Per class", "Frame-level AP / localisation AVG, strict protocol.", ("Detector", *classes), rows)
+    return _table(
+        "Per class", "Frame-level AP / localisation AVG, strict protocol.", ("Detector", *map(plain, classes)), rows
+    )
 
 
 def _by_audio(assessments: Sequence[Assessment]) -> str:
     rows = []
     for entry in assessments:
-        used = ", ".join(f"{modality} {count}" for modality, count in entry.n_videos_by_modality.items())
+        used = ", ".join(f"{plain(modality)} {count}" for modality, count in entry.n_videos_by_modality.items())
         for part, found in entry.by_audio.items():
             values = [_number(found.get(name)) for name in ("alignment.AP", "classification.AP", "mAP.AVG")]
             count = str(entry.n_videos_by_audio[part])
@@ -156,8 +171,9 @@ def _by_audio(assessments: Sequence[Assessment]) -> str:
 
 
 def _notes(assessments: Sequence[Assessment], untrained: Mapping[str, str]) -> str:
-    lines = [f"- `{entry.name}`: {note}\n" for entry in assessments for note in entry.notes]
-    lines += [f"- `{name}` was not trained here: {reason}\n" for name, reason in untrained.items()]
+    # Notes have markup of their own, and names of classes; HTML they do not have.
+    lines = [f"- `{entry.name}`: {note.replace('<', '&lt;')}\n" for entry in assessments for note in entry.notes]
+    lines += [f"- `{name}` was not trained here: {reason.replace('<', '&lt;')}\n" for name, reason in untrained.items()]
     return "## Notes\n\n" + "".join(lines) if lines else ""
 
 

@@ -162,10 +162,15 @@ def _pending(video: Video) -> Pending:
 
 def _remove_strays(output: Path, video_ids: Collection[str]) -> None:
     """Make `output` a folder in which there is nothing but feature files of these videos."""
+    if output.is_symlink():
+        raise ExtractionError(
+            f"{output}: a link to {output.readlink()}, where everything but features would be deleted; remove the link,"
+            " or link the folder above it"
+        )
     output.mkdir(parents=True, exist_ok=True)
     names = {f"{video_id}{store.SUFFIX}" for video_id in video_ids}
     for stray in [path for path in output.iterdir() if path.name not in names]:
-        shutil.rmtree(stray) if stray.is_dir() else stray.unlink()
+        shutil.rmtree(stray) if stray.is_dir() and not stray.is_symlink() else stray.unlink()
 
 
 def fill(output: Path, fingerprints: Mapping[str, str], cache: WorkCache) -> set[str]:
@@ -191,6 +196,13 @@ def _exclusive(lock: Path, output: Path) -> Iterator[None]:
             raise ExtractionError(
                 f"{output}: another process is filling this folder; wait until it has ended"
             ) from None
+        except OSError as error:  # NFS without lockd, FUSE: every file is replaced at once, so this is no damage
+            log.warning(
+                "%s: no locks on this file system (%s): make sure that nobody else fills %s",
+                lock,
+                error.strerror,
+                output,
+            )
         yield
 
 

@@ -17,6 +17,8 @@ from avadclip.media.survey import PictureTrack
 
 # Demuxers that FFmpeg picks by a file's name alone, whatever it holds.
 _NOT_VIDEO_FORMATS = {"tty", "image2"}
+# Of a picture: 8192 x 8192, twice what 8K is. A file of 100 kB may hold pictures of gigabytes.
+MOST_PIXELS = 1 << 26
 
 
 @contextmanager
@@ -55,6 +57,7 @@ def decode_pictures(
     """
     stream = container.streams[track.stream_index]
     assert isinstance(stream, VideoStream)
+    stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}  # whatever the container says of their size
     if n_threads is not None:
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = n_threads

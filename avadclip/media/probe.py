@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from avadclip.errors import MediaError
 from avadclip.media.clock import NO_STAMP
-from avadclip.media.container import decode_pictures, open_media
+from avadclip.media.container import MOST_PIXELS, decode_pictures, open_media
 from avadclip.media.packets import Packets
 from avadclip.media.survey import PictureTrack, SoundTrack, Survey, survey
 from avadclip.media.tracks import no_picture
@@ -69,6 +69,7 @@ def probe(path: Path) -> VideoInfo:
             raise no_picture(container, found.packets, path)
         stream = container.streams[found.picture.stream_index]
         assert isinstance(stream, VideoStream)
+        _require_picture_size(path, stream)
         _require_declared_length(path, container, stream, found)
         shown = _Shown.of(container, stream, found)
         picture = _first_picture(path, found.picture, stream.codec_context.name)
@@ -173,6 +174,15 @@ def _frame_times(
 def _count_pictures(path: Path, track: PictureTrack) -> int:
     with open_media(path) as container:
         return sum(1 for _ in decode_pictures(container, track))
+
+
+def _require_picture_size(path: Path, stream: VideoStream) -> None:
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if width * height > MOST_PIXELS:
+        raise MediaError(
+            f"{path}: pictures of {width} x {height}, expected at most {MOST_PIXELS >> 20} million pixels; convert the"
+            " file or exclude the video"
+        )
 
 
 def _require_declared_length(path: Path, container: InputContainer, stream: VideoStream, found: Survey) -> None:

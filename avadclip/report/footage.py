@@ -12,11 +12,13 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from avadclip import hdf5
 from avadclip.datasets.model import Video
 from avadclip.errors import ReportError
 from avadclip.io import replacing, unknown_format
 
 FORMAT = "avadclip-footage/1"
+_PLAYER = re.compile(r"[0-9]+\.[a-z0-9]{1,8}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,17 +85,19 @@ def read_footage(path: Path) -> Footage:
     ReportError : missing, damaged, or of another format.
     """
     try:
-        with h5py.File(path, "r") as file:
-            index = json.loads(file["index"][:].tobytes())
+        with hdf5.opened(path) as file:
+            index = json.loads(hdf5.array(file, "index", "u1").tobytes())
             if (found := index["format"]) != FORMAT:
                 raise ReportError(f"{path}: {unknown_format(found, FORMAT, 'run `dvc repro players`')}")
-            seconds, strips = file["seconds"][:], file["strips"][:].tobytes()
+            seconds, strips = hdf5.array(file, "seconds", "<f8"), hdf5.array(file, "strips", "u1").tobytes()
+        if odd := [name for name in index["players"].values() if not _PLAYER.fullmatch(name)]:
+            raise ValueError(f"{odd[0]!r} is no name of a copy in players/")
         return Footage(
             clocks=_cut(seconds, index["clocks"]), players=index["players"], strips=_cut(strips, index["strips"])
         )
     except FileNotFoundError:
         raise ReportError(f"{path}: no such file; run `dvc repro players` or `dvc pull players`") from None
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+    except hdf5.UNREADABLE as error:
         raise ReportError(f"{path}: not readable ({error}); delete it and run `dvc repro players`") from None
 
 

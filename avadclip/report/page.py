@@ -1,7 +1,6 @@
 """Predictions -> a folder with ``report.html``, to be opened from disk, without network and without a server."""
 
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -14,6 +13,7 @@ from PIL import Image
 
 from avadclip.errors import ReportError
 from avadclip.evaluation.figures.palette import DETECTOR_COLORS, class_colors, preferred_first
+from avadclip.io import copy, replacing
 from avadclip.prediction.document import Prediction
 from avadclip.report import payload, tables
 from avadclip.report.assembly import assemble, script_json
@@ -111,7 +111,7 @@ def _write_video(folder: Path, number: str, video: PageVideo, copy_media: bool) 
     media = sound = None
     if video.media is not None and copy_media:
         media = f"media/page-{number}{safe_suffix(video.media)}"
-        _copy(video.media, folder / media)
+        copy(video.media, folder / media)
     elif video.media is not None:
         media = quote(Path(os.path.relpath(video.media, folder)).as_posix())
     if video.sound is not None:
@@ -158,9 +158,8 @@ def _write_results(folder: Path, results: ResultsTables) -> str:
     figures = []
     for number, source in enumerate(results.figures, start=1):
         name = f"figures/page-{number:04d}{safe_suffix(source)}"
-        _copy(source, folder / name)
-        with Image.open(source) as image:
-            width, height = image.size  # stated, so that the text does not jump when the picture comes
+        width, height = _size(source)  # stated, so that the text does not jump when the picture comes
+        copy(source, folder / name)
         caption = escape(source.stem)
         shape = "broad" if width > 2 * height else "slim"
         figures.append(
@@ -171,9 +170,12 @@ def _write_results(folder: Path, results: ResultsTables) -> str:
     return tables.to_html(results.markdown) + f'<div class="figures">{"".join(figures)}</div>'
 
 
-def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
+def _size(picture: Path) -> tuple[int, int]:
+    try:
+        with Image.open(picture) as image:
+            return image.size
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ReportError(f"{picture}: not a picture that the page can show: {error}; draw it again") from None
 
 
 def _write_text(path: Path, text: str) -> None:
@@ -181,5 +183,5 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _write_bytes(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
+    with replacing(path, flush=False) as temporary:  # thousands of small files, which are quickly made again
+        temporary.write_bytes(content)

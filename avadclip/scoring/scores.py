@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from avadclip import hdf5
 from avadclip.errors import EvaluationError
 from avadclip.io import replacing, unknown_format
 
@@ -173,31 +174,38 @@ def read(path: Path) -> Scores:
     EvaluationError : missing, damaged, or of another format.
     """
     try:
-        with h5py.File(path, "r") as file:
-            if (found := file.attrs.get("format")) != FORMAT:
+        with hdf5.opened(path) as file:
+            found = hdf5.attribute(file, "format") if "format" in file.attrs else None
+            if found != FORMAT:
                 raise EvaluationError(f"{path}: {unknown_format(found, FORMAT, 'score it again')}")
-            provenance = json.loads(file.attrs["provenance"])
+            provenance = json.loads(hdf5.attribute(file, "provenance"))
             for name in ("classes", "modalities"):
                 provenance[name] = tuple(provenance[name])
             scores = Scores(
                 Provenance(**provenance),
-                ids=tuple(text.decode() for text in file["ids"][:].tolist()),
-                modalities=tuple(text.decode() for text in file["modalities"][:].tolist()),
-                first_snippet=file["first_snippet"][:],
-                anomaly_confidence=file["anomaly_confidence"][:],
-                class_probabilities=file["class_probabilities"][:] if "class_probabilities" in file else None,
-                uncertainty=file["uncertainty"][:],
+                ids=_texts(file, "ids"),
+                modalities=_texts(file, "modalities"),
+                first_snippet=hdf5.array(file, "first_snippet", "<i8"),
+                anomaly_confidence=hdf5.array(file, "anomaly_confidence", "<f4"),
+                class_probabilities=hdf5.array(file, "class_probabilities", "<f4")
+                if "class_probabilities" in file
+                else None,
+                uncertainty=hdf5.array(file, "uncertainty", "<f4"),
             )
-            promised = str(file.attrs["checksum"])
+            promised = str(hdf5.attribute(file, "checksum"))
     except FileNotFoundError:
         raise EvaluationError(f"{path}: no such score file; run `dvc repro` or `dvc pull`") from None
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+    except hdf5.UNREADABLE as error:
         raise EvaluationError(f"{path}: not a readable score file ({error}); delete it and score again") from None
     if scores.checksum != promised:
         raise EvaluationError(
             f"{path}: damaged: checksum is {scores.checksum}, the file says {promised}; score it again"
         )
     return scores
+
+
+def _texts(file: h5py.File, name: str) -> tuple[str, ...]:
+    return tuple(text.decode() for text in hdf5.array(file, name, "S").tolist())
 
 
 def _describe(provenance: Provenance) -> str:

@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from avadclip import hdf5
 from avadclip.errors import FeatureError
 from avadclip.io import replacing, unknown_format
 
@@ -150,27 +151,27 @@ def read(path: Path, recipe: Recipe | None = None, content: bytes | None = None)
     FeatureError : the file is missing or damaged, has another format or checksum, or was made with another recipe.
     """
     try:
-        with h5py.File(path if content is None else h5py.h5f.open_file_image(content), "r") as file:
-            found_format = _attribute(file, "format") if h5py.h5a.exists(file.id, b"format") else None
+        with hdf5.opened(path, content) as file:
+            found_format = hdf5.attribute(file, "format") if h5py.h5a.exists(file.id, b"format") else None
             if found_format != FORMAT:
                 raise FeatureError(f"{path}: {unknown_format(found_format, FORMAT, 'extract it again')}")
             features = Features(
                 source=Source(
-                    id=str(_attribute(file, "id")),
-                    content_hash=str(_attribute(file, "content_hash")),
-                    n_frames=int(_attribute(file, "n_frames")),
-                    frame_rate=float(_attribute(file, "frame_rate")),
+                    id=str(hdf5.attribute(file, "id")),
+                    content_hash=str(hdf5.attribute(file, "content_hash")),
+                    n_frames=int(hdf5.attribute(file, "n_frames")),
+                    frame_rate=float(hdf5.attribute(file, "frame_rate")),
                 ),
-                recipe=json.loads(_attribute(file, "recipe")),
-                values=_array(file, "values"),
-                valid=_array(file, "valid"),
-                boundary_seconds=_array(file, "boundary_seconds"),
-                decoder=str(_attribute(file, "decoder")),
+                recipe=_recipe(hdf5.attribute(file, "recipe")),
+                values=hdf5.array(file, "values", "<f2"),
+                valid=hdf5.array(file, "valid", "?"),
+                boundary_seconds=hdf5.array(file, "boundary_seconds", "<f8"),
+                decoder=str(hdf5.attribute(file, "decoder")),
             )
-            promised = {name: str(_attribute(file, name)) for name in ("checksum", "fingerprint")}
+            promised = {name: str(hdf5.attribute(file, name)) for name in ("checksum", "fingerprint")}
     except FileNotFoundError:
         raise FeatureError(f"{path}: no such feature file; run `dvc repro` or `dvc pull`") from None
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except hdf5.UNREADABLE as error:
         raise FeatureError(f"{path}: not a readable feature file ({error}); delete it and extract again") from None
     for name, expected in promised.items():
         found = getattr(features, name)
@@ -181,20 +182,11 @@ def read(path: Path, recipe: Recipe | None = None, content: bytes | None = None)
     return features
 
 
-# `file.attrs[name]` and `file[name][:]` take twice as long, and a training split of 100,000 videos has 200,000 files.
-def _attribute(file: h5py.File, name: str) -> Any:
-    attribute = h5py.h5a.open(file.id, name.encode())
-    value = np.empty(attribute.shape, attribute.dtype)
-    attribute.read(value)
-    item = value.item()
-    return item.decode() if isinstance(item, bytes) else item
-
-
-def _array(file: h5py.File, name: str) -> NDArray[Any]:
-    dataset = h5py.h5d.open(file.id, name.encode())
-    values = np.empty(dataset.shape, dataset.dtype)
-    dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
-    return values
+def _recipe(text: str) -> Recipe:
+    recipe = json.loads(text)
+    if not isinstance(recipe, dict):
+        raise ValueError(f"recipe: expected an object, found {type(recipe).__name__}")
+    return recipe
 
 
 def check_recipe(path: Path, found: Recipe, expected: Recipe) -> None:

@@ -3,8 +3,7 @@
 from functools import cached_property
 from pathlib import Path
 
-import h5py
-
+from avadclip import hdf5
 from avadclip.errors import FeatureError
 from avadclip.store.feature_file import SUFFIX, Features, Recipe
 from avadclip.store.feature_file import read as read_features
@@ -53,7 +52,7 @@ class FeatureFolder:
     def n_snippets(self, video_id: str) -> int:
         """Number of snippets of one video, without reading its features."""
         try:
-            with h5py.File(self.path(video_id), "r") as file:
-                return int(file["valid"].shape[0])
-        except (OSError, KeyError) as error:
+            with hdf5.opened(self.path(video_id)) as file:
+                return hdf5.length(file, "valid")
+        except hdf5.UNREADABLE as error:
             raise FeatureError(f"{self.path(video_id)}: not a readable feature file ({error})") from None

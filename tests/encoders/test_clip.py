@@ -167,7 +167,7 @@ def test_state_dict_in_a_pt_file_gives_the_same_model(tiny, tmp_path):
 
 
 class OpenaiArchive(torch.nn.Module):
-    """What OpenAI published: half-precision parameters under CLIP's names, and three sizes beside them."""
+    """What OpenAI published: half-precision parameters under CLIP's names, with three sizes and a mask beside them."""
 
     def __init__(self, model: torch.nn.Module) -> None:
         super().__init__()
@@ -181,6 +181,7 @@ class OpenaiArchive(torch.nn.Module):
             owner.register_buffer(leaf, tensor.half())
         for size in ("input_resolution", "context_length", "vocab_size"):
             self.register_buffer(size, torch.tensor(77))
+        self.attn_mask = torch.zeros(77, 77)  # neither a parameter nor a buffer
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x

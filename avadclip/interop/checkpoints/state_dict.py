@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from avadclip.encoders.torchscript import is_torchscript
 from avadclip.errors import CheckpointError
 
 _SHOWN = 20
@@ -21,6 +22,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     ------
     CheckpointError : not a file of torch's, or one that holds anything but named tensors.
     """
+    if is_torchscript(path):
+        raise CheckpointError(f"{path}: expected a state dict, found a TorchScript archive; nothing of it was run")
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

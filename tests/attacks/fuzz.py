@@ -1,0 +1,201 @@
+"""Random damage to whole files, for every reader of bytes that somebody else may have written.
+
+``python -m tests.attacks.fuzz features --seconds 600`` damages files until the time is over. What ends in anything but
+a result or a named error is kept in ``corpus/``, and read again by every run of the tests.
+"""
+
+import argparse
+import hashlib
+import io
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from avadclip import config, store
+from avadclip.datasets import annotation_text
+from avadclip.datasets.ground_truth import read_ground_truth
+from avadclip.datasets.manifest import read_manifest
+from avadclip.datasets.released_files import load_rows
+from avadclip.datasets.released_lists import TEST_LIST, read_lists
+from avadclip.detectors.description import FILE, read_description
+from avadclip.encoders.torchscript import read_torchscript
+from avadclip.encoders.weights import DAMAGED
+from avadclip.errors import AvadclipError
+from avadclip.interop.checkpoints.state_dict import read_tensors
+from avadclip.media.audio import decode_windows
+from avadclip.media.frames import decode_frames
+from avadclip.media.probe import probe
+from avadclip.report.footage import Footage, read_footage, write_footage
+from avadclip.scoring import scores
+from tests.golden.clips import FOLDER as CLIPS
+
+CORPUS = Path(__file__).with_name("corpus")
+OURS = Path(__file__).parents[2] / "params.yaml"
+EXTREMES = (
+    *(b"\x00", b"\xff", b"\x7f\xff\xff\xff", b"\xff\xff\xff\xff", b"\x80" * 8),
+    *(b"9" * 20, b"-1", b"../", b"[[[[", b"NaN"),
+)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What reads a file of this name, and a whole file."""
+
+    name: str
+    read: Callable[[Path], object]
+    whole: Callable[[], bytes]
+    expected: tuple[type[Exception], ...] = (AvadclipError,)
+
+
+def written(write: Callable[[Path], object]) -> Callable[[], bytes]:
+    """The bytes of a file that something writes."""
+
+    def whole() -> bytes:
+        with tempfile.TemporaryDirectory() as folder:
+            write(Path(folder) / "a.h5")
+            return (Path(folder) / "a.h5").read_bytes()
+
+    return whole
+
+
+def _features() -> store.Features:
+    source = store.Source("v", "0" * 64, 8, 25.0)
+    return store.Features(source, {"a": 1}, np.ones((1, 2, 8), "f2"), np.ones(2, bool), np.arange(3.0), "none")
+
+
+def _scores() -> scores.Scores:
+    made_by = scores.Provenance("d", "v", "d", 0, ("visual",), "last", ("normal", "riot"), 16)
+    video = scores.VideoScores("v", "visual", np.zeros(3, "f4"), np.zeros((3, 2), "f4"))
+    return scores.collect(made_by, [video])
+
+
+def _torch(save_: Callable[[io.BytesIO], object]) -> Callable[[], bytes]:
+    def whole() -> bytes:
+        file = io.BytesIO()
+        save_(file)
+        return file.getvalue()
+
+    return whole
+
+
+def _decode(path: Path) -> None:
+    info = probe(path)
+    for _ in decode_frames(path, info, np.arange(0, info.n_frames, 4), "pyav", n_threads=1):
+        pass
+    if info.has_audio:
+        for _ in decode_windows(path, info.frame_seconds[::4], 0.1, sound=info.sound):
+            pass
+
+
+def _clip(name: str) -> Reader:
+    return Reader(name, _decode, lambda: (CLIPS / name).read_bytes())
+
+
+def _text(text: str) -> Callable[[], bytes]:
+    return lambda: text.encode()
+
+
+MANIFEST = "id,path,split,labels,n_frames,frame_rate,has_audio,content_hash,excluded\nv,v.mp4,test,a|b,8,25.0,true,"
+DESCRIPTION = {
+    **{"format": 2, "dataset": "d", "variant": "v", "kind": "deep_mil", "settings": {}, "modalities": ["visual"]},
+    **{"dimensions": {}, "classes": ["normal", "riot"], "recipes": {"visual": {"a": 1}}, "text_tower": None},
+    **{"selection": "last", "round": 1, "seed": 0, "imported": None},
+}
+READERS: dict[str, Reader] = {
+    "features": Reader("a.h5", store.read, written(lambda path: store.write(path, _features()))),
+    "scores": Reader("a.h5", scores.read, written(lambda path: scores.write(path, _scores()))),
+    "footage": Reader(
+        "a.h5",
+        read_footage,
+        written(lambda path: write_footage(path, Footage({"v": np.arange(9.0)}, {"v": "1.mp4"}, {"v": b"png"}))),
+    ),
+    "npy": Reader("a.npy", load_rows, _torch(lambda file: np.save(file, np.ones((2, 4), "f2")))),
+    "checkpoint": Reader("a.pth", read_tensors, _torch(lambda file: torch.save({"a": torch.ones(3)}, file))),
+    "torchscript": Reader(
+        "a.pt",
+        read_torchscript,
+        _torch(lambda file: torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), file)),  # type: ignore[no-untyped-call]
+        DAMAGED,
+    ),
+    "params": Reader("params.yaml", config.load, lambda: OURS.read_bytes()),
+    "manifest": Reader("manifest.csv", read_manifest, _text(f"{MANIFEST}{'0' * 64},\n")),
+    "ground_truth": Reader("a.csv", read_ground_truth, _text("id,label,start_frame,end_frame\nv,riot,1,5\n")),
+    "annotations": Reader("a.txt", annotation_text.read_labelled_spans, _text("v B1 1 5 B2 7 9\nw G 0 3\n")),
+    "lists": Reader(
+        TEST_LIST, lambda path: read_lists(path.parent), _text("path,audio_path,label\n/x/v__5.npy,/y/v.npy,B1-0-0\n")
+    ),
+    "description": Reader(FILE, lambda path: read_description(path.parent), _text(json.dumps(DESCRIPTION))),
+    **{name: _clip(name) for name in ("h264-b-frames.mp4", "vp9.webm", "mpeg4.avi", "h264.ts", "wmv2.wmv")},
+}
+
+
+def damaged(content: bytes, random: np.random.Generator) -> bytes:
+    """A file with a few random changes."""
+    changed = bytearray(content)
+    for _ in range(random.integers(1, 5)):
+        place = int(random.integers(0, max(len(changed), 1)))
+        length = int(random.integers(1, 9))
+        match int(random.integers(0, 6)):
+            case 0 if changed:
+                changed[min(place, len(changed) - 1)] ^= 1 << int(random.integers(0, 8))
+            case 1:
+                changed[place : place + length] = random.bytes(length)
+            case 2:
+                piece = EXTREMES[random.integers(0, len(EXTREMES))]
+                changed[place : place + len(piece)] = piece
+            case 3:
+                del changed[place : place + int(random.integers(1, 200))]
+            case 4:
+                changed[place:place] = changed[place : place + int(random.integers(1, 200))]
+            case _:
+                del changed[max(place, 16) :]
+    return bytes(changed)
+
+
+def survives(reader: Reader, content: bytes, folder: Path) -> Exception | None:
+    """What came out of reading a file, if it is neither a result nor an error that says what to do."""
+    path = folder / reader.name
+    path.write_bytes(content)
+    try:
+        reader.read(path)
+    except reader.expected:
+        return None
+    except Exception as error:  # that is what is looked for
+        return error
+    return None
+
+
+def main() -> int:
+    """Damage files for a while; 1 if something was found."""
+    parser = argparse.ArgumentParser(prog="python -m tests.attacks.fuzz")
+    parser.add_argument("readers", nargs="*", default=list(READERS), help=f"of {', '.join(READERS)}")
+    parser.add_argument("--seconds", type=float, default=60, help="for each reader")
+    parser.add_argument("--seed", type=int, default=0)
+    chosen = parser.parse_args()
+    found = 0
+    for name in chosen.readers:
+        random, whole = np.random.default_rng(chosen.seed), READERS[name].whole()
+        end, n_read = time.monotonic() + chosen.seconds, 0
+        with tempfile.TemporaryDirectory() as folder:
+            while time.monotonic() < end:
+                content = damaged(whole, random)
+                n_read += 1
+                if (error := survives(READERS[name], content, Path(folder))) is not None:
+                    found += 1
+                    CORPUS.mkdir(exist_ok=True)
+                    kept = CORPUS / f"{name}+{hashlib.sha256(content).hexdigest()[:8]}"
+                    kept.write_bytes(content)
+                    sys.stdout.write(f"{name}: {type(error).__name__}: {error}: {kept}\n")
+        sys.stdout.write(f"{name}: {n_read} files\n")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,268 @@
+"""Arrays and tensors that somebody else made: code in them, sizes that nobody has, links to what is not theirs."""
+
+import json
+import os
+import pickle
+import struct
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from avadclip import store
+from avadclip.config.features import Audio, Visual, Weights
+from avadclip.datasets.released_files import load_rows
+from avadclip.encoders.clip import load_clip
+from avadclip.encoders.wav2clip import load_wav2clip
+from avadclip.errors import (
+    AvadclipError,
+    CheckpointError,
+    DatasetError,
+    EvaluationError,
+    FeatureError,
+    ReportError,
+    WeightsError,
+)
+from avadclip.interop.checkpoints.state_dict import read_tensors
+from avadclip.io import sha256_of
+from avadclip.report import footage
+from avadclip.scoring import scores
+from avadclip.store import Features, Source
+
+Change = Callable[[h5py.File], object]
+
+FEATURES = Features(
+    Source("v", "0" * 64, 16, 25.0), {"a": 1}, np.zeros((1, 2, 8), "f2"), np.ones(2, bool), np.arange(3.0), "none"
+)
+SCORES = scores.collect(
+    scores.Provenance("d", "v", "d", 0, ("visual",), "last", ("normal", "riot"), 16),
+    [scores.VideoScores("v", "visual", np.zeros(3, "f4"), np.zeros((3, 2), "f4"))],
+)
+FOOTAGE = footage.Footage({"v": np.arange(3.0)}, {"v": "0001.mp4"}, {"v": b"png"})
+
+KINDS: dict[str, tuple[Callable[[Path], object], Callable[[Path], object], type[AvadclipError], str]] = {
+    "features": (lambda path: store.write(path, FEATURES), store.read, FeatureError, "values"),
+    "scores": (lambda path: scores.write(path, SCORES), scores.read, EvaluationError, "anomaly_confidence"),
+    "footage": (lambda path: footage.write_footage(path, FOOTAGE), footage.read_footage, ReportError, "seconds"),
+}
+
+
+def replaced(name: str, **dataset: object) -> Change:
+    """Put another data set in the place of one."""
+
+    def change(file: h5py.File) -> None:
+        kind = file[name].dtype
+        del file[name]
+        file.create_dataset(name, **{"dtype": kind, **dataset})
+
+    return change
+
+
+def linked(name: str, link: object) -> Change:
+    """Put a link in the place of a data set."""
+
+    def change(file: h5py.File) -> None:
+        file.move(name, "elsewhere")
+        file[name] = link
+
+    return change
+
+
+def virtual(name: str, other: Path) -> Change:
+    """Take the data from another file."""
+
+    def change(file: h5py.File) -> None:
+        layout = h5py.VirtualLayout(shape=file[name].shape, dtype=file[name].dtype)
+        layout[...] = h5py.VirtualSource(str(other), name, shape=file[name].shape)
+        del file[name]
+        file.create_virtual_dataset(name, layout)
+
+    return change
+
+
+ATTACKS: dict[str, Callable[[str, Path], Change]] = {
+    "petabytes": lambda name, _: replaced(name, shape=(1 << 45, 8)),
+    "gigabytes of nothing": lambda name, _: replaced(name, shape=(1 << 31,)),
+    "gigabytes, compressed": lambda name, _: replaced(name, shape=(1 << 31,), chunks=(1 << 20,), compression=9),
+    "link to another file": lambda name, other: linked(name, h5py.ExternalLink(str(other), name)),
+    "link within": lambda name, _: linked(name, h5py.SoftLink("/elsewhere")),
+    "link to nothing": lambda name, _: linked(name, h5py.SoftLink("/nowhere")),
+    "data of another file": lambda name, other: virtual(name, other),
+    "bytes of another file": lambda name, other: replaced(name, shape=(2,), external=[(str(other), 0, 64)]),
+    "a group": lambda name, _: lambda file: (file.move(name, "elsewhere"), file.create_group(name)),
+    "texts": lambda name, _: replaced(name, data=["a", "b"], dtype=h5py.string_dtype()),
+    "other numbers": lambda name, _: replaced(name, data=np.ones(2), dtype=">f4"),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_hdf5(tmp_path: Path, kind: str, attack: str) -> None:
+    write, read, error, name = KINDS[kind]
+    write(tmp_path / "other.h5")
+    write(tmp_path / "a.h5")
+    read(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        ATTACKS[attack](name, tmp_path / "other.h5")(file)
+    with pytest.raises(error, match=r"a\.h5: not (a )?readable"):
+        read(tmp_path / "a.h5")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_pipe_is_not_waited_for(tmp_path: Path, kind: str) -> None:
+    _, read, error, _ = KINDS[kind]
+    os.mkfifo(tmp_path / "a.h5")
+    with pytest.raises(error, match="pipe"):
+        read(tmp_path / "a.h5")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("recipe", "[1]"), ("recipe", "[" * 50_000), ("n_frames", np.inf), ("n_frames", [1, 2]), ("id", "../../x")],
+)
+def test_attributes_of_features(tmp_path: Path, name: str, value: object) -> None:
+    store.write(tmp_path / "a.h5", FEATURES)
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        file.attrs[name] = value
+    with pytest.raises(FeatureError, match=r"a\.h5"):
+        store.read(tmp_path / "a.h5")
+
+
+@pytest.mark.parametrize("name", ["../../../../etc/passwd", "/etc/passwd", "a.mp4/../../x", "", "javascript:alert(1)"])
+def test_players_are_names_of_copies(tmp_path: Path, name: str) -> None:
+    footage.write_footage(tmp_path / "a.h5", footage.Footage({}, {"v": name}, {}))
+    with pytest.raises(ReportError, match="no name of a copy"):
+        footage.read_footage(tmp_path / "a.h5")
+
+
+class Harm:
+    """Unpickling it makes the file `harmed` in the working directory."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (Path("harmed"),)
+
+
+class Scripted(torch.nn.Module):
+    """A module of TorchScript whose code writes `harmed` while it is being loaded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(2))
+        self.training = False
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+    @torch.jit.export
+    def __getstate__(self) -> tuple[torch.Tensor, bool]:
+        return (self.weight, self.training)
+
+    @torch.jit.export
+    def __setstate__(self, state: tuple[torch.Tensor, bool]) -> None:
+        self.weight = state[0]
+        self.training = state[1]
+        torch.save(state[0], "harmed")
+
+
+def zipped(path: Path, extra: str, content: bytes, method: int = zipfile.ZIP_STORED) -> None:
+    """A state dict as torch writes it, with one more entry or another content of one."""
+    torch.save({"a": torch.zeros(3)}, path.with_suffix(".whole"))
+    with zipfile.ZipFile(path.with_suffix(".whole")) as whole, zipfile.ZipFile(path, "w", method) as archive:
+        for entry in whole.infolist():
+            if not entry.filename.endswith(extra):
+                archive.writestr(entry.filename, whole.read(entry))
+        archive.writestr(f"{whole.namelist()[0].split('/')[0]}/{extra}" if extra == "data/0" else extra, content)
+
+
+CHECKPOINTS: dict[str, Callable[[Path], object]] = {
+    "pickle": lambda path: path.write_bytes(pickle.dumps({"a": Harm()})),
+    "torch": lambda path: torch.save({"a": Harm()}, path),
+    "torch of before 1.6": lambda path: torch.save({"a": Harm()}, path, _use_new_zipfile_serialization=False),
+    "out of its folder": lambda path: zipped(path, "../../harmed", b"x"),
+    "bomb": lambda path: zipped(path, "data/0", bytes(1 << 25), zipfile.ZIP_DEFLATED),
+    "torchscript": lambda path: torch.jit.script(Scripted()).save(str(path)),
+    "no mapping": lambda path: torch.save([torch.zeros(2)], path),
+    "nothing": lambda path: path.write_bytes(b""),
+}
+
+
+def by_clip(path: Path) -> object:
+    """CLIP's weights, pinned by whoever sent them."""
+    tower = {"width": 8, "heads": 1, "layers": 1}
+    architecture = {
+        "embed_dim": 8,
+        "vision_cfg": {"image_size": 32, "patch_size": 32, "head_width": 8, "width": 8, "layers": 1},
+        "text_cfg": {"context_length": 77, "vocab_size": 49408, **tower},
+        "quick_gelu": True,
+    }
+    path.with_suffix(".json").write_text(json.dumps(architecture), encoding="utf-8")
+    weights = Weights(path=str(path), sha256=sha256_of(path))
+    architecture_file = str(path.with_suffix(".json"))
+    return load_clip(
+        Visual(encoder="mine", encoder_config=architecture_file, weights=weights, stride=16, precision="float32")
+    )
+
+
+def by_wav2clip(path: Path) -> object:
+    """Wav2CLIP's weights, pinned by whoever sent them."""
+    return load_wav2clip(Audio(width=8, weights=Weights(path=str(path), sha256=sha256_of(path)), precision="float32"))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("attack", CHECKPOINTS)
+@pytest.mark.parametrize(
+    ("read", "error"),
+    [
+        pytest.param(read_tensors, CheckpointError, id="import"),
+        pytest.param(by_clip, WeightsError, id="clip"),
+        pytest.param(by_wav2clip, WeightsError, id="wav2clip"),
+    ],
+)
+def test_checkpoints(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    read: Callable[[Path], object],
+    error: type[AvadclipError],
+    attack: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "model.pt"
+    CHECKPOINTS[attack](path)
+    (tmp_path / "harmed").unlink(missing_ok=True)
+    with pytest.raises(error, match=r"model\.pt") as refused:
+        read(path)
+    assert "weights_only" not in str(refused.value), "torch advises to run the code"
+    assert not list(tmp_path.parent.glob("**/harmed"))
+
+
+def npy(header: str, body: bytes = b"") -> bytes:
+    """A file of numpy with any header."""
+    text = header.encode().ljust(118 - 1) + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + body
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        npy("{'descr': '<f2', 'fortran_order': False, 'shape': (1099511627776, 512)}"),
+        npy("{'descr': '<f2', 'fortran_order': False, 'shape': (4611686018427387904, 4)}"),
+        npy("{'descr': '<f2', 'fortran_order': False, 'shape': (-1, 512)}"),
+        npy("{'descr': __import__('pathlib').Path('harmed').touch(), 'shape': (1, 1)}"),
+        npy("{'descr': " + "(" * 5_000),
+        npy("{'descr': '|O', 'fortran_order': False, 'shape': (1, 1)}", pickle.dumps(Harm())),
+        pickle.dumps(Harm()),
+        b"PK\x03\x04 and nothing else",
+        b"",
+    ],
+    ids=["terabytes", "overflow", "negative", "code", "brackets", "objects", "pickle", "zip", "empty"],
+)
+def test_npy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.npy").write_bytes(content)
+    with pytest.raises(DatasetError, match=r"a\.npy"):
+        load_rows(tmp_path / "a.npy")
+    assert not (tmp_path / "harmed").exists()
