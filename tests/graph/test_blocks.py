@@ -30,6 +30,7 @@ from tests.support.dvc_project import (
     TRAIN,
     change,
     clone,
+    dvc,
     read_params,
     repro,
     write_params,
@@ -82,17 +83,17 @@ def of(*stages: str) -> set[str]:
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
-        ("worlds.demo.seed", 2, EVERYTHING - CODE),
-        ("datasets.demo.exclude", {"train_0000": "a reason"}, EVERYTHING - CODE - RENDER),
+        ("worlds.demo.seed", 2, EVERYTHING),
+        ("datasets.demo.exclude", {"train_0000": "a reason"}, EVERYTHING - RENDER),
         (
             "datasets.demo.classes",
             ["normal", "fighting", "shooting", "riot", "abuse", "car accident", "explosion", "flood"],
-            EVERYTHING - CODE - RENDER,
+            EVERYTHING - RENDER,
         ),
-        ("datasets.demo.visual.views", "five_crop", EXTRACT_VISUAL | LEARN),
-        ("datasets.demo.visual.stride", 8, EXTRACT_VISUAL | EXTRACT_AUDIO | LEARN),
-        ("datasets.demo.audio.window_seconds", 2.0, EXTRACT_AUDIO | LEARN),
-        ("datasets.demo.selection.by", "validation", LEARN),
+        ("datasets.demo.visual.views", "five_crop", CODE | EXTRACT_VISUAL | LEARN),
+        ("datasets.demo.visual.stride", 8, CODE | EXTRACT_VISUAL | EXTRACT_AUDIO | LEARN),
+        ("datasets.demo.audio.window_seconds", 2.0, CODE | EXTRACT_AUDIO | LEARN),
+        ("datasets.demo.selection.by", "validation", CODE | LEARN),
         ("extraction.workers", 1, set()),
         ("execution.engine", "ray", set()),
         # Scores of a detector do not depend on another detector; of a teacher, its students do.
@@ -123,10 +124,10 @@ def of(*stages: str) -> set[str]:
         ),
         ("train.ensemble.members", 8, CODE | of("train:ensemble", "score:ensemble") | PACKAGE | SEE),
         ("teacher", "visual_baseline", CODE | DISTILL | SCORE_OF_STUDENTS | SEE),
-        ("seeds", [0, 7], of_seed(7) | PACKAGE | SEE),
+        ("seeds", [0, 7], CODE | of_seed(7) | PACKAGE | SEE),
         ("compute.memory_gib", 1.0, set()),
-        ("score.missing_audio", "fallback", PACKAGE | SEE),
-        ("score.detector", "audio_visual", PACKAGE | SEE),
+        ("score.missing_audio", "fallback", CODE | PACKAGE | SEE),
+        ("score.detector", "audio_visual", CODE | PACKAGE | SEE),
         ("evaluate.alarm_threshold", 0.7, THRESHOLD),
         ("evaluate.strict.depth", 0.5, EVALUATE | REPORT),
         ("figures.n_videos", 3, FIGURES),
@@ -197,3 +198,12 @@ def test_a_change_of_code_runs_again_those_that_use_it(project: Path, file: str,
     path = project / file
     path.write_text((path.read_text() if path.exists() else "") + ("\n# changed" if path.suffix == ".py" else "\n"))
     assert repro(project) == expected
+
+
+def test_a_name_that_is_shell_is_refused_before_any_shell_sees_it(project: Path) -> None:
+    params = read_params(project)
+    params["datasets"]["x; touch pwned"] = params["datasets"]["demo"]
+    write_params(project, params)
+    with pytest.raises(AssertionError, match="datasets: 'x; touch pwned'.*letters"):
+        dvc(project, "repro")
+    assert not (project / "pwned").exists()
