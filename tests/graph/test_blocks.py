@@ -204,6 +204,6 @@ def test_a_name_that_is_shell_is_refused_before_any_shell_sees_it(project: Path)
     params = read_params(project)
     params["datasets"]["x; touch pwned"] = params["datasets"]["demo"]
     write_params(project, params)
-    with pytest.raises(AssertionError, match="datasets: 'x; touch pwned'.*letters"):
+    with pytest.raises(AssertionError, match=r"datasets: 'x; touch pwned'.*letters"):
         dvc(project, "repro")
     assert not (project / "pwned").exists()
