@@ -20,7 +20,7 @@ def is_torchscript(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith("/constants.pkl") for name in archive.namelist())
-    except (zipfile.BadZipFile, ValueError, NotImplementedError):  # no archive, or a damaged one, which torch will name
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):  # whoever reads it says what is wrong
         return False
 
 

@@ -143,7 +143,8 @@ def write(path: Path, scores: Scores) -> None:
         file.attrs["provenance"] = _describe(scores.provenance)
         file.attrs["checksum"] = scores.checksum
         for name in ("ids", "modalities"):
-            file.create_dataset(name, data=np.array([text.encode() for text in getattr(scores, name)]))
+            texts = [text.encode() for text in getattr(scores, name)]
+            file.create_dataset(name, data=np.array(texts) if texts else np.empty(0, "S1"))
         for name in ("first_snippet", "anomaly_confidence", "class_probabilities", "uncertainty"):
             if (array := getattr(scores, name)) is not None:
                 file.create_dataset(name, data=array)

@@ -39,7 +39,7 @@ def project(tmp_path: Path) -> Path:
 
 def avadclip(folder: Path, *words: str) -> str:
     environment = os.environ | {"PYTHONPATH": str(folder)}
-    command = [sys.executable, "-m", "avadclip.cli", *words]
+    command = [sys.executable, "-c", "from avadclip.cli import app; app()", *words]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
