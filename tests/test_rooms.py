@@ -67,6 +67,7 @@ def forbidden(modules: list[Path], allowed: set[str]) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_room_imports_what_its_row_names(room: str) -> None:
     assert forbidden(sorted((PACKAGE / room).rglob("*.py")), ROOMS[room] | EVERYBODYS | {room}) == []

@@ -54,12 +54,14 @@ def run(tasks: dict[str, Task], workers: int = 2) -> dict[str, list[object]]:
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 3])
 def test_every_item_arrives_once_and_in_order(workers: int) -> None:
     seen = run({f"task {n}": Count(n) for n in range(6)}, workers)
     assert seen == {f"task {n}": [*range(n), None] for n in range(6)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "error", "reason"),
     [
@@ -75,6 +77,7 @@ def test_a_task_that_misbehaves_costs_only_itself(how: str, error: str, reason: 
     assert seen == {key: [0, 1, 2, None] for key in ("before", "after", "last")}
 
 
+@pytest.mark.slow
 def test_a_consumer_that_is_slow_is_no_reason_to_end_a_worker() -> None:
     with GuardedPool(1, stall_seconds=4) as pool:
         pool.submit("slow consumer", Count(1))
@@ -113,6 +116,7 @@ def what_is_loaded() -> Iterator[bool]:
     yield "torch" in sys.modules
 
 
+@pytest.mark.slow
 def test_decoding_needs_no_torch() -> None:
     """It would be most of the time that a worker takes to start, and most of its memory."""
     seen = run({"": what_is_loaded})

@@ -212,6 +212,7 @@ def by_wav2clip(path: Path) -> object:
     return load_wav2clip(Audio(width=8, weights=Weights(path=str(path), sha256=sha256_of(path)), precision="float32"))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("attack", CHECKPOINTS)
 @pytest.mark.parametrize(

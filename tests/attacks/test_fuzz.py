@@ -11,6 +11,7 @@ N_FILES = 60  # a reader; `python -m tests.attacks.fuzz` reads on
 FOUND = sorted(path.name for path in CORPUS.iterdir()) if CORPUS.is_dir() else []
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", READERS)
 def test_damaged_files_give_a_result_or_a_named_error(tmp_path: Path, name: str) -> None:

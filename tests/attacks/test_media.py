@@ -48,6 +48,7 @@ def write_pictures(path: Path, stated: tuple[int, int], picture: bytes) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stated", "held", "said"),
     [

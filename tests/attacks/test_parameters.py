@@ -19,6 +19,7 @@ def aliases(of: str, levels: int, first: str) -> str:
     return "\n".join(lines)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "said"),
     [

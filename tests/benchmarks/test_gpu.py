@@ -34,6 +34,7 @@ def test_every_part_has_a_module_and_a_budget() -> None:
     assert MODULES.keys() == BUDGETS.keys()
 
 
+@pytest.mark.slow
 def test_a_part_that_fails_says_why(tmp_path: Path) -> None:
     found = run_part("decoding", tmp_path, TINY, seconds=300)  # nothing was prepared
     assert "tiny.source.json" in found["error"]

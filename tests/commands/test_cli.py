@@ -45,6 +45,7 @@ def here(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     return root
 
 
+@pytest.mark.slow
 def test_show_tells_what_is_there_and_how_it_was_made(here: Path) -> None:
     result = avadclip("features", "show", NAME)
     assert result.exit_code == 0

@@ -72,6 +72,7 @@ def test_what_can_be_predicted_is_and_the_rest_is_told(project: Path, monkeypatc
     assert len(list(Path(".cache/features").rglob("*.h5"))) == 6  # seen and heard
 
 
+@pytest.mark.slow
 def test_nothing_can_be_predicted(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
     result = predict("no\x1bwhere.mp4")

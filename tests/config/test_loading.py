@@ -50,6 +50,7 @@ def test_recipes_are_those_of_the_paper(with_recipes: Path) -> None:
     assert xd.selection.by == cctv.selection.by == "validation"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("margin", "step"), [("  ", "  "), ("    ", "    "), (" ", "  "), ("      ", "   ")])
 def test_a_recipe_stands_where_the_other_data_sets_stand(tmp_path: Path, margin: str, step: str) -> None:
     lines = [*SHIPPED.read_text().splitlines(), ""]

@@ -59,6 +59,7 @@ def read(params: Params, modality: str) -> dict[str, tuple[Chunk, SnippetTimes]]
     }
 
 
+@pytest.mark.slow
 def test_what_was_imported_is_what_is_stored(project: Path) -> None:
     """Whatever the suffix; twice gives the same bytes, and what is there is not read again."""
     written = write_dataset(project / "in", {"visual": 6, "audio": 3})
@@ -212,6 +213,7 @@ def test_tables_are_read_strictly(project: Path, videos: str, segments: str, mes
         prepare_features(NAME, make_params().dataset(NAME))
 
 
+@pytest.mark.slow
 def test_a_file_that_changed_after_prepare_is_not_imported(project: Path) -> None:
     write_dataset(project / "in", {"visual": 4})
     write_manifest(paths.manifest(NAME), prepare_features(NAME, make_params().dataset(NAME)).videos)

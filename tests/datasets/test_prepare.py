@@ -87,6 +87,7 @@ def calls(root: Path) -> list[str]:
     return names
 
 
+@pytest.mark.slow
 def test_rows_hold_what_the_files_say(root: Path) -> None:
     prepared = run(root)
     rows = {video.id: video for video in prepared.videos}
@@ -111,6 +112,7 @@ def test_the_real_probe_on_a_real_clip(tmp_path: Path) -> None:
     assert video.path == f"{tmp_path}/videos/{clip.name}"
 
 
+@pytest.mark.slow
 def test_only_new_and_changed_files_are_opened_again(root: Path) -> None:
     first = run(root)
     assert calls(root) == sorted(GOOD)
@@ -124,6 +126,7 @@ def test_only_new_and_changed_files_are_opened_again(root: Path) -> None:
     assert second.videos[0].content_hash != first.videos[0].content_hash
 
 
+@pytest.mark.slow
 def test_frame_times_are_read_when_segments_in_seconds_come_later(root: Path) -> None:
     segments = root / "annotations" / "segments.csv"
     in_seconds = segments.read_text()
@@ -135,6 +138,7 @@ def test_frame_times_are_read_when_segments_in_seconds_come_later(root: Path) ->
     assert calls(root) == ["a.mp4", "vfr.mp4"]
 
 
+@pytest.mark.slow
 def test_a_damaged_cache_is_thrown_away_with_a_warning(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     first = run(root)
     calls(root)
@@ -154,6 +158,7 @@ def test_a_cache_that_cannot_be_opened_is_a_clear_error_and_stays(root: Path) ->
     assert (root / "cache" / "probes.sqlite").is_dir()
 
 
+@pytest.mark.slow
 def test_all_failures_are_collected_and_nothing_good_is_read_twice(root: Path) -> None:
     files = {
         "bad # 'é'.mp4": 'bad its header says: "moov" is missing',
@@ -186,6 +191,7 @@ def test_all_failures_are_collected_and_nothing_good_is_read_twice(root: Path) -
     assert {segment.id for segment in prepared.segments} == {"a", "vfr"}
 
 
+@pytest.mark.slow
 def test_a_probe_that_hangs_is_ended(root: Path) -> None:
     run(root)
     list_more(root, {"hang.mp4": "hang"})
@@ -193,6 +199,7 @@ def test_a_probe_that_hangs_is_ended(root: Path) -> None:
         run(root, stall_seconds=1.0)
 
 
+@pytest.mark.slow
 def test_a_link_to_nothing_is_a_failure_of_that_video(root: Path) -> None:
     list_more(root, {"gone.mp4": TEN_FRAMES})
     (root / "videos" / "gone.mp4").unlink()
@@ -201,6 +208,7 @@ def test_a_link_to_nothing_is_a_failure_of_that_video(root: Path) -> None:
         run(root)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "told"),
     [

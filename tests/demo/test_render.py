@@ -47,6 +47,7 @@ def test_a_street_is_drawn_and_heard_throughout() -> None:
     assert np.array_equal(heard, synthesise(EMPTY))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", ANOMALIES)
 def test_an_event_changes_its_own_frames_only(label: str) -> None:
     clip = with_event(label, "both")
@@ -57,6 +58,7 @@ def test_an_event_changes_its_own_frames_only(label: str) -> None:
     assert END - 4 < heard.max() < END
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", ANOMALIES)
 def test_a_silent_event_adds_no_sound_and_one_off_camera_no_picture(label: str) -> None:
     assert np.array_equal(synthesise(with_event(label, "seen", "silent")), synthesise(EMPTY))
@@ -68,6 +70,7 @@ def test_a_masked_event_sounds_like_any_other_masked_event() -> None:
     assert all(np.array_equal(masked[0], other) for other in masked[1:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hiding", ["dark", "occluded"])
 def test_a_hidden_event_cannot_be_told_from_the_picture(hiding: Hiding) -> None:
     """Fights and riots differ widely where the camera sees them; hidden ones hardly do."""
@@ -76,6 +79,7 @@ def test_a_hidden_event_cannot_be_told_from_the_picture(hiding: Hiding) -> None:
     assert np.abs(hidden[0] - hidden[1]).mean() < 0.15 * np.abs(seen[0] - seen[1]).mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "modality"), [("flash of sun", "seen"), ("people dancing", "seen"), ("slammed door", "heard")]
 )

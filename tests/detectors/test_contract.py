@@ -156,6 +156,7 @@ def test_every_loss_term_has_a_weight_in_the_published_recipe(kind: str) -> None
     assert all(term.dim() == 0 and term.dtype == torch.float32 for term in terms.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 2, 10_000])
 @pytest.mark.parametrize("silent", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
@@ -201,6 +202,7 @@ def variant_of(kind: str) -> str:
     return kind.rpartition(".")[2]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("kind", KINDS)
 def test_same_seed_same_bytes_another_seed_others_and_killed_is_as_if_never(
@@ -225,6 +227,7 @@ def test_same_seed_same_bytes_another_seed_others_and_killed_is_as_if_never(
     assert rounds == sorted(set(rounds))  # no round was computed twice
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_loaded_detector_says_what_the_trained_one_said(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,6 +243,7 @@ def test_a_loaded_detector_says_what_the_trained_one_said(kind: str, monkeypatch
     assert np.array_equal(expected.anomaly_confidence, found.anomaly_confidence)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("kind", KINDS)
 def test_only_who_needs_the_text_tower_loads_it(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,6 +256,7 @@ def test_only_who_needs_the_text_tower_loads_it(kind: str, monkeypatch: pytest.M
     assert (described.text_tower is not None) == bool(loaded)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("kind", KINDS)
 def test_beats_chance_clearly_where_anomalies_are_easy(kind: str) -> None:

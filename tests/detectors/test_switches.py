@@ -47,6 +47,7 @@ def output_of(detector: Detector, **changes: Tensor) -> BranchOutput:
     return output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("name", "off", "on", "added", "taken"), SWITCHES)
 def test_a_switch_is_off_by_default_and_changes_no_other_weights(

@@ -7,6 +7,7 @@ from avadclip.detectors.protocol import Batch, Dimensions
 from avadclip.detectors.registry import build, kinds, needs, settings_of
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("visual", "audio"), [(4096, 128), (1024, 512), (7, 3)])
 @pytest.mark.parametrize("kind", kinds())
 def test_any_width(kind: str, visual: int, audio: int) -> None:

@@ -69,6 +69,7 @@ def test_features_equal_open_clip_with_its_own_preprocessing(full_size):
     assert strangers.max() < 0.9995, "random weights must tell these frames apart, or the test proves nothing"
 
 
+@pytest.mark.slow
 def test_bfloat16_is_close_to_float32(full_size):
     one = full_size.canvases[:1]  # few: a processor without bfloat16 instructions takes seconds for a frame
     cast = ImageEncoder(full_size.visual.model_copy(update={"precision": "bfloat16"}), device="cpu").encode(one)[0]
@@ -214,6 +215,7 @@ def test_unknown_key_of_an_architecture_is_named(tiny, tmp_path):
         load_clip(tiny.model_copy(update={"encoder_config": str(tmp_path / "typo.json")}))
 
 
+@pytest.mark.slow
 def test_weights_of_another_architecture_are_refused(tiny):
     with pytest.raises(WeightsError, match=r"(?s)tiny\.safetensors: does not fit .*ViT-B-32.*size mismatch"):
         load_clip(tiny.model_copy(update={"encoder": "ViT-B-32", "encoder_config": None}))

@@ -65,6 +65,7 @@ def released_network(monkeypatch, audio):
     return encoder.ResNetExtractor(checkpoint=checkpoint, scenario="frozen", transform=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [1.0, 0.5, 2.3])
 def test_equals_the_released_network(audio, released_network, seconds):
     samples = window(1, seconds)

@@ -151,6 +151,7 @@ def test_unusable_architecture_is_refused(tmp_path, content, message):
         read_architecture("own", str(tmp_path / "own.json"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["avadclip.config", "avadclip.encoders.preprocess", "avadclip.encoders.spectrogram"])
 def test_configuration_and_decode_workers_start_without_torch(module):
     # also past the lazy parts: validation of an encoder, the first transform

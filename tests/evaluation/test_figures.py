@@ -122,6 +122,7 @@ def test_class_colors_are_distinct_until_they_run_out() -> None:
     assert len(set(colors.values())) == 1 + len(CLASS_COLORS)
 
 
+@pytest.mark.slow
 def test_the_same_bytes_are_drawn_twice_and_of_the_first_seed(tmp_path: Path) -> None:
     case = make_case(np.random.default_rng(4))
     detectors = [

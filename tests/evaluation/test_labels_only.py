@@ -63,6 +63,7 @@ FRAMES = {"alignment.AP", "alignment.AUC", "mAP.AVG", "alarm.recall", "alarm.cau
 PER_HOUR, VIDEOS = {"alarm.false_alarms_per_hour"}, {"video.AP", "video.AUC", "video.caught"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("tested", "segments", "defined", "said"),
     [

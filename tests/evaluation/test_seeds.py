@@ -61,6 +61,7 @@ def slow_intervals(of_seeds: list[Case], names: list[str]) -> dict[str, tuple[fl
     return {name: tuple(np.quantile(values, [0.1, 0.9])) for name, values in defined.items() if values}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_intervals_equal_the_slow_definition(seed: int) -> None:
     case, of_seeds = make_seeds(3, seed)

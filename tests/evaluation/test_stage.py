@@ -89,6 +89,7 @@ def read_table(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_neither_evaluation_nor_its_stage_imports_torch() -> None:
     heavy = "{'torch', 'open_clip', 'av', 'decord', 'librosa', 'sklearn', 'matplotlib'}"
     code = f"import sys, avadclip.evaluation.evaluate, pipeline.evaluate; print({heavy} & set(sys.modules))"

@@ -38,6 +38,7 @@ def with_probabilities(case: Case, values: np.ndarray) -> Case:
     return replace(case, scores=replace(case.scores, class_probabilities=values.astype(np.float32)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("levels", [None, 4], ids=["distinct", "ties"])
 def test_order_of_videos_segments_and_scores_changes_no_digit(levels: int | None) -> None:
     rng = np.random.default_rng(levels)

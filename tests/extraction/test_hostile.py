@@ -72,6 +72,7 @@ def write_hostile_videos(folder: Path) -> dict[str, bool]:
     return {path.name: path.name in good for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_good_files_are_extracted_and_bad_ones_named_until_they_are_excluded(tmp_path: Path) -> None:
     usable = write_hostile_videos(tmp_path / "videos")
     write_project(tmp_path, dict.fromkeys(usable, "normal"))
@@ -90,6 +91,7 @@ def test_good_files_are_extracted_and_bad_ones_named_until_they_are_excluded(tmp
         assert sorted(path.name for path in (tmp_path / paths.features(NAME, modality)).iterdir()) == good
 
 
+@pytest.mark.slow
 def test_flipped_bits_give_whole_features_or_a_named_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """20 copies of a good video, each damaged in 20 places behind its header, between two good ones."""
     videos = tmp_path / "videos"
@@ -120,6 +122,7 @@ def test_flipped_bits_give_whole_features_or_a_named_failure(tmp_path: Path, mon
         assert (paths.features(NAME, "visual") / f"{video_id}.h5").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("modality", ["visual", "audio"])
 def test_killed_at_random_moments_it_ends_with_the_same_bytes(
     modality: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -163,6 +166,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(
     assert contents(output) == uninterrupted
 
 
+@pytest.mark.slow
 def test_workers_do_not_outlive_a_killed_extraction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     videos = tmp_path / "videos"
     videos.mkdir()

@@ -66,6 +66,7 @@ def test_decoding_begins_before_the_encoder_is_loaded(tmp_path: Path) -> None:
     encode(SlowToLoad(tmp_path), tmp_path)
 
 
+@pytest.mark.slow
 def test_an_encoder_that_cannot_be_loaded_ends_the_workers(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no such file"):
         encode(SlowToLoad(tmp_path, weights=False), tmp_path)

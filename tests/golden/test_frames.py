@@ -57,6 +57,7 @@ def test_a_frame_that_is_missing_and_a_clip_that_is_gone_are_told() -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not checksums.has_vector_units(), reason="FFmpeg's scalar code is the only one here, or another one"
 )

@@ -71,6 +71,7 @@ def _outputs(body: dict[str, Any]) -> Iterator[str]:
             yield out if isinstance(out, str) else next(iter(out))
 
 
+@pytest.mark.slow
 def test_nothing_changed(project: Path) -> None:
     assert repro(project) == set()
 
@@ -80,6 +81,7 @@ def of(*stages: str) -> set[str]:
     return {f"{name.partition(':')[0]}@demo-{name.partition(':')[2]}-0" for name in stages}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
@@ -146,6 +148,7 @@ def test_every_block_is_in_the_table(project: Path) -> None:
     assert changed == set(read_params(project))
 
 
+@pytest.mark.slow
 def test_a_variant_that_is_added_or_removed_runs_alone(project: Path) -> None:
     params = read_params(project)
     params["train"]["deep_mil"] = {"kind": "deep_mil"}
@@ -176,6 +179,7 @@ PAPERS = everything_of("audio_visual", "visual_baseline", "visual_student", "aud
 ENSEMBLES = everything_of("ensemble", "visual_ensemble")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "expected"),
     [

@@ -51,6 +51,7 @@ print(json.dumps([m.__file__ for n, m in sys.modules.items() if n.split(".")[0] 
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["prepare", "extract_visual", "train.audio_visual", "score.visual_student", "report"])
 def test_what_python_really_loads_is_among_it(name: str) -> None:
     """An oracle: what is in sys.modules after the import. More is listed, which functions import when they run."""

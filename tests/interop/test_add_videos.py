@@ -55,6 +55,7 @@ def test_a_folder_and_its_only_table_become_a_data_set(clips: Path) -> None:
     assert labels["riot 1"] == ("riot", "fighting")
 
 
+@pytest.mark.slow
 def test_what_was_excluded_stays_so(clips: Path) -> None:
     add("mine", str(clips))
     text = re.sub(r"(  mine:\n(?:    .*\n)*?    exclude:) {}", r"\1 {quiet 1: why}", Path("params.yaml").read_text())

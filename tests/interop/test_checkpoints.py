@@ -65,6 +65,7 @@ def import_it(path: Path, sha256: str | None = None, variant: str = "it") -> Non
     adopt_checkpoint(NAME, section, variant, 0, Released(released=weights))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("role", "text_width", "text_layers", "n"),
     [("teacher", 64, 2, 70), ("student", 128, 3, 256), ("teacher", 64, 1, 1)],
@@ -298,6 +299,7 @@ def test_register_pins_the_file_in_params_yaml(project: Path) -> None:
     assert [line.strip().partition(":")[0] for line in changed] == ["variants"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sections", [["train", "distill", "score"], ["distill", "score"], ["score"]])
 def test_register_adds_the_sections_that_are_not_there(project: Path, sections: list[str]) -> None:
     file = Path("params.yaml")

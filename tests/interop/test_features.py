@@ -103,6 +103,7 @@ def read(name: str, modality: str) -> dict[str, Features]:
     return {id_: folder.read(id_) for id_ in folder.ids}
 
 
+@pytest.mark.slow
 def test_ten_views_train_and_the_listed_view_leads_in_testing(imported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(imported)
     source, params = imported.parent / "release", config.load()
@@ -154,6 +155,7 @@ def test_without_the_training_list_there_are_test_videos_only(project: Path) -> 
     assert set(prepare_here(adopt(source))) == set(released.TEST)
 
 
+@pytest.mark.slow
 def test_import_of_an_export_is_the_store(project: Path, tmp_path: Path) -> None:
     """Values and validity of every video, byte for byte; two have stretches without sound, one has none."""
     rng, views = np.random.default_rng(1), 10
@@ -195,6 +197,7 @@ def test_import_of_an_export_is_the_store(project: Path, tmp_path: Path) -> None
     assert listed[WALK] == tuple(range(views))
 
 
+@pytest.mark.slow
 def test_everything_that_is_wrong_is_listed_at_once_and_can_be_excluded(project: Path) -> None:
     source = project.parent / "release"
     train, test = source / "visual" / "XDtrain", source / "visual" / "XDtest"
@@ -348,6 +351,7 @@ def test_alone_keeps_what_was_written_for_it(project: Path) -> None:
     assert params.score.student == "imported"  # `visual_student` is gone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("section", ["train", "distill", "score", "worlds"])
 def test_alone_in_a_file_that_lacks_a_section(project: Path, section: str) -> None:
     content = YAML(typ="safe").load(Path("params.yaml"))
@@ -361,6 +365,7 @@ def test_alone_in_a_file_that_lacks_a_section(project: Path, section: str) -> No
     assert (list(params.datasets), params.train, params.score.variants) == ([NAME], {}, ())
 
 
+@pytest.mark.slow
 def test_the_block_is_the_recipe_and_nothing_else_changes(project: Path) -> None:
     before = Path("params.yaml").read_text()
     adopt(project.parent / "release", "xd_violence_released")

@@ -42,6 +42,7 @@ def adopt(source: Path, *modalities: str, code: int = 0, options: tuple[str, ...
     return avadclip("import-features", *words, code=code)
 
 
+@pytest.mark.slow
 def test_from_two_folders_to_a_table(project: Path) -> None:
     """What ``dvc repro`` runs after the command, with the detectors that are shipped."""
     write_dataset(project.parent / "in", {"visual": 6})
@@ -76,6 +77,7 @@ def test_from_two_folders_to_a_table(project: Path) -> None:
     assert avadclip("features", "verify", NAME).count("no problems") == 1
 
 
+@pytest.mark.slow
 def test_a_student_is_not_trained_where_its_teacher_is_not(project: Path) -> None:
     write_dataset(project.parent / "in", {"visual": 6})
     tower = config.load().dataset("demo").visual.text_tower
@@ -133,6 +135,7 @@ def test_what_is_not_declared_is_refused(project: Path, options: tuple[str, ...]
     assert (project / "params.yaml").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_nothing_that_could_be_trained_is_an_error(project: Path) -> None:
     write_dataset(project.parent / "in", {"visual": 6})
     adopt(project.parent / "in", "visual")

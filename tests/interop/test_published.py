@@ -101,6 +101,7 @@ def test_the_bias_before_a_normalisation_is_in_its_running_mean() -> None:
     assert_close(block(x, None), normed + x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "tensors", "modalities"),
     [

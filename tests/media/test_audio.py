@@ -32,6 +32,7 @@ def fully_decoded(path: Path) -> tuple[float, np.ndarray]:
     return start, np.concatenate(pieces)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", CONTAINERS)
 def test_windows_of_real_files_are_slices_of_a_full_decode(suffix):
     path = ISCC / f"demo.{suffix}"
@@ -70,6 +71,7 @@ def click_track(path: Path, *, is_variable: bool, audio_offset_seconds: float) -
     return path, beep_seconds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
 @pytest.mark.parametrize("audio_offset_seconds", [0.0, 0.5, -0.5])
 @pytest.mark.parametrize("is_variable", [False, True], ids=["constant", "variable"])
@@ -89,6 +91,7 @@ def test_flash_and_beep_fall_into_the_same_snippet(tmp_path, container, audio_of
         assert np.argmax(brightness) == np.argmax(loudness) == 88 // stride
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
 @pytest.mark.parametrize("audio_offset_seconds", [0.0, 0.5, -0.5])
 def test_the_beep_is_found_where_it_was_put(tmp_path, container, audio_offset_seconds):

@@ -50,6 +50,7 @@ def write(path: Path, pixels: str, matrix: str, levels: str, rotation: int, is_i
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_interlaced", [False, True], ids=["progressive", "interlaced"])
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
 @pytest.mark.parametrize("levels", RANGES)

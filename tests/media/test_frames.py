@@ -42,6 +42,7 @@ def decoded_by_hand(path: Path, indices) -> np.ndarray:
         return np.stack([frame.to_ndarray(format="rgb24") for index, frame in frames if index in wanted])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", BOTH + PYAV_ONLY)
 def test_pyav_gives_the_frames_of_a_full_decode(suffix):
     path = ISCC / f"demo.{suffix}"
@@ -53,6 +54,7 @@ def test_pyav_gives_the_frames_of_a_full_decode(suffix):
     np.testing.assert_array_equal(frames.rgb, decoded_by_hand(path, indices))
 
 
+@pytest.mark.slow
 @needs_decord
 @pytest.mark.parametrize("suffix", BOTH)
 def test_decord_agrees_with_pyav(suffix):
@@ -84,6 +86,7 @@ def test_a_video_that_mostly_cannot_be_decoded_is_an_error():
         decode(path, info, sample_indices(info.n_frames, 16))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decoder", ["pyav", pytest.param("decord", marks=needs_decord)])
 @pytest.mark.parametrize(
     ("name", "n_frames", "written"),
@@ -167,6 +170,7 @@ def with_flipped_bits(target: Path, seed: int, n_bits: int, *, in_index: bool) -
     return target
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(100))
 def test_flipped_bits_give_every_frame_or_an_error(tmp_path, seed):
     path = with_flipped_bits(tmp_path / "damaged.mp4", seed, 20, in_index=False)
@@ -179,6 +183,7 @@ def test_flipped_bits_give_every_frame_or_an_error(tmp_path, seed):
     assert len(frames.rgb) == NOISE_FRAMES / 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(200))
 def test_flipped_bits_in_the_index_give_what_it_says_now_or_an_error(tmp_path, seed):
     # An edit list that hides most frames, or another clock, is no damage that anybody could tell from an intention.
@@ -205,6 +210,7 @@ def without_packets(source: Path, target: Path, lost: range) -> Path:
     return target
 
 
+@pytest.mark.slow
 def test_a_lost_frame_is_replaced_by_the_one_before_and_many_are_an_error(tmp_path):
     # Motion JPEG: every packet stands alone, so exactly those that were overwritten are lost.
     whole = noisy_video(tmp_path / "whole.avi", 100, codec="mjpeg", pixel_format="yuvj420p")

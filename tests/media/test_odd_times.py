@@ -36,6 +36,7 @@ def ramp(n_frames: int) -> np.ndarray:
     return 16.0 + 8 * np.arange(n_frames) % 224
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["mkv", "mp4", "ts", "webm"])
 @pytest.mark.parametrize("start", STARTS)
 def test_where_a_clock_begins_changes_nothing(tmp_path, suffix, start):
@@ -54,6 +55,7 @@ def test_where_a_clock_begins_changes_nothing(tmp_path, suffix, start):
     assert info.notes == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("second_start", [0.0, 5.0, 3_600.0, 90_000.0])
 @pytest.mark.parametrize("suffix", ["ts", "mkv"])
 def test_parts_that_were_glued_follow_each_other(tmp_path, suffix, second_start):
@@ -84,6 +86,7 @@ def test_parts_that_were_glued_follow_each_other(tmp_path, suffix, second_start)
     assert any("jumps from" in note for note in info.notes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_seconds", [-0.5, -3.0, -3_600.0, 7_200.0])
 def test_a_clock_that_is_set_during_the_recording(tmp_path, by_seconds):
     whole = write_clip(tmp_path / "whole.ts", start_seconds=4_000.0, options={"g": "250", "bf": "0"})
@@ -109,6 +112,7 @@ def test_a_clock_that_is_set_during_the_recording(tmp_path, by_seconds):
     assert (coverage[1:-1] > 0.9).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["video", "audio"])
 @pytest.mark.parametrize("by_seconds", [25.0, -25.0])
 def test_a_single_stamp_that_is_astray_costs_nothing(tmp_path, kind, by_seconds):
@@ -131,6 +135,7 @@ def test_sound_hours_ahead_is_not_hours_of_silence(tmp_path):
     assert [window.coverage for window in windows] == [0.0, 0.0]
 
 
+@pytest.mark.slow
 def test_pauses_of_a_variable_frame_rate_stay(tmp_path):
     times = [0.0, 0.04, 0.08, 30.0, 30.04, 45.0]
     info = probe(write_video(tmp_path / "idle.mkv", n_frames=6, frame_seconds=times, audio=tone(46.0)))
@@ -140,6 +145,7 @@ def test_pauses_of_a_variable_frame_rate_stay(tmp_path):
     np.testing.assert_allclose(found - found[0], times, atol=0.001)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("burst_seconds", [1.0, 5.0, 20.0])
 def test_sound_that_is_stamped_in_bursts_is_heard_whole(tmp_path, burst_seconds):
     sound = np.concatenate([tone(2.0, 220.0 * 2**octave) for octave in (0, 1, 2, 3, 4)])
@@ -154,6 +160,7 @@ def test_sound_that_is_stamped_in_bursts_is_heard_whole(tmp_path, burst_seconds)
     np.testing.assert_allclose(found[[2, 7, 12, 17, 22]], expected, atol=4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", STARTS)
 def test_segments_in_seconds_are_read_back_as_the_same_frames(tmp_path, start):
     n_frames = 300

@@ -37,6 +37,7 @@ def ramp(first: int, n_frames: int) -> np.ndarray:
     return 16.0 + 8 * np.arange(first, first + n_frames) % 224
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_lost", [5, 30, 99])
 @pytest.mark.parametrize(
     ("name", "written"),
@@ -65,6 +66,7 @@ def test_a_file_that_begins_inside_a_group_counts_from_its_first_decodable_pictu
             grays(path, info, decoder="decord")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("padding", [bytes(1 << 21), b"\xff" * (1 << 21)], ids=["zeros", "ones"])
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts", "flv", "avi", "h264"])
 def test_padding_behind_the_content_changes_nothing(tmp_path, suffix, padding):
@@ -134,6 +136,7 @@ def test_many_lost_samples_are_counted_to_the_end(tmp_path):
         list(decode_frames(path, info, np.arange(1, 100, 4), "pyav"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("start_seconds", [0.0, 36_000.0])
 def test_a_camera_that_loses_five_percent_of_its_packets_is_used(tmp_path, seed, start_seconds):

@@ -43,6 +43,7 @@ class Slow:
         yield "done"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shows_it", [True, False])
 def test_work_that_shows_is_no_hang(shows_it):
     with GuardedPool(1, STALL_SECONDS) as pool:
@@ -133,6 +134,7 @@ def in_a_worker(task) -> list[float]:
         return [event.value for event in pool.events() if isinstance(event, Item)]
 
 
+@pytest.mark.slow
 @needs_decord
 def test_a_slow_encoder_does_not_fill_the_memory(tmp_path):
     # As many frames as decord may get: it decodes all of them while nobody asks.
@@ -148,6 +150,7 @@ def test_a_slow_encoder_does_not_fill_the_memory(tmp_path):
     assert held < 600
 
 
+@pytest.mark.slow
 @needs_decord
 def test_memory_is_flat_over_a_thousand_openings(tmp_path):
     held = in_a_worker(Reopened(write_video(tmp_path / "a.mp4", n_frames=8)))

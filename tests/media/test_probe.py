@@ -22,6 +22,7 @@ def decoded_times(path: Path) -> list[float | None]:
         return [frame.time for frame in container.decode(video=0)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", CONTAINERS)
 def test_frames_and_times_of_real_files_are_those_of_a_full_decode(suffix):
     path = ISCC / f"demo.{suffix}"

@@ -24,6 +24,7 @@ def heard(path: Path, info: VideoInfo) -> tuple[np.ndarray, np.ndarray]:
     return np.array([spectrum.argmax() / 0.5 for spectrum in spectra]), np.array([w.coverage for w in windows])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "n_frames", "stream", "said"),
     [
@@ -52,6 +53,7 @@ def test_spans_durations_and_tracks(name, n_frames, stream, said):
         assert (heard(path, info)[1] > 0.99).all()
 
 
+@pytest.mark.slow
 def test_glued_parts_are_red_with_a_low_tone_and_then_blue_with_a_high_one():
     path = ODD / "glued.ts"
     info = probe(path)

@@ -111,6 +111,7 @@ def predictor(project: Path, threshold: float) -> Iterator[Predictor]:
         yield made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VIDEOS)
 def test_a_prediction_is_what_the_graph_scored(
     project: Path, predictor: Predictor, threshold: float, name: str, tmp_path: Path
@@ -135,6 +136,7 @@ def test_a_prediction_is_what_the_graph_scored(
     )
 
 
+@pytest.mark.slow
 def test_the_report_says_the_same(
     project: Path, predictor: Predictor, threshold: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -165,6 +167,7 @@ def test_the_report_says_the_same(
     np.testing.assert_allclose(without["loud"].boundary_seconds, reported["loud"].boundary_seconds, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start_seconds", [1_234.4, 36_000.0, 1.6e9])
 def test_times_count_from_the_first_frame_wherever_the_clock_begins(
     project: Path, predictor: Predictor, tmp_path: Path, start_seconds: float
@@ -194,6 +197,7 @@ def test_times_count_from_the_first_frame_wherever_the_clock_begins(
         assert (again.start_frame, again.end_frame) == (segment["start_frame"], segment["end_frame"])
 
 
+@pytest.mark.slow
 def test_a_copied_model_folder_works_anywhere_and_features_are_kept(
     project: Path, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,6 +244,7 @@ def test_an_interrupted_prediction_does_not_answer_into_the_next_one(project: Pa
     np.testing.assert_array_equal(found.curves[0].class_probabilities, expected[2].class_probabilities)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "change", "error", "words"),
     [
@@ -282,6 +287,7 @@ def test_silence_can_be_refused_or_left_to_the_detector(
     assert (found.decided_by, found.curves[0].modality) == ("audio_visual", "visual")
 
 
+@pytest.mark.slow
 def test_a_task_that_crashes_costs_itself_only(project: Path, predictor: Predictor) -> None:
     path = project / "videos" / "short.mp4"
     assert predictor.in_worker(count, path) == 2

@@ -26,6 +26,7 @@ def without_sound(source: Path, target: Path) -> Path:
     return target
 
 
+@pytest.mark.slow
 def test_recordings_go_through_the_demo_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "avadclip").symlink_to(ROOT / "avadclip")  # params.yaml names the weights from there
     monkeypatch.chdir(tmp_path)

@@ -79,6 +79,7 @@ def colours(n: int) -> tuple[np.ndarray, list[tuple[str, ...]]]:
     return images, [names[i % 2] for i in range(n)]
 
 
+@pytest.mark.slow
 def test_clip_learns_what_pictures_are_called_twice_alike() -> None:
     images, captions = colours(64)
     settings = Settings(seed=1, epochs=12, batch_size=16, learning_rate=2e-3)
@@ -92,6 +93,7 @@ def test_clip_learns_what_pictures_are_called_twice_alike() -> None:
     assert found.recall.tolist() == [1.0, 1.0]
 
 
+@pytest.mark.slow
 def test_wav2clip_learns_from_pictures_what_it_hears_twice_alike() -> None:
     """Two sounds, two kinds of picture, no label."""
     rng = np.random.default_rng(0)

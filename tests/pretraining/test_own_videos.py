@@ -42,6 +42,7 @@ def here(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return project
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [1000, 5])
 def test_moments_pair_the_sound_and_the_picture_of_a_snippet(here: Path, limit: int) -> None:
     params = config.load()
@@ -61,6 +62,7 @@ def test_moments_pair_the_sound_and_the_picture_of_a_snippet(here: Path, limit: 
     np.testing.assert_array_equal(moments.image_features, np.stack([pictures[index] for index in kept]))
 
 
+@pytest.mark.slow
 def test_the_command_writes_an_encoder_that_params_can_name(here: Path) -> None:
     words = [
         "train-audio-encoder",
@@ -85,6 +87,7 @@ def test_the_command_writes_an_encoder_that_params_can_name(here: Path) -> None:
     assert extract(NAME, "audio", config.load()).n_encoded == 3
 
 
+@pytest.mark.slow
 def test_what_cannot_be_listened_to_is_named(here: Path) -> None:
     params = config.load()
     assert CliRunner().invoke(app, ["train-audio-encoder", NAME, "--out", "own.pt"]).exit_code == 1

@@ -43,6 +43,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_params(tmp_path, params)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("videos", "segments", "expected"),
     [

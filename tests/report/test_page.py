@@ -292,6 +292,7 @@ def test_the_strip_of_silence_is_blank_and_of_a_long_video_no_wider_than_a_scree
     assert len(png) < 1000
 
 
+@pytest.mark.slow
 def test_the_page_needs_neither_torch_nor_matplotlib_nor_a_decoder():
     heavy = "{'torch', 'matplotlib', 'av', 'librosa'}"
     script = f"import sys, avadclip.report.page; sys.exit(bool({heavy} & set(sys.modules)))"

@@ -86,6 +86,7 @@ def make_params(players: int = 60, **evaluate: object) -> Params:
     )
 
 
+@pytest.mark.slow
 def test_the_most_alarming_videos_that_are_here_are_copied(test_set: TestSet, tmp_path: Path) -> None:
     (tmp_path / "players").mkdir()
     (tmp_path / "players/earlier.mp4").touch()
@@ -100,6 +101,7 @@ def test_the_most_alarming_videos_that_are_here_are_copied(test_set: TestSet, tm
     assert list(found.clocks) == ["calm", "loud", "mute", "odd"]
 
 
+@pytest.mark.slow
 def test_clocks_and_strips_are_those_of_the_page(test_set: TestSet, tmp_path: Path) -> None:
     footage = make_players(tmp_path / "players", test_set, make_params())
     predictions = {found.id: found for found in predict_test_set(test_set, make_params(), footage, {})}
@@ -122,6 +124,7 @@ def test_clocks_and_strips_are_those_of_the_page(test_set: TestSet, tmp_path: Pa
     assert [curve.detector for curve in predictions["loud"].curves] == ["audio_visual", "visual_student"]
 
 
+@pytest.mark.slow
 def test_a_threshold_changes_nothing_here(test_set: TestSet, tmp_path: Path) -> None:
     for name, threshold in (("low", 0.1), ("high", 0.99)):
         found = make_players(tmp_path / "players", test_set, make_params(players=1, alarm_threshold=threshold))
@@ -129,6 +132,7 @@ def test_a_threshold_changes_nothing_here(test_set: TestSet, tmp_path: Path) -> 
     assert (tmp_path / "low").read_bytes() == (tmp_path / "high").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("video_id", "change", "message"),
     [

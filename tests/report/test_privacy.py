@@ -69,6 +69,7 @@ def holds_a_video(file: Path) -> bool:
     return any(part in content for part in parts if len(set(part)) > 8)  # nothing is said by a row of zeros
 
 
+@pytest.mark.slow
 def test_only_what_is_not_pushed_holds_videos(project: Path) -> None:
     kept = [file for file in outputs(pushed=False) if holds_a_video(file)]
     assert [file.parent for file in kept] == [paths.players("mine")] * len(VIDEOS)

@@ -153,6 +153,7 @@ def test_stage_writes_the_same_file_twice() -> None:
     assert path.read_bytes() == first
 
 
+@pytest.mark.slow
 def test_a_cluster_writes_the_same_file(cluster: Any) -> None:
     yaml = YAML()
     params = yaml.load(Path("params.yaml"))

@@ -234,6 +234,7 @@ app(["features", "merge", "theirs"])
 """
 
 
+@pytest.mark.slow
 def test_killed_half_way_and_again() -> None:
     fill(THEIRS)
     root = Path(avadclip.__file__).parents[1]

@@ -130,6 +130,7 @@ def test_what_only_a_teacher_looks_at_stays(augment: dict[str, float]) -> None:
     assert torch.equal(where(after, "visual")[0], where(data.batch, "visual")[0]) == ("modality_dropout" in augment)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_views", [1, 2])
 def test_normal_videos_take_runs_of_normal_videos(n_views: int) -> None:
     data = labelled(n_views)
@@ -207,6 +208,7 @@ RUNS: list[tuple[dict[str, Any], int]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("recipe", "killed_after"), RUNS)
 def test_a_switch_has_an_effect_and_killed_is_as_if_never(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: dict[str, Any], killed_after: int

@@ -77,6 +77,7 @@ def test_ranking_lets_one_detector_name_and_the_other_rank() -> None:
     assert HeldOut(videos, is_anomalous, scores).ranking() == pytest.approx(np.mean(expected))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("project")
 def test_no_detector_sees_what_it_is_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
     seen, asked = [], []
@@ -110,6 +111,7 @@ def cross_validate(name: str) -> HeldOut:
     return cross_validation.cross_validate(run, Compute(device="cpu"), 4)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("project")
 def test_choose_prefers_what_generalises_and_is_the_same_twice() -> None:
     first, second = (CliRunner().invoke(cli.app, ["choose", NAME, "--folds", "2"]) for _ in range(2))

@@ -90,6 +90,7 @@ def _edit_params(edit: Callable[[Any], object]) -> None:
         yaml.dump(params, file)
 
 
+@pytest.mark.slow
 def test_trained_twice_is_the_same_and_another_seed_is_not(project: Path) -> None:
     train.main(NAME, "audio_visual", SEED)
     distill.main(NAME, "visual_student", SEED)
@@ -117,6 +118,7 @@ class KilledError(Exception):
     """Stands for a power cut."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("selection", ["validation", "last", "released_test_selected"])
 @pytest.mark.parametrize("killed_after", [1, 2, 3])
 def test_killed_and_resumed_is_the_same(
@@ -151,6 +153,7 @@ OTHER_RUNS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", OTHER_RUNS)
 def test_a_state_of_another_run_or_a_damaged_one_is_not_used(
     project: Path, monkeypatch: pytest.MonkeyPatch, change: tuple[str, Any]
@@ -242,6 +245,7 @@ TOY: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 def test_sound_alone_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     videos = make_videos(90, 45)
@@ -256,6 +260,7 @@ def test_sound_alone_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert snippet_ap("visual_baseline", videos) == pytest.approx(chance, abs=0.1)
 
 
+@pytest.mark.slow
 def test_a_teacher_who_hears_helps_a_student_who_sees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     videos = make_videos(60, 90)
@@ -304,6 +309,7 @@ WRONG: list[tuple[Any, type[AvadclipError], str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("spoil", "error", "message"), WRONG)
 def test_wrong_inputs_are_one_clear_error(project: Path, spoil: Any, error: type[Exception], message: str) -> None:
     spoil()
@@ -325,6 +331,7 @@ def test_unknown_variants_are_refused(project: Path) -> None:
         train.main(NAME, "visual_student", SEED)
 
 
+@pytest.mark.slow
 def test_teacher_must_exist_and_fit(project: Path) -> None:
     with pytest.raises(CheckpointError, match=r"runs/toy/audio_visual/seed0/model\.json: no such file"):
         distill.main(NAME, "visual_student", SEED)
@@ -382,6 +389,7 @@ def test_a_student_needs_a_known_teacher_and_a_name_of_its_own(project: Path) ->
 UNFIT = [{"fusion": "none"}, {"modalities": ["visual"]}, {"modalities": ["audio"] * 2}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", UNFIT)
 def test_fusion_has_to_fit_the_modalities(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"params\.yaml: train\.x.*modalit"):
