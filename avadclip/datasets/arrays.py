@@ -16,6 +16,7 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
+from avadclip import hdf5
 from avadclip.errors import DatasetError
 
 # Of one file: about a day, where every 16th of 25 frames a second has 2048 values.
@@ -70,7 +71,7 @@ def _npz(path: Path, name: str | None) -> NDArray[Any]:
 
 
 def _h5(path: Path, name: str | None) -> NDArray[Any]:
-    with h5py.File(path, "r") as file:
+    with hdf5.opened(path) as file:
         arrays: dict[str, h5py.Dataset] = {}
         # Links to other files are not followed.
         file.visititems(lambda key, item: arrays.update({key: item}) if isinstance(item, h5py.Dataset) else None)

@@ -160,9 +160,9 @@ def write_refusal(path: Path, reason: str) -> None:
 def read_refusal(path: Path) -> str | None:
     """What :func:`write_refusal` wrote; None for a file of scores, and for one that :func:`read` has to tell about."""
     try:
-        with h5py.File(path, "r") as file:
+        with hdf5.opened(path) as file:
             reason = file.attrs.get("refusal")
-    except OSError:
+    except hdf5.UNREADABLE:
         return None
     return None if reason is None else str(reason)
 

@@ -4,11 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from avadclip import paths
+from avadclip import hdf5, paths
 from avadclip.config.features import ImportedVisual
 from avadclip.datasets.array_files import Arrays, find_arrays, load_views
 from avadclip.errors import DatasetError, FeatureError
@@ -61,9 +60,9 @@ def open_set(name: str, modality: str) -> FeatureSet:
 
 def _is_ours(path: Path) -> bool:
     try:
-        with h5py.File(path, "r") as file:
+        with hdf5.opened(path) as file:
             return "fingerprint" in file.attrs
-    except OSError:
+    except hdf5.UNREADABLE:
         return False
 
 

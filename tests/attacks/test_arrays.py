@@ -15,6 +15,7 @@ import torch
 
 from avadclip import store
 from avadclip.config.features import Audio, Visual, Weights
+from avadclip.datasets.arrays import read_array
 from avadclip.datasets.released_files import load_rows
 from avadclip.encoders.clip import load_clip
 from avadclip.encoders.wav2clip import load_wav2clip
@@ -32,6 +33,7 @@ from avadclip.io import sha256_of
 from avadclip.report import footage
 from avadclip.scoring import scores
 from avadclip.store import Features, Source
+from avadclip.store.feature_set import open_set
 
 Change = Callable[[h5py.File], object]
 
@@ -118,6 +120,15 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path, kind: str) -> None:
     os.mkfifo(tmp_path / "a.h5")
     with pytest.raises(error, match="pipe"):
         read(tmp_path / "a.h5")
+
+
+def test_no_other_reader_of_hdf5_waits_for_a_pipe_either(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.h5")
+    with pytest.raises(DatasetError, match="pipe"):
+        read_array(tmp_path / "a.h5")
+    assert scores.read_refusal(tmp_path / "a.h5") is None  # whoever reads the scores says what is wrong
+    with pytest.raises(FeatureError, match="pipe"):
+        open_set(str(tmp_path), "visual").read("a")
 
 
 @pytest.mark.parametrize(
