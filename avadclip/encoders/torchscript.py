@@ -5,6 +5,7 @@ That code may write files (`torch.save` is an operator of TorchScript), and runs
 
 import io
 import pickle
+import pickletools
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -34,8 +35,10 @@ def read_torchscript(path: Path) -> dict[str, Tensor]:
     """
     with zipfile.ZipFile(path) as archive:
         (pickled,) = [name for name in archive.namelist() if name.endswith("/data.pkl")]
-        file = io.BytesIO(_stored(archive, pickled))
-        return dict(_named_tensors(_Unpickler(file, archive, pickled.removesuffix("/data.pkl")).load(), ""))
+        content = _stored(archive, pickled)
+        _refuse_claims(content)
+        unpickler = _Unpickler(io.BytesIO(content), archive, pickled.removesuffix("/data.pkl"))
+        return dict(_named_tensors(unpickler.load(), ""))
 
 
 def _stored(archive: zipfile.ZipFile, name: str) -> bytes:
@@ -43,6 +46,15 @@ def _stored(archive: zipfile.ZipFile, name: str) -> bytes:
     if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
         raise pickle.UnpicklingError(f"{name} is compressed, which torch does not do")
     return archive.read(name)
+
+
+def _refuse_claims(pickled: bytes) -> None:
+    """Python sets memory aside for what a pickle claims: as many places as an index of its memo says, for example."""
+    for opcode, argument, _position in pickletools.genops(pickled):
+        if opcode.proto > 2:
+            raise pickle.UnpicklingError(f"{opcode.name} is of a protocol that torch does not write")
+        if opcode.name in ("PUT", "LONG_BINPUT") and argument > len(pickled):
+            raise pickle.UnpicklingError(f"it numbers {argument} values in {len(pickled)} bytes")
 
 
 class _Module:

@@ -8,6 +8,7 @@ import argparse
 import hashlib
 import io
 import json
+import pickle
 import sys
 import tempfile
 import time
@@ -122,7 +123,7 @@ READERS: dict[str, Reader] = {
         "a.pt",
         read_torchscript,
         _torch(lambda file: torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), file)),  # type: ignore[no-untyped-call]
-        DAMAGED,
+        (*DAMAGED, pickle.UnpicklingError),
     ),
     "params": Reader("params.yaml", config.load, lambda: OURS.read_bytes()),
     "manifest": Reader("manifest.csv", read_manifest, _text(f"{MANIFEST}{'0' * 64},\n")),

@@ -189,6 +189,13 @@ def zipped(path: Path, extra: str, content: bytes, method: int = zipfile.ZIP_STO
         archive.writestr(f"{whole.namelist()[0].split('/')[0]}/{extra}" if extra == "data/0" else extra, content)
 
 
+def torchscript(path: Path, pickled: bytes) -> None:
+    """A TorchScript archive without code, around any pickle."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in (("data.pkl", pickled), ("constants.pkl", pickle.dumps((), 2)), ("version", b"3\n")):
+            archive.writestr(f"archive/{name}", content)
+
+
 CHECKPOINTS: dict[str, Callable[[Path], object]] = {
     "pickle": lambda path: path.write_bytes(pickle.dumps({"a": Harm()})),
     "torch": lambda path: torch.save({"a": Harm()}, path),
@@ -196,6 +203,8 @@ CHECKPOINTS: dict[str, Callable[[Path], object]] = {
     "out of its folder": lambda path: zipped(path, "../../harmed", b"x"),
     "bomb": lambda path: zipped(path, "data/0", bytes(1 << 25), zipfile.ZIP_DEFLATED),
     "torchscript": lambda path: torch.jit.script(Scripted()).save(str(path)),
+    "torchscript of a memo of gigabytes": lambda path: torchscript(path, b"\x80\x02}r\xff\xff\xff\x7f."),
+    "torchscript of an array of gigabytes": lambda path: torchscript(path, b"\x80\x05\x96" + b"\xff" * 5 + b"\0\0\0."),
     "no mapping": lambda path: torch.save([torch.zeros(2)], path),
     "nothing": lambda path: path.write_bytes(b""),
 }
