@@ -29,7 +29,7 @@ def read_yaml(content: bytes | str) -> Any:
     UnquotedError : a key is no text, or a value is a date: as the id of a video, `001` would be `1`.
     YAMLError : no YAML, or values that no parameter has: millions of them, within themselves, or of too many digits.
     """
-    yaml = YAML(typ="safe")
+    yaml = YAML(typ="safe", pure=True)  # the parser in C ends the process where values are nested deeply
     yaml.Constructor = _Constructor
     try:
         found = yaml.load(content)

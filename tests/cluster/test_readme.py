@@ -70,7 +70,13 @@ def shell(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, 
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "RAY_"))}
         search = os.pathsep.join([str(stubs), str(binaries), os.environ["PATH"]])
         # The token of Ray goes into the home folder.
-        ours = {"RAY_USAGE_STATS_ENABLED": "0", "DVC_NO_ANALYTICS": "1", "HOME": ray_folder, "PATH": search}
+        ours = {
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_worker_niceness": "0",
+            "DVC_NO_ANALYTICS": "1",
+            "HOME": ray_folder,
+            "PATH": search,
+        }
         yield inherited | ours
         end_ray(ray_folder)
 

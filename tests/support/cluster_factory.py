@@ -41,6 +41,7 @@ def cluster_of_two() -> Iterator[Cluster]:
             "RAY_TMPDIR": folder,  # of every process; a node's `temp_dir` would leave the cluster's address elsewhere
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_AUTH_MODE": "disabled",  # a token would be looked for in the home folder
+            "RAY_worker_niceness": "0",  # 15 otherwise, which is to wait for every other test
             # What actors import: the code under test, and this file.
             "PYTHONPATH": str(ROOT),
         }

@@ -11,6 +11,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
+QUICK_DVC = Path(__file__).with_name("quick_dvc.py")
 
 # The stages of the shipped graph, as DVC names them.
 TRAINED = ("audio_visual", "visual_baseline", "ensemble", "visual_ensemble")
@@ -48,7 +49,7 @@ def dvc(folder: Path, *words: str) -> str:
     search = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "DVC_ROOT")}
     done = subprocess.run(
-        [sys.executable, "-m", "dvc", *words],
+        [sys.executable, "-P", str(QUICK_DVC), *words],
         cwd=folder,
         env=environment | {"PATH": search, "DVC_NO_ANALYTICS": "1"},
         capture_output=True,

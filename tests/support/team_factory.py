@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support.dvc_project import ROOT, keep_the_pair, quicken, read_params, write_params
+from tests.support.dvc_project import QUICK_DVC, ROOT, keep_the_pair, quicken, read_params, write_params
 from tests.support.media_factory import tone, write_video
 
 NAME = "tiny"
@@ -40,7 +40,7 @@ class Team:
     def __post_init__(self) -> None:
         programs = self.folder / "bin"
         programs.mkdir(parents=True)
-        for name, words in (("dvc", "-m dvc"), ("avadclip", "-c 'from avadclip.cli import app; app()'")):
+        for name, words in (("dvc", f"-P {QUICK_DVC}"), ("avadclip", "-c 'from avadclip.cli import app; app()'")):
             (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
             (programs / name).chmod(0o755)
         (self.folder / "gitconfig").write_text(
