@@ -97,7 +97,7 @@ class Contest:
         """What a worker does, in this process."""
         visual = self.visual
         for _ in VisualTask(
-            self.clip, self.source, "decord", visual.stride, "first", "center", 224, visual.batch_size
+            self.clip, self.source, "decord", visual.stride, "first", None, "center", 224, visual.batch_size
         )():
             pass
 

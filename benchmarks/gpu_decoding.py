@@ -67,6 +67,7 @@ def decoding(folder: Path, plan: Plan) -> Iterator[tuple[str, Any]]:
                 "decord",
                 plan.stride,
                 "first",
+                None,
                 "center",
                 plan.image_size,
                 CHUNK,

@@ -2,13 +2,14 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from avadclip.config.architectures import check_encoder
 from avadclip.config.base import Section
 
 Modality = Literal["visual", "audio"]
 Precision = Literal["float32", "bfloat16", "float16"]
+Frame = Literal["first", "middle", "mean"]
 Views = Literal["center", "five_crop", "ten_crop"]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -42,10 +43,19 @@ class Visual(Clip):
     """Frames -> CLIP image features. Every key is part of the recipe: a change makes new features."""
 
     stride: Annotated[int, Field(ge=1)]
-    frame: Literal["first", "middle"] = "first"
+    frame: Frame = "first"  # of each snippet; mean: the mean of the features of several
+    mean_of: Annotated[int, Field(ge=2)] | None = None  # so many evenly spaced frames; null: all of the snippet
     views: Views = "center"
     precision: Precision
     batch_size: Annotated[int, Field(ge=1)] = 8  # matrix kernels round differently at different sizes
+
+    @model_validator(mode="after")
+    def _frames_are_in_the_snippet(self) -> "Visual":
+        if self.mean_of is not None and self.frame != "mean":
+            raise ValueError(f"mean_of: {self.mean_of} goes with frame: mean, found frame: {self.frame}")
+        if self.mean_of is not None and self.mean_of > self.stride:
+            raise ValueError(f"mean_of: a snippet has {self.stride} frames (stride), found {self.mean_of}")
+        return self
 
     @property
     def n_views(self) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avadclip.errors import DatasetError, FeatureError
+from avadclip.extraction.means import SnippetMeans
 from avadclip.extraction.protocol import Chunk, Encoder, Modality, SnippetTimes
 from avadclip.store import Features, Recipe, Source
 from avadclip.workers import Event, Failed, Finished, GuardedPool, Item
@@ -57,11 +58,12 @@ class _Progress:
     started: float = field(default_factory=time.monotonic)
     values: list[NDArray[np.float16]] = field(default_factory=list)
     valid: list[NDArray[np.bool_]] = field(default_factory=list)
+    means: SnippetMeans = field(default_factory=SnippetMeans)
     times: SnippetTimes | None = None
 
     def forget(self) -> None:
         """Drop what one decoder has sent: the next one begins anew."""
-        self.values, self.valid, self.times = [], [], None
+        self.values, self.valid, self.means, self.times = [], [], SnippetMeans(), None
 
     def join(self, recipe: Recipe, width: int) -> Features:
         """The finished features. A video without sound has sent no chunk: nothing is valid."""
@@ -85,6 +87,7 @@ class _Batch:
     n_tried: int  # as it was when this came from a decoder
     features: Callable[[], NDArray[np.float16]]
     valid: NDArray[np.bool_]
+    ends: NDArray[np.bool_] | None
 
 
 @dataclass(frozen=True)
@@ -132,8 +135,8 @@ class Encoding:
         if progress is None:  # it has failed already, and this is what its decoder was still sending
             return 0
         match event:
-            case Item(_, Chunk(inputs, valid)):
-                self._begun.append(_Batch(progress, progress.n_tried, encoder.begin(inputs), valid))
+            case Item(_, Chunk(inputs, valid, ends)):
+                self._begun.append(_Batch(progress, progress.n_tried, encoder.begin(inputs), valid, ends))
                 self._n_batches += 1
             case Item(_, SnippetTimes() as times):
                 progress.times = times
@@ -174,11 +177,15 @@ class Encoding:
         except FeatureError as error:  # not finite: what else the worker sends of this video is dropped
             self._end(progress, None, str(error))
             return 0
-        values[..., ~batch.valid, :] = 0
+        valid = batch.valid
+        values[..., ~valid, :] = 0
+        if batch.ends is not None:
+            values = progress.means.add(values, batch.ends)
+            valid = np.ones(values.shape[-2], bool)
         progress.values.append(values)
-        progress.valid.append(batch.valid)
-        progress.n_snippets += len(batch.valid)
-        return len(batch.valid)
+        progress.valid.append(valid)
+        progress.n_snippets += len(valid)
+        return len(valid)
 
     def _end(self, progress: _Progress, checksum: str | None, failure: str | None = None) -> None:
         video_id = progress.video.source.id

@@ -22,10 +22,15 @@ Reader = Decoder | Literal["npy", "array"]
 
 @dataclass(frozen=True)
 class Chunk:
-    """At most one batch of encoder inputs [n, ...], and which of its rows are worth encoding: bool [n]."""
+    """At most one batch of encoder inputs [n, ...], and which of its rows are worth encoding: bool [n].
+
+    Where several rows make a snippet, `ends` says which of them complete one: its feature is the mean of the features
+    of the rows up to there, which may have begun in an earlier chunk. None: each row is a snippet.
+    """
 
     inputs: NDArray[Any]
     valid: NDArray[np.bool_]
+    ends: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ def visual_recipe(visual: Visual) -> dict[str, Any]:
         "weights_sha256": visual.weights.sha256,
         "stride": visual.stride,
         "frame": visual.frame,
+        **({"mean_of": visual.mean_of or "all"} if visual.frame == "mean" else {}),
         "views": visual.views,
         "resize": RESIZE[visual.views],
         "precision": visual.precision,

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
-from avadclip.config.features import Views
+from avadclip.config.features import Frame, Views
 from avadclip.encoders.preprocess import canvas
 from avadclip.encoders.spectrogram import spectrogram
 from avadclip.errors import DatasetError
@@ -21,7 +21,7 @@ from avadclip.io import sha256_of
 from avadclip.media.audio import AudioWindow, decode_windows
 from avadclip.media.frames import Decoder, decode_frames
 from avadclip.media.probe import VideoInfo, probe
-from avadclip.media.timeline import boundary_seconds, sample_indices
+from avadclip.media.timeline import boundary_seconds, sample_indices, spread_indices
 from avadclip.pulse import beat
 from avadclip.store import Source
 
@@ -41,7 +41,8 @@ class VisualTask:
     source: Source
     decoder: Decoder
     stride: int
-    frame: Literal["first", "middle"]
+    frame: Frame
+    mean_of: int | None  # with frame `mean`; None: all frames of the snippet
     views: Views
     image_size: int
     batch_size: int
@@ -49,11 +50,18 @@ class VisualTask:
 
     def __call__(self) -> Iterator[Chunk | SnippetTimes]:
         info = _probe_unchanged(self.path, self.source)
-        indices = sample_indices(info.n_frames, self.stride, self.frame)
+        ends = None
+        if self.frame == "mean":
+            indices, ends = spread_indices(info.n_frames, self.stride, self.mean_of)
+        else:
+            indices = sample_indices(info.n_frames, self.stride, self.frame)
         batches = decode_frames(self.path, info, indices, self.decoder, n_threads=self.n_threads)
         canvases = (canvas(rgb, self.views, self.image_size) for batch in batches for rgb in batch.rgb)
+        n_sent = 0
         for rows in _grouped(canvases, self.batch_size):
-            yield Chunk(np.stack(rows), np.ones(len(rows), bool))
+            valid = np.ones(len(rows), bool)
+            yield Chunk(np.stack(rows), valid, None if ends is None else ends[n_sent : n_sent + len(rows)])
+            n_sent += len(rows)
         yield SnippetTimes(boundary_seconds(info, self.stride), _decoder_name(self.decoder))
 
 

@@ -34,8 +34,17 @@ class VideoFrames:
         assert decoder != "npy"
         assert decoder != "array"
         visual = self._visual
-        size = image_size(visual.encoder, visual.encoder_config)
-        return VisualTask(path, source, decoder, visual.stride, visual.frame, visual.views, size, visual.batch_size)
+        return VisualTask(
+            path,
+            source,
+            decoder,
+            visual.stride,
+            visual.frame,
+            visual.mean_of,
+            visual.views,
+            image_size(visual.encoder, visual.encoder_config),
+            visual.batch_size,
+        )
 
 
 class VideoSound:

@@ -33,6 +33,26 @@ def sample_indices(n_frames: int, stride: int, frame: Literal["first", "middle"]
     return (starts + stops) // 2
 
 
+def spread_indices(n_frames: int, stride: int, n_each: int | None) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Indices of evenly spaced source frames of each snippet, and which of them is the last of its snippet.
+
+    Parameters
+    ----------
+    n_each : frames of a snippet, which has at most as many as it covers; None: all. One is the middle frame.
+
+    Returns
+    -------
+    indices, ends : int64 and bool [n], strictly ascending; as many ends as snippets.
+    """
+    starts = np.arange(n_snippets(n_frames, stride), dtype=np.int64) * stride
+    indices, ends = [], []
+    for start, length in zip(starts, np.minimum(stride, n_frames - starts), strict=True):
+        n = int(length) if n_each is None else min(n_each, int(length))
+        indices.append(start + (2 * np.arange(n) + 1) * length // (2 * n))
+        ends.append(np.arange(n) == n - 1)
+    return np.concatenate(indices), np.concatenate(ends)
+
+
 def boundary_seconds(info: VideoInfo, stride: int) -> NDArray[np.float64]:
     """Where snippets begin and end on the container's clock, float64 [n_snippets + 1].
 

@@ -14,7 +14,7 @@ from avadclip.store.video import Folders, VideoFeatures, open_folders, read_vide
 
 # A detector meets features of its own encoder only, but each data set samples its videos in its own way.
 OWN_TO_A_DATASET = (
-    *("stride", "frame", "views", "resize", "window_seconds", "precision", "batch_size", "decoder"),
+    *("stride", "frame", "mean_of", "views", "resize", "window_seconds", "precision", "batch_size", "decoder"),
     *("frame_rate", "array", "views_axis"),  # of imported features
 )
 

@@ -128,6 +128,29 @@ def test_features_are_those_of_the_sampled_frames(done: Path) -> None:
     assert found.valid.all()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("mean_of", "offsets"), [(None, (0, 1, 2, 3)), (2, (1, 3))])
+def test_a_mean_is_that_of_the_features_of_its_frames(
+    here: Path, mean_of: int | None, offsets: tuple[int, ...]
+) -> None:
+    params = load_params(here)
+    params["datasets"][NAME]["visual"] |= {"frame": "mean", "mean_of": mean_of}
+    save_params(here, params)
+    extract(NAME, "visual", config.load())
+    visual = config.load().dataset(NAME).visual
+    path, encoder = here / "videos" / "long.mp4", ImageEncoder(visual, "cpu")
+    frames = np.concatenate([b.rgb for b in decode_frames(path, probe(path), np.arange(75), "pyav")])
+    found = FeatureFolder(VISUAL).read("long")
+    assert found.values.shape[-2] == 19
+    each = [encoder.encode(canvas(rgb, "center", 64)[None])[0, 0].astype(float) for rgb in frames]
+    expected = [np.mean([each[start + k] for k in offsets], axis=0) for start in range(0, 72, 4)]
+    # As above: other batches, another decoder.
+    np.testing.assert_allclose(found.values[0, :18].astype(float), expected, atol=0.02)
+    last = range(72, 75) if mean_of is None else (72, 74)  # a partial snippet
+    np.testing.assert_allclose(found.values[0, 18].astype(float), np.mean([each[i] for i in last], axis=0), atol=0.02)
+    assert found.recipe["mean_of"] == (mean_of or "all")
+
+
 def test_sound_is_encoded_on_the_same_timeline(done: Path) -> None:
     params = config.load()
     found = FeatureFolder(AUDIO).read("late sound")

@@ -9,7 +9,7 @@ import pytest
 
 from avadclip.errors import MediaError
 from avadclip.media.probe import probe
-from avadclip.media.timeline import boundary_seconds, n_snippets, sample_indices
+from avadclip.media.timeline import boundary_seconds, n_snippets, sample_indices, spread_indices
 from tests.support.media_factory import tone, write_audio_only, write_video
 
 ISCC = Path(iscc_samples.__file__).parent / "files" / "video"
@@ -157,6 +157,24 @@ def test_snippets_cover_every_frame_once(n_frames, stride):
     assert n_snippets(n_frames, stride) == len(spans)
     assert sample_indices(n_frames, stride, "first").tolist() == [span[0] for span in spans]
     assert sample_indices(n_frames, stride, "middle").tolist() == [span[len(span) // 2] for span in spans]
+
+
+@pytest.mark.parametrize("n_each", [None, 1, 2, 3, 16])
+@pytest.mark.parametrize(("n_frames", "stride"), [(1, 1), (1, 16), (16, 16), (17, 16), (100, 16), (9, 3)])
+def test_frames_of_a_mean_are_spread_evenly_over_each_snippet(n_frames, stride, n_each):
+    indices, ends = spread_indices(n_frames, stride, n_each)
+    assert (np.diff(indices) > 0).all()
+    found = np.split(indices, np.flatnonzero(ends)[:-1] + 1)
+    for start, rows in zip(range(0, n_frames, stride), found, strict=True):
+        span = range(start, min(start + stride, n_frames))
+        assert set(rows) <= set(span)
+        assert len(rows) == (len(span) if n_each is None else min(n_each, len(span)))
+        # As much room before the first as after the last, and the same between any two, to the frame.
+        gaps = np.diff(rows)
+        assert gaps.size == 0 or gaps.max() - gaps.min() <= 1
+        assert abs((rows[0] - span[0]) - (span[-1] - rows[-1])) <= 1
+    if n_each == 1:
+        np.testing.assert_array_equal(indices, sample_indices(n_frames, stride, "middle"))
 
 
 def test_snippets_begin_with_their_first_frame_and_the_last_ends_with_the_video(tmp_path):
