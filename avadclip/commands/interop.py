@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -32,17 +33,37 @@ def import_features(
 ) -> None:
     """Make a data set of features that exist already: links, tables, and a block of params.yaml.
 
-    Of any extractor, where `annotations` holds videos.csv; else of the authors' release.
+    Of any extractor, where `annotations` holds videos.csv; of VadCLIP or XD-Violence, where it holds their lists; else
+    of AVadCLIP.
     """
-    if (annotations / "videos.csv").is_file():
-        sources: dict[Modality, tuple[Path | None, str]] = {
-            "visual": (visual, visual_extractor),
-            "audio": (audio, audio_extractor),
-        }
-        _import_arrays(sources, annotations, dataset, stride, frame_rate, text_tower, alone, params)
-        return
     from avadclip.interop.import_features import adopt_features
+    from avadclip.interop.released_layouts import read_released_lists
 
+    folders: dict[Modality, Path] = {}
+    if visual is not None:
+        folders["visual"] = visual
+    if audio is not None:
+        folders["audio"] = audio
+    if (annotations / "videos.csv").is_file():
+        extractors: dict[Modality, str] = {"visual": visual_extractor, "audio": audio_extractor}
+        _import_arrays(folders, annotations, dataset, stride, frame_rate, extractors, text_tower, alone, params)
+        return
+    if (lists := read_released_lists(annotations)) is not None:
+        with TemporaryDirectory() as tables:
+            lists.write_tables(Path(tables))
+            _import_arrays(
+                folders,
+                Path(tables),
+                dataset,
+                stride or lists.stride,
+                frame_rate or lists.frame_rate,
+                lists.extractors,
+                text_tower or lists.text_tower,
+                alone,
+                params,
+                lists.files,
+            )
+        return
     if visual is None or audio is None:
         raise DatasetError(
             f"{annotations}: holds no videos.csv (docs/features.md), so these are the authors' files; name --visual and"
@@ -56,23 +77,26 @@ def import_features(
 
 
 def _import_arrays(
-    sources: Mapping[Modality, tuple[Path | None, str]],
+    folders: Mapping[Modality, Path],
     annotations: Path,
     dataset: str,
     stride: int | None,
     frame_rate: float | None,
+    extractors: Mapping[Modality, str],
     text_tower: str | None,
     alone: bool,
     params: Path,
+    names: Mapping[Modality, Mapping[str, str]] | None = None,
 ) -> None:
     from avadclip.interop.import_arrays import Declared, adopt_arrays
 
-    folders = {modality: folder for modality, (folder, _) in sources.items() if folder is not None}
     if not folders:
         raise DatasetError("no features: name their folder as --visual, as --audio, or both")
-    extractors = {modality: extractor for modality, (_, extractor) in sources.items() if modality in folders}
-    declared = None if stride is None or frame_rate is None else Declared(stride, frame_rate, extractors, text_tower)
-    found = adopt_arrays(dataset, folders, annotations, declared, params, alone)
+    for modality in folders.keys() - (folders if names is None else names).keys():
+        raise DatasetError(f"--{modality}: the lists name no such files; leave it out")
+    made_by = {modality: extractors[modality] for modality in folders}
+    declared = None if stride is None or frame_rate is None else Declared(stride, frame_rate, made_by, text_tower)
+    found = adopt_arrays(dataset, folders, annotations, declared, params, alone, names)
     typer.echo(
         f"{params}: datasets.{dataset} holds {found.n_train} training and {found.n_test} test videos,"
         f" {found.n_files} files; `dvc repro` imports them"

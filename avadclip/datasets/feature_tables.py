@@ -5,7 +5,8 @@
 
 ``segments.csv``, which may be absent: header ``video,label,start_snippet,end_snippet`` (snippet i covers frames
 [i x stride, (i + 1) x stride)), ``video,label,start_frame,end_frame`` or ``video,label,start_seconds,end_seconds``; a
-segment includes its start and not its end. `label` is one of that video's labels.
+segment includes its start and not its end. `label` is one of that video's labels, or ``*``: anomalous, without saying
+which class.
 """
 
 from collections.abc import Collection, Mapping
@@ -15,7 +16,7 @@ from typing import cast
 from avadclip.config.datasets import Dataset
 from avadclip.datasets import csv_file, ids
 from avadclip.datasets.csv_file import Row, did_you_mean
-from avadclip.datasets.model import NORMAL, SPLITS, ListedVideo, Listing, Segment, Split, TimedSegment
+from avadclip.datasets.model import ANY_CLASS, NORMAL, SPLITS, ListedVideo, Listing, Segment, Split, TimedSegment
 from avadclip.errors import DatasetError
 
 VIDEOS, SEGMENTS = "videos.csv", "segments.csv"
@@ -93,10 +94,10 @@ def _segments(path: Path, labels: Mapping[str, tuple[str, ...]], dataset: Datase
 
 
 def _segment(row: Row, labels: Mapping[str, tuple[str, ...]], dataset: Dataset) -> Segment | TimedSegment:
-    id_, label = _id(row), row.choice("label", dataset.classes)
+    id_, label = _id(row), row.choice("label", (*dataset.classes, ANY_CLASS))
     if id_ not in labels:
         row.fail("video", f"{id_!r} is not in {VIDEOS}{did_you_mean(id_, labels)}")
-    if label == NORMAL or label not in labels[id_]:
+    if NORMAL in (label, *labels[id_]) or label not in (*labels[id_], ANY_CLASS):
         row.fail("label", f"expected an anomaly that {VIDEOS} has for {id_!r} ({', '.join(labels[id_])}): {label!r}")
     unit = next(unit for unit in _UNITS if f"start_{unit}" in row.cells)
     read = row.number if unit == "seconds" else row.whole

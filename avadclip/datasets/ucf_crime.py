@@ -51,12 +51,12 @@ def load(dataset: Dataset, files: VideoFiles) -> Listing:
     DatasetError : a list is missing, a line makes no sense, or a video is in both.
     """
     folder = Path(dataset.annotations)
-    found = next((folder / name for name in TEST if (folder / name).is_file()), folder / TEST[0])
+    found = _test_list(folder)
     segments = _read(found)
     train_ids = annotation_text.read_ids(folder / TRAIN)
     if both := sorted(segments.keys() & set(train_ids)):
         raise DatasetError(f"{folder}: {len(both)} videos train and test, the first of them {both[0]!r}")
-    labels = {id_: _labels(id_, folder) for id_ in (*train_ids, *segments)}
+    labels = {id_: labels_of(id_, folder) for id_ in (*train_ids, *segments)}
     official.check_annotated(found, {id_ for id_, own in segments.items() if own}, segments, labels)
     every = tuple(segment for own in segments.values() for segment in own)
     official.warn_of_other_labels(every, labels)
@@ -65,8 +65,16 @@ def load(dataset: Dataset, files: VideoFiles) -> Listing:
     return Listing(official.listed_videos(files, labels, segments), every)
 
 
+def read_annotations(folder: Path) -> dict[str, tuple[Segment, ...]]:
+    """Id -> segments of every test video; none for a normal one. :class:`DatasetError` if a line makes no sense."""
+    return _read(_test_list(folder))
+
+
+def _test_list(folder: Path) -> Path:
+    return next((folder / name for name in TEST if (folder / name).is_file()), folder / TEST[0])
+
+
 def _read(path: Path) -> dict[str, tuple[Segment, ...]]:
-    """Id -> segments of every test video; none for a normal one."""
     found: dict[str, tuple[Segment, ...]] = {}
     for number, line in annotation_text.lines(path):
         where, words = f"{path}, line {number}", line.split()
@@ -88,7 +96,13 @@ def _segment(where: str, id_: str, label: str, span: list[str]) -> Segment:
     return Segment(id_, label, int(start), int(end))
 
 
-def _labels(id_: str, folder: Path) -> tuple[str, ...]:
+def labels_of(id_: str, folder: Path) -> tuple[str, ...]:
+    """The class in a video's name; :class:`DatasetError` if there is none.
+
+    Parameters
+    ----------
+    folder : of the list that names it, for the message.
+    """
     match = _NAME.fullmatch(id_)
     if match is None or match["label"] not in CLASSES:
         raise DatasetError(f"{folder}: {id_!r} is no name of UCF-Crime, such as Abuse001_x264; take the official lists")

@@ -53,7 +53,7 @@ def _refuse_claims(pickled: bytes) -> None:
     for opcode, argument, _position in pickletools.genops(pickled):
         if opcode.proto > 2:
             raise pickle.UnpicklingError(f"{opcode.name} is of a protocol that torch does not write")
-        if opcode.name in ("PUT", "LONG_BINPUT") and argument > len(pickled):
+        if opcode.name in ("PUT", "LONG_BINPUT") and int(argument or 0) > len(pickled):
             raise pickle.UnpicklingError(f"it numbers {argument} values in {len(pickled)} bytes")
 
 

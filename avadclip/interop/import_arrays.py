@@ -83,6 +83,7 @@ def adopt_arrays(
     declared: Declared | None,
     params: Path,
     alone: bool = False,
+    names: Mapping[Modality, Mapping[str, str]] | None = None,
 ) -> AdoptedArrays:
     """Put links to the files and copies of the tables below ``data/<name>``, and a block into params.yaml.
 
@@ -96,6 +97,7 @@ def adopt_arrays(
     annotations : folder of ``videos.csv`` and ``segments.csv``.
     declared : None will do where the block is there already.
     alone : make it the only data set.
+    names : name of a file -> that of its link; files of other names are left out. None: all files, as they are named.
 
     Raises
     ------
@@ -110,7 +112,7 @@ def adopt_arrays(
         if known is not None
         else (paths.data(name) / "arrays", paths.data(name) / "annotations")
     )
-    links = dict(_links(sources, arrays))
+    links = dict(_links(sources, arrays, names))
     classes = _classes(annotations)
     copy_files(annotations, tables, TABLES)
     bring_links(links, [arrays / modality for modality in sources])
@@ -128,12 +130,19 @@ def adopt_arrays(
     return AdoptedArrays(splits.count("train"), splits.count("test"), len(links), untrained, added)
 
 
-def _links(sources: Mapping[Modality, Path], arrays: Path) -> Iterator[tuple[Path, Path]]:
+def _links(
+    sources: Mapping[Modality, Path], arrays: Path, names: Mapping[Modality, Mapping[str, str]] | None
+) -> Iterator[tuple[Path, Path]]:
     for modality, source in sources.items():
         found = [path for views in find_arrays(source).values() for path in views]
-        if not found:
-            raise DatasetError(f"{source}: holds no arrays of features; name the folder of the {modality} files")
-        yield from (link_of(arrays / modality, path) for path in found)
+        listed = None if names is None else names[modality]
+        wanted = [path for path in found if listed is None or path.name in listed]
+        if not wanted:
+            what = "no arrays of features" if not found else f"none of the files that the lists name, but {found[0]}"
+            raise DatasetError(f"{source}: holds {what}; name the folder of the {modality} files")
+        for path in wanted:
+            link, place = link_of(arrays / modality, path)
+            yield (link if listed is None else arrays / modality / listed[path.name]), place
 
 
 def _classes(annotations: Path) -> list[str]:
