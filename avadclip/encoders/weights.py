@@ -34,24 +34,31 @@ class Published:
 
     name: str
     url: str
+    sha256: str | None = None  # None: not published
 
 
-OPENAI_VIT_B_16 = Published(
-    name="ViT-B-16.pt",
-    url="https://openaipublic.azureedge.net/clip/models/"
-    "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f/ViT-B-16.pt",  # the folder is the sha256
-)
+def _openai(name: str, sha256: str) -> Published:
+    return Published(name, f"https://openaipublic.azureedge.net/clip/models/{sha256}/{name}", sha256)
+
+
+# The name that open_clip has for the architecture of each; OpenAI's networks compute QuickGELU.
+OPENAI_CLIPS = {
+    "ViT-B-32-quickgelu": _openai("ViT-B-32.pt", "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af"),
+    "ViT-B-16-quickgelu": _openai("ViT-B-16.pt", "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f"),
+    "ViT-L-14-quickgelu": _openai("ViT-L-14.pt", "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836"),
+    "ViT-L-14-336-quickgelu": _openai(
+        "ViT-L-14-336px.pt", "3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02"
+    ),
+}
 WAV2CLIP = Published(
     name="Wav2CLIP.pt",
     url="https://github.com/descriptinc/lyrebird-wav2clip/releases/download/v0.1.0-alpha/Wav2CLIP.pt",
 )
 
-_PUBLISHED_CLIPS = {"ViT-B-16-quickgelu": OPENAI_VIT_B_16}
-
 
 def published_clip(clip: Clip) -> Published | None:
     """The file that is offered for this image encoder, if there is one."""
-    return None if clip.encoder_config else _PUBLISHED_CLIPS.get(clip.encoder)
+    return None if clip.encoder_config else OPENAI_CLIPS.get(clip.encoder)
 
 
 def locate(weights: Weights, published: Published | None, key: str = "weights") -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from avadclip import config, paths, recipes
+from avadclip import config, paths
 from avadclip.config import Params
 from avadclip.config.editing import edited
 from avadclip.config.features import Modality
@@ -17,6 +17,7 @@ from avadclip.datasets.feature_tables import SEGMENTS, VIDEOS, read_videos, spli
 from avadclip.datasets.features import prepare_features
 from avadclip.datasets.model import NORMAL
 from avadclip.detectors.registry import needs, settings_of, unmet
+from avadclip.encoders.weights import OPENAI_CLIPS
 from avadclip.errors import ConfigError, DatasetError
 from avadclip.interop.adopting import bring_links, copy_files, drop_other_datasets, known_section, link_of
 
@@ -159,8 +160,8 @@ def _block(name: str, declared: Declared, classes: list[str]) -> Any:
     for modality, extractor in declared.extractors.items():
         block[modality]["extractor"] = extractor
     if declared.text_tower is not None:
-        recipe = YAML(typ="safe").load(recipes.read("xd_violence", margin=""))["xd_violence"]["visual"]
-        pinned = recipe["weights"]["sha256"] if declared.text_tower == recipe["encoder"] else None
+        published = OPENAI_CLIPS.get(declared.text_tower)
+        pinned = published.sha256 if published else None
         block["visual"]["text_tower"] = {
             "encoder": declared.text_tower,
             "weights": {"path": None, "sha256": pinned},

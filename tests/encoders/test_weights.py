@@ -11,11 +11,12 @@ import torch
 from avadclip.config.architectures import image_size, known_encoders, read_architecture
 from avadclip.config.features import Visual, Weights
 from avadclip.device import resolve_device
-from avadclip.encoders.weights import OPENAI_VIT_B_16, Published, cache_folder, locate
+from avadclip.encoders.weights import OPENAI_CLIPS, Published, cache_folder, locate
 from avadclip.errors import ConfigError, WeightsError
 from avadclip.io import sha256_of
 
 ZEROS = "0" * 64
+OPENAI = OPENAI_CLIPS["ViT-B-16-quickgelu"]
 
 
 @pytest.fixture(autouse=True)
@@ -101,7 +102,7 @@ def test_without_network_the_message_says_what_to_do(cache):
 @pytest.mark.parametrize(
     ("path", "published", "message"),
     [
-        ("nowhere.pt", OPENAI_VIT_B_16, f"audio.weights.path: nowhere.pt: no such file.*{OPENAI_VIT_B_16.url}"),
+        ("nowhere.pt", OPENAI, f"audio.weights.path: nowhere.pt: no such file.*{OPENAI.url}"),
         ("nowhere.pt", None, f"audio.weights.path: nowhere.pt: no such file \\(expected sha256 {ZEROS}\\)$"),
         (None, None, "audio.weights.path: missing; nothing is published for this encoder"),
         (__file__, None, f"test_weights.py: not the pinned weights: expected sha256 {ZEROS}, found"),
@@ -167,3 +168,13 @@ def test_devices():
         resolve_device("cuda:99")
     with pytest.raises(ConfigError, match="expected auto, cpu, cuda or cuda:<number>, found 'gpu'"):
         resolve_device("gpu")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OPENAI_CLIPS)
+def test_published_clips_are_those_that_open_clip_knows(name):
+    from open_clip.pretrained import get_pretrained_url
+
+    assert OPENAI_CLIPS[name].url == get_pretrained_url(name, "openai")
+    assert OPENAI_CLIPS[name].sha256 in OPENAI_CLIPS[name].url
+    assert read_architecture(name)["quick_gelu"]
