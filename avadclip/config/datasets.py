@@ -28,7 +28,14 @@ class Dataset(Section):
     """One data set of ``params.yaml``."""
 
     kind: Literal[
-        "xd_violence", "cctv_fights", "table", "ucf_crime", "shanghaitech", "xd_violence_released", "features"
+        "xd_violence",
+        "cctv_fights",
+        "table",
+        "ucf_crime",
+        "shanghaitech",
+        "ubnormal",
+        "xd_violence_released",
+        "features",
     ]
     videos: str  # folder of video files, searched recursively; or of the files of features in their place
     annotations: str  # folder with the annotation files of this kind (README, chapter on features)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from avadclip.config.datasets import Dataset
-from avadclip.datasets import cctv_fights, shanghaitech, table, ucf_crime, xd_violence
+from avadclip.datasets import cctv_fights, shanghaitech, table, ubnormal, ucf_crime, xd_violence
 from avadclip.datasets.csv_file import did_you_mean
 from avadclip.datasets.files import VideoFiles
 from avadclip.datasets.model import Listing
@@ -19,6 +19,7 @@ _ADAPTERS: dict[str, Callable[[Dataset, VideoFiles], Listing]] = {
     "table": table.load,
     "ucf_crime": ucf_crime.load,
     "shanghaitech": shanghaitech.load,
+    "ubnormal": ubnormal.load,
 }
 _SHOWN = 20
 

@@ -95,7 +95,7 @@ def test_adding_a_recipe_changes_nothing_else(with_recipes: Path) -> None:
     assert config.load(with_recipes).dataset("demo") == config.load(SHIPPED).dataset("demo")
     with pytest.raises(ConfigError, match=r"datasets\.xd_violence is there already"):
         recipes.add("xd_violence", with_recipes)
-    listed = "cctv_fights_sub, own_videos, shanghaitech, ucf_crime, xd_violence"
+    listed = "cctv_fights_sub, own_videos, shanghaitech, ubnormal, ucf_crime, xd_violence"
     with pytest.raises(ConfigError, match=f"no recipe 'ucf'; there are: {listed}"):
         recipes.read("ucf")
 
