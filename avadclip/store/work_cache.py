@@ -69,8 +69,15 @@ class WorkCache:
         return content
 
     def put(self, features: Features) -> None:
-        """Keep the features of one video."""
-        store.write(self.path(features.fingerprint), features)
+        """Keep the features of one video.
+
+        Not flushed to the disk, which would cost more than importing does: after a power cut the last files are found
+        damaged, and made again.
+        """
+        content, fingerprint = store.to_bytes(features), features.fingerprint
+        with replacing(self.path(fingerprint), flush=False) as temporary:
+            temporary.write_bytes(content)
+        self._sums[fingerprint] = hashlib.sha256(content).hexdigest()
 
     def adopt(self, path: Path, fingerprint: str, checksum: str) -> None:
         """Keep a copy of a feature file from elsewhere, atomically; :class:`FeatureError` if it is not this file."""
