@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,9 @@ import pytest
 IN_PARALLEL = "PYTEST_XDIST_WORKER" in os.environ
 LONGEST_FIRST = ("team", "graph", "cluster", "browser")  # folders
 
+# Each module is compiled once, not by every process that a test starts, whatever the shell says.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 if IN_PARALLEL:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # there are as many processes as cores
 
