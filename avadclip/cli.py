@@ -60,15 +60,18 @@ for interop_command in interop.COMMANDS:
 @app.command()
 @one_line_errors
 def recipe(
-    name: Annotated[str | None, typer.Argument(help="A published data set; default: list them.")] = None,
+    name: Annotated[str | None, typer.Argument(help="A published data set, or `zoo`; default: list them.")] = None,
     add: Annotated[bool, typer.Option("--add", help="Paste it into the parameter file.")] = False,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Print the block of params.yaml for a published data set, pinned to the paper's numbers."""
+    """Print the block of params.yaml for a published data set, or for all published detectors (`zoo`)."""
     from avadclip import recipes
 
     if name is None:
-        typer.echo("\n".join(recipes.names()))
+        typer.echo("\n".join(recipes.names() + recipes.detector_names()))
+    elif add and name in recipes.detector_names():
+        new = recipes.add_detectors(name, params)
+        typer.echo(f"{params}: {len(new)} more variants under train, which are scored: {', '.join(new) or 'none'}")
     elif add:
         recipes.add(name, params)
         typer.echo(f"{params}: added datasets.{name}")

@@ -1,31 +1,43 @@
-"""Recipes of the published data sets: a block each for ``datasets:`` in params.yaml, pinned to the paper's numbers."""
+"""Recipes to be pasted into params.yaml, pinned to published numbers.
+
+A file here is a data set, for ``datasets:``; one in ``detectors/`` holds variants, for ``train:``.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import indent
 
+from ruamel.yaml import YAML
+
 from avadclip import config
-from avadclip.config.editing import replace
+from avadclip.config.editing import edited, replace
 from avadclip.errors import ConfigError
 
 FOLDER = Path(__file__).parent
+DETECTORS = FOLDER / "detectors"
 
 
 def names() -> list[str]:
-    """What :func:`read` and :func:`add` know, sorted."""
+    """The data sets that :func:`read` and :func:`add` know, sorted."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
+def detector_names() -> list[str]:
+    """The sets of variants that :func:`read` and :func:`add_detectors` know, sorted."""
+    return sorted(path.stem for path in DETECTORS.glob("*.yaml"))
+
+
 def read(name: str, margin: str = "  ") -> str:
-    """The block of one recipe, to be pasted below ``datasets:``, where entries stand `margin` from the left.
+    """The block of one recipe, to be pasted below ``datasets:`` or ``train:``; entries stand `margin` from the left.
 
     Raises
     ------
     ConfigError : no such recipe.
     """
-    if name not in names():
-        raise ConfigError(f"no recipe {name!r}; there are: {', '.join(names())}")
-    return indent((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"), margin)
+    path = (DETECTORS if name in detector_names() else FOLDER) / f"{name}.yaml"
+    if name not in names() + detector_names():
+        raise ConfigError(f"no recipe {name!r}; there are: {', '.join(names() + detector_names())}")
+    return indent(path.read_text(encoding="utf-8"), margin)
 
 
 def add(name: str, params: Path) -> None:
@@ -51,6 +63,25 @@ def add(name: str, params: Path) -> None:
         raise ConfigError(
             f"{params}: left as it was, since with the recipe it would not be valid ({error}); {by_hand}"
         ) from None
+
+
+def add_detectors(name: str, params: Path) -> list[str]:
+    """Put the variants of a recipe below ``train:`` and into ``score.variants``; those that were not there.
+
+    A variant of the same name stays as it is.
+
+    Raises
+    ------
+    ConfigError : no such recipe, or the parameter file cannot be used; it is left as it was.
+    """
+    blocks = YAML().load(read(name, margin=""))
+    with edited(params) as content:
+        train, scored = content.setdefault("train", {}), content.setdefault("score", {}).setdefault("variants", [])
+        new = [variant for variant in blocks if variant not in train]
+        for variant in new:
+            train[variant] = blocks[variant]
+        scored.extend(variant for variant in new if variant not in scored)
+    return new
 
 
 def _margin(lines: Sequence[str]) -> str:

@@ -7,7 +7,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from avadclip import config, recipes
+from avadclip.config.variants import Variant
 from avadclip.datasets.exclusion import exclude_lines
+from avadclip.detectors.registry import kinds, settings_of
 from avadclip.errors import ConfigError
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
@@ -268,3 +270,28 @@ def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
 def test_nothing_can_be_changed_after_loading() -> None:
     with pytest.raises(ValueError, match="frozen"):
         config.load(SHIPPED).dataset("demo").visual.stride = 4  # type: ignore[misc]
+
+
+def test_the_zoo_goes_below_the_variants_and_into_the_score(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(SHIPPED.read_text())
+    before = config.load(path)
+    new = recipes.add_detectors("zoo", path)
+    params = config.load(path)
+    assert list(params.train) == [*before.train, *new]
+    assert list(params.score.variants) == [*before.score.variants, *new]
+    found = set()
+    for variant in new:
+        section = params.variant(variant)
+        assert isinstance(section, Variant)
+        found.add(section.kind)
+        published = settings_of(section.kind, {}).recipe
+        assert settings_of(section.kind, section.settings_on("elsewhere"), variant).recipe.rounds == published.rounds
+        assert settings_of(section.kind, section.settings_on("demo"), variant).recipe.rounds == 8
+    assert found == set(kinds()) - {"audio_visual", "student", "mil_head"}  # the paper's own, and ours
+    lines = path.read_text().splitlines()
+    assert set(SHIPPED.read_text().splitlines()) - set(lines) == {
+        line for line in SHIPPED.read_text().splitlines() if line.startswith("  variants: [")
+    }
+    assert recipes.add_detectors("zoo", path) == []
+    assert path.read_text().splitlines() == lines
