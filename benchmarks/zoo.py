@@ -1,7 +1,7 @@
 """Every detector on the demo world: the table of docs/zoo.md.
 
-``python -m benchmarks.zoo --seeds 3`` from the root of the project: what `avadclip recipe zoo --add && dvc repro` does in
-a fresh clone, but without DVC and without pictures, and with how long each training takes.
+``python -m benchmarks.zoo --seeds 3`` from the root of the project: what `avadclip recipe zoo --add && dvc repro` does
+in a fresh clone, but without DVC and without pictures, and with how long each training takes.
 """
 
 import json
