@@ -3,12 +3,14 @@
 Frozen towers are not in it: X_c, all that scoring needs of the text tower, is stored among the weights.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
+from torch import Tensor
 
 from avadclip.detectors.description import Description, read_description, write_description, write_refusal
 from avadclip.detectors.protocol import Detector, Dimensions
@@ -56,15 +58,19 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpo
         raise CheckpointError(f"{folder / WEIGHTS}: damaged: {error}; train it again") from None
     settings = settings_of(description.kind, description.settings, where=str(folder))
     detector = build(description.kind, settings, Dimensions(**description.dimensions))
+    if (problem := load_weights(detector, tensors)) is not None:
+        raise CheckpointError(f"{folder}: weights do not fit their description: {problem}")
+    return Checkpoint(detector.to(device).eval().requires_grad_(False), description)
+
+
+def load_weights(detector: Detector, tensors: Mapping[str, Tensor]) -> str | None:
+    """Give a detector what it needs to score; what does not fit, or None. What only training needs stays as it is."""
     try:
         missing, unknown = detector.load_state_dict(tensors, strict=False)
     except RuntimeError as error:
-        raise CheckpointError(f"{folder}: weights do not fit their description: {error}") from None
-    expected = detector.inference_state().keys()
-    if unknown or set(missing) & expected:
-        problem = ", ".join([*unknown, *sorted(set(missing) & expected)])
-        raise CheckpointError(f"{folder}: weights do not fit their description: missing or unknown: {problem}")
-    return Checkpoint(detector.to(device).eval().requires_grad_(False), description)
+        return str(error)
+    problems = [*unknown, *sorted(set(missing) & detector.inference_state().keys())]
+    return f"missing or unknown: {', '.join(problems)}" if problems else None
 
 
 def dimensions_of(detector: Detector) -> dict[str, object]:

@@ -30,6 +30,9 @@ FILES: dict[str, Callable[[], Tensors]] = {
     "hl_net": published.hl_net,
     "rtfm": published.rtfm,
     "clip_tsa": published.clip_tsa,
+    "ur_dmu": published.ur_dmu,
+    "bn_wvad": published.bn_wvad,
+    "macil_sd": published.macil_sd,
 }
 VISUAL, JOINED = WIDTHS["visual"], sum(WIDTHS.values())
 
@@ -63,7 +66,8 @@ def test_each_is_recognised_by_its_own_layout_alone(kind: str) -> None:
     parallel = find({f"module.{name}": tensor for name, tensor in tensors.items()}, "it.pth")
     assert parallel is not None
     assert parallel.tensors.keys() == found.tensors.keys()
-    build_published(found, None, 3, "it.pth")  # every tensor has its place and its shape
+    widths = dict(WIDTHS) if kind == "macil_sd" else None  # which has a layer for each modality
+    build_published(found, widths, 3, "it.pth")  # every tensor has its place and its shape
     assert find({"weight": torch.zeros(1)}, "it.pth") is None
 
 
@@ -76,6 +80,14 @@ def test_each_is_recognised_by_its_own_layout_alone(kind: str) -> None:
         ("rtfm", {"temporal.attention.query.weight": "Aggregate.non_local.theta.weight"}),
         ("rtfm", {"temporal.attention.key.weight": "Aggregate.non_local.phi.weight"}),
         ("clip_tsa", {"gate.last.weight": "hard_attention.scorer.fc2.weight", "last.weight": "fc3.weight"}),
+        ("ur_dmu", {"encoder.layers.1.contract.weight": "selfatt.layers.1.1.fn.net.3.weight"}),
+        ("ur_dmu", {"normal_memory.vectors": "Nmemory.memory_block", "log_variance.bias": "encoder_var.0.bias"}),
+        (
+            "bn_wvad",
+            {"second_norm.running_mean": "normal_head.bn2.running_mean", "last.bias": "normal_head.conv3.bias"},
+        ),
+        ("macil_sd", {"stream.layer.query.weight": "cma.layer.self_attn.linears.0.weight"}),
+        ("macil_sd", {"project_audio.weight": "fc_a.weight", "stream.head.bias": "att_mmil.fc.bias"}),
     ],
 )
 def test_where_tensors_go(kind: str, pairs: dict[str, str]) -> None:
@@ -109,6 +121,9 @@ def test_the_bias_before_a_normalisation_is_in_its_running_mean() -> None:
         ("hl_net", published.hl_net(VISUAL), ("visual",)),
         ("rtfm", published.rtfm(VISUAL), ("visual",)),
         ("clip_tsa", published.clip_tsa(VISUAL), ("visual",)),
+        ("ur_dmu", published.ur_dmu(VISUAL), ("visual",)),
+        ("bn_wvad", published.bn_wvad(JOINED), ("visual", "audio")),
+        ("macil_sd", published.macil_sd(WIDTHS["visual"], WIDTHS["audio"]), ("visual", "audio")),
         ("clip_tsa", published.clip_tsa(JOINED, 512), ("visual", "audio")),  # reduced
         ("clip_tsa", {"model_state_dict": published.clip_tsa(), "optimizer_state_dict": {"state": {}}}, ("visual",)),
     ],

@@ -48,6 +48,39 @@ def clip_tsa(width: int = 12, gated: int = 12) -> Tensors:
     return _filled(shapes)
 
 
+def ur_dmu(width: int = 12) -> Tensors:
+    shapes = {**_distance_encoder(width), "Amemory.memory_block": (5, 8), "Nmemory.memory_block": (5, 8)}
+    for name in ("encoder_mu.0", "encoder_var.0"):
+        shapes |= _layer(name, 8, 8)
+    return _filled({**shapes, **_layer("cls_head.mlp.0", 6, 16), **_layer("cls_head.mlp.2", 1, 6)})
+
+
+def bn_wvad(width: int = 12) -> Tensors:
+    shapes = {**_distance_encoder(width), **_norm("normal_head.bn1", 6), **_norm("normal_head.bn2", 4)}
+    for layer, sizes in enumerate(((6, 8), (4, 6), (1, 4)), start=1):
+        shapes |= _layer(f"normal_head.conv{layer}", *sizes, 1)
+    return _filled(shapes)
+
+
+def _distance_encoder(width: int) -> dict[str, tuple[int, ...]]:
+    """Two layers of four heads of 2, 8 wide."""
+    shapes = _layer("embedding.conv_1.0", 8, width, 3)
+    for layer in ("selfatt.layers.0", "selfatt.layers.1"):
+        shapes |= {**_layer(f"{layer}.0.norm", 8), **_layer(f"{layer}.1.norm", 8)}
+        shapes |= {f"{layer}.0.fn.to_qkv.weight": (32, 8), **_layer(f"{layer}.0.fn.to_out.0", 8, 16)}
+        shapes |= {**_layer(f"{layer}.1.fn.net.0", 10, 8), **_layer(f"{layer}.1.fn.net.3", 8, 10)}
+    return shapes
+
+
+def macil_sd(visual: int = 12, audio: int = 8) -> Tensors:
+    shapes = {**_layer("fc_v", 16, visual), **_layer("fc_a", 16, audio), **_layer("att_mmil.fc", 1, 16)}
+    for linear in range(4):
+        shapes |= _layer(f"cma.layer.self_attn.linears.{linear}", 16, 16)
+    shapes |= {**_layer("cma.layer.sublayer.0.norm", 16), **_layer("cma.layer.sublayer.1.norm", 16)}
+    shapes |= {**_layer("cma.layer.feed_forward.w_1", 10, 16), **_layer("cma.layer.feed_forward.w_2", 16, 10)}
+    return _filled({**shapes, **_layer("multiheadattn.out_proj", 16, 16)})  # the last is not used
+
+
 def _aggregate(width: int) -> dict[str, tuple[int, ...]]:
     branch, inner, shapes = width // 4, max(1, width // 8), {}
     for level in (1, 2, 3):

@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from avadclip.config.features import Modality
+from avadclip.detectors.checkpoint import load_weights
 from avadclip.detectors.protocol import Detector, Dimensions
 from avadclip.detectors.registry import build, settings_of
 from avadclip.errors import CheckpointError
@@ -81,10 +82,8 @@ def build_published(
     chosen = _chosen(published, widths, origin)
     settings = settings_of(published.kind, published.settings | {"modalities": list(chosen)})
     detector = build(published.kind, settings, Dimensions(chosen, n_classes, settings.recipe.bag.length))
-    try:
-        detector.load_state_dict(published.tensors)
-    except RuntimeError as error:
-        raise CheckpointError(f"{origin}: tensors of unexpected shapes: {error}") from None
+    if (problem := load_weights(detector, published.tensors)) is not None:
+        raise CheckpointError(f"{origin}: tensors of unexpected shapes: {problem}")
     return detector
 
 
