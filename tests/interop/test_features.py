@@ -144,8 +144,8 @@ def test_the_recipe_says_imported_and_what_is_unknown(imported: Path, monkeypatc
     assert (visual["encoder"], visual["stride"], visual["precision"]) == ("ViT-B-16-quickgelu", 16, "unknown")
     audio = FeatureFolder(paths.features(NAME, "audio")).recipe
     assert (audio["source"], audio["window_seconds"]) == (visual["source"], "unknown")
-    of_sound_or_arrays = {"window_seconds", "frame_rate", "array", "views_axis"}
-    assert set(OWN_TO_A_DATASET) - of_sound_or_arrays <= visual.keys()
+    of_others = {"window_seconds", "frame_rate", "array", "views_axis", "mean_of"}  # sound, arrays, means
+    assert set(OWN_TO_A_DATASET) - of_others <= visual.keys()
 
 
 def test_without_the_training_list_there_are_test_videos_only(project: Path) -> None:
