@@ -92,8 +92,8 @@ def _import_arrays(
 
     if not folders:
         raise DatasetError("no features: name their folder as --visual, as --audio, or both")
-    for modality in folders.keys() - (folders if names is None else names).keys():
-        raise DatasetError(f"--{modality}: the lists name no such files; leave it out")
+    if unlisted := sorted(folders.keys() - (names or folders).keys()):
+        raise DatasetError(f"--{unlisted[0]}: the lists name no such files; leave it out")
     made_by = {modality: extractors[modality] for modality in folders}
     declared = None if stride is None or frame_rate is None else Declared(stride, frame_rate, made_by, text_tower)
     found = adopt_arrays(dataset, folders, annotations, declared, params, alone, names)

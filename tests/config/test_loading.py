@@ -134,6 +134,11 @@ def test_adding_a_recipe_changes_nothing_else(with_recipes: Path) -> None:
             "ucf",
             "datasets.xd_violence.kind: .*'xd_violence', 'cctv_fights', 'table', 'ucf_crime', 'shanghaitech', ",
         ),
+        (
+            (*VISUAL, "mean_of"),
+            4,
+            "datasets.xd_violence.visual: .*mean_of: 4 goes with frame: mean, found frame: first",
+        ),
         (("datasets", "xd_violence", "exclude"), {"id": 3}, "datasets.xd_violence.exclude.id: .*string, found 3"),
         (("extraction", "workers"), -1, "extraction.workers: input should be greater than or equal to 1, found -1"),
         (("extractoin",), {}, "extractoin: unknown key"),
