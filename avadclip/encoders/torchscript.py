@@ -42,9 +42,15 @@ def read_torchscript(path: Path) -> dict[str, Tensor]:
 
 
 def _stored(archive: zipfile.ZipFile, name: str) -> bytes:
-    """An entry as torch writes it; a compressed one may be a thousand times as large as the file."""
-    if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
+    """An entry as torch writes it; a compressed one may be a thousand times as large as the file.
+
+    ``zipfile`` sets aside as much memory as the directory of the archive *claims* that an entry has.
+    """
+    entry = archive.getinfo(name)
+    if entry.compress_type != zipfile.ZIP_STORED:
         raise pickle.UnpicklingError(f"{name} is compressed, which torch does not do")
+    if max(entry.file_size, entry.compress_size) > archive.start_dir:
+        raise zipfile.BadZipFile(f"{name} has {entry.file_size} bytes in an archive of {archive.start_dir}")
     return archive.read(name)
 
 

@@ -1,25 +1,20 @@
 """A machine with little memory and an alarm clock, so that an attack that succeeds fails its test and nothing else."""
 
-import resource
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 from types import FrameType
 
 import pytest
 
-SPARE_BYTES = 600 << 20  # beyond what is mapped already
+from tests.attacks.limits import little_memory
+
 SECONDS = 600  # a busy machine takes its time
 
 
 @pytest.fixture(autouse=True)
-def little_memory() -> Iterator[None]:
-    """What would take gigabytes gets a MemoryError, which no reader may answer with."""
-    mapped = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (mapped + SPARE_BYTES, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_AS, before)
+def _little_memory() -> Iterator[None]:
+    with little_memory():
+        yield
 
 
 @pytest.fixture(autouse=True)

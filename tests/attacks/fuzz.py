@@ -35,6 +35,7 @@ from avadclip.media.frames import decode_frames
 from avadclip.media.probe import probe
 from avadclip.report.footage import Footage, read_footage, write_footage
 from avadclip.scoring import scores
+from tests.attacks.limits import little_memory
 from tests.golden.clips import FOLDER as CLIPS
 
 CORPUS = Path(__file__).with_name("corpus")
@@ -184,7 +185,7 @@ def main() -> int:
     for name in chosen.readers:
         random, whole = np.random.default_rng(chosen.seed), READERS[name].whole()
         end, n_read = time.monotonic() + chosen.seconds, 0
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, little_memory():
             while time.monotonic() < end:
                 content = damaged(whole, random)
                 n_read += 1

@@ -189,11 +189,14 @@ def zipped(path: Path, extra: str, content: bytes, method: int = zipfile.ZIP_STO
         archive.writestr(f"{whole.namelist()[0].split('/')[0]}/{extra}" if extra == "data/0" else extra, content)
 
 
-def torchscript(path: Path, pickled: bytes) -> None:
-    """A TorchScript archive without code, around any pickle."""
+def torchscript(path: Path, pickled: bytes, claimed: int | None = None) -> None:
+    """A TorchScript archive without code, around any pickle, of as many bytes as its directory claims."""
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in (("data.pkl", pickled), ("constants.pkl", pickle.dumps((), 2)), ("version", b"3\n")):
             archive.writestr(f"archive/{name}", content)
+        if claimed is not None:
+            entry = archive.getinfo("archive/data.pkl")
+            entry.file_size = entry.compress_size = claimed
 
 
 CHECKPOINTS: dict[str, Callable[[Path], object]] = {
@@ -205,6 +208,7 @@ CHECKPOINTS: dict[str, Callable[[Path], object]] = {
     "torchscript": lambda path: torch.jit.script(Scripted()).save(str(path)),
     "torchscript of a memo of gigabytes": lambda path: torchscript(path, b"\x80\x02}r\xff\xff\xff\x7f."),
     "torchscript of an array of gigabytes": lambda path: torchscript(path, b"\x80\x05\x96" + b"\xff" * 5 + b"\0\0\0."),
+    "torchscript of an entry of gigabytes": lambda path: torchscript(path, pickle.dumps({}, 2), 3 << 30),
     "no mapping": lambda path: torch.save([torch.zeros(2)], path),
     "nothing": lambda path: path.write_bytes(b""),
 }
