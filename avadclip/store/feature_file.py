@@ -122,19 +122,23 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def _fill(file: h5py.File, features: Features) -> None:
-    file.attrs["format"] = FORMAT
-    file.attrs["id"] = features.source.id
-    file.attrs["content_hash"] = features.source.content_hash
-    file.attrs["n_frames"] = features.source.n_frames
-    file.attrs["frame_rate"] = features.source.frame_rate
-    file.attrs["recipe"] = json.dumps(features.recipe, sort_keys=True)
-    file.attrs["decoder"] = features.decoder
-    file.attrs["checksum"] = features.checksum
-    file.attrs["fingerprint"] = features.fingerprint
+    source = features.source
+    for name, value in (
+        ("format", FORMAT),
+        ("id", source.id),
+        ("content_hash", source.content_hash),
+        ("n_frames", source.n_frames),
+        ("frame_rate", source.frame_rate),
+        ("recipe", json.dumps(features.recipe, sort_keys=True)),
+        ("decoder", features.decoder),
+        ("checksum", features.checksum),
+        ("fingerprint", features.fingerprint),
+    ):
+        hdf5.write_attribute(file, name, value)
     # Half-precision features do not compress (lzf 1.00, gzip 0.86): contiguous reads are worth more.
-    file.create_dataset("values", data=features.values)
-    file.create_dataset("valid", data=features.valid)
-    file.create_dataset("boundary_seconds", data=features.boundary_seconds)
+    hdf5.write_array(file, "values", features.values)
+    hdf5.write_array(file, "valid", features.valid)
+    hdf5.write_array(file, "boundary_seconds", features.boundary_seconds)
 
 
 def read(path: Path, recipe: Recipe | None = None, content: bytes | None = None) -> Features:
