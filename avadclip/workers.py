@@ -104,6 +104,7 @@ class GuardedPool:
             for worker in busy:
                 if worker.connection in ready:
                     event = self._receive(worker)
+                    self._hand_out()  # or the worker would wait until what it has just ended is written down
                     if event is not None:
                         yield event
                 elif self._has_stalled(worker):

@@ -1,13 +1,14 @@
-"""What a folder of many short clips costs beyond decoding them: opening, hashing, sending, keeping.
+"""What a folder of many short clips costs beyond decoding them: probing, hashing, sending, keeping.
 
-``python -m benchmarks.many_clips`` from the root of the project. Ten-second clips of 160x90 with one decode worker and
-an encoder that takes no time, against a plain loop in one process that decodes the same frames and does nothing else.
+``python -m benchmarks.many_clips`` from the root of the project. Ten-second clips of 160x90 with sound, and an encoder
+that takes no time, against loops in one process that decode the same frames and the same sound and do nothing else.
 """
 
 import contextlib
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,14 +18,18 @@ from numpy.typing import NDArray
 
 from avadclip import config
 from avadclip.config import features
+from avadclip.config.features import Audio
 from avadclip.datasets.manifest import read_manifest
+from avadclip.datasets.model import Video
 from avadclip.encoders.preprocess import canvas
+from avadclip.encoders.spectrogram import spectrogram
 from avadclip.extraction.modalities import READERS
 from avadclip.extraction.run import extract
-from avadclip.extraction.videos import VideoFrames
+from avadclip.extraction.videos import VideoFrames, VideoSound
+from avadclip.media.audio import decode_windows
 from avadclip.media.frames import decode_frames
-from avadclip.media.probe import probe
-from avadclip.media.timeline import sample_indices
+from avadclip.media.probe import VideoInfo, probe
+from avadclip.media.timeline import boundary_seconds, sample_indices
 from avadclip.paths import manifest
 from tests.support.media_factory import write_video
 from tests.support.project_factory import NAME, load_params, prepare_here, save_params, write_project
@@ -37,17 +42,28 @@ class StandInEncoder:
 
     width, ahead = 512, 0
 
-    def begin(self, inputs: NDArray[np.uint8]) -> Callable[[], NDArray[np.float16]]:
+    def __init__(self, views: tuple[int, ...]) -> None:
+        self._views = views
+
+    def begin(self, inputs: NDArray[Any]) -> Callable[[], NDArray[np.float16]]:
         """Zeros."""
-        return lambda: np.zeros((1, len(inputs), self.width), np.float16)
+        return lambda: np.zeros((*self._views, len(inputs), self.width), np.float16)
 
 
-class WithoutEncoder(VideoFrames):
+class Unencoded(VideoFrames):
     """The visual modality of the real tasks."""
 
     def load_encoder(self, device: str) -> Any:
         """The stand-in."""
-        return StandInEncoder()
+        return StandInEncoder((1,))
+
+
+class UnencodedSound(VideoSound):
+    """The audio modality of the real tasks."""
+
+    def load_encoder(self, device: str) -> Any:
+        """The stand-in."""
+        return StandInEncoder(())
 
 
 def write_clips(folder: Path, n: int) -> list[str]:
@@ -60,6 +76,7 @@ def write_clips(folder: Path, n: int) -> list[str]:
         frame_rate=FRAME_RATE,
         size=(160, 90),
         frame_fn=lambda index: np.roll(texture, (index, 3 * index), axis=(0, 1)),
+        audio=np.random.default_rng(1).standard_normal(SECONDS * 16_000).astype(np.float32) / 8,
     )
     content = whole.read_bytes()
     whole.unlink()
@@ -69,39 +86,58 @@ def write_clips(folder: Path, n: int) -> list[str]:
     return names
 
 
-def decode(path: Path) -> None:
-    """Decode what one clip's features are made of, and nothing else."""
-    info = probe(path)
-    for batch in decode_frames(path, info, sample_indices(info.n_frames, STRIDE), "decord", n_threads=0):
+def see(video: Video, info: VideoInfo) -> None:
+    """Decode what one clip's visual features are made of, and nothing else."""
+    for batch in decode_frames(Path(video.path), info, sample_indices(info.n_frames, STRIDE), "decord", n_threads=0):
         for rgb in batch.rgb:
             canvas(rgb, "center", SIDE)
 
 
-def main(clips: Annotated[int, typer.Option(help="How many.")] = 1000) -> None:
+def hear(video: Video, info: VideoInfo) -> None:
+    """Decode what one clip's audio features are made of, and nothing else."""
+    boundaries = boundary_seconds(info, STRIDE)
+    centres = (boundaries[:-1] + boundaries[1:]) / 2
+    for window in decode_windows(Path(video.path), centres, Audio(width=8).window_seconds, sound=info.sound):
+        spectrogram(window.samples)
+
+
+def all_of(decode: Callable[[Video, VideoInfo], None], videos: Sequence[Video], infos: Sequence[VideoInfo]) -> None:
+    """One after the other."""
+    for video, info in zip(videos, infos, strict=True):
+        decode(video, info)
+
+
+def main(
+    clips: Annotated[int, typer.Option(help="How many.")] = 1000,
+    workers: Annotated[int, typer.Option(help="Decode workers; the loops that only decode are one process.")] = 1,
+) -> None:
     """Print seconds, and milliseconds a clip."""
     with tempfile.TemporaryDirectory() as name, contextlib.chdir(name):
         root = Path(name)
         names = write_clips(root / "videos", clips)
         write_project(root, {name: ("normal", "fighting")[n % 2] for n, name in enumerate(names)}, stride=STRIDE)
         params = load_params(root)
-        params["extraction"]["workers"] = 1
+        params["extraction"]["workers"] = workers
         save_params(root, params)
-        READERS[features.Visual] = WithoutEncoder
+        READERS[features.Visual], READERS[features.Audio] = Unencoded, UnencodedSound
         loaded = config.load()
-        decode(root / "videos" / names[0])
-        seconds: dict[str, float] = {}
-        for what, work in (
-            ("prepare", prepare_here),
-            ("extract", lambda: extract(NAME, "visual", loaded)),
-            ("decoding alone", lambda: [decode(Path(video.path)) for video in read_manifest(manifest(NAME))]),
-            ("extract again", lambda: extract(NAME, "visual", loaded)),
-        ):
+
+        def timed(what: str, work: Callable[[], object]) -> float:
             started = time.perf_counter()
             work()
-            seconds[what] = time.perf_counter() - started
-            print(f"{what}: {seconds[what]:.1f} s, {1000 * seconds[what] / clips:.1f} ms a clip")
-        beyond = seconds["extract"] - seconds["decoding alone"]
-        print(f"extract beyond decoding: {1000 * beyond / clips:.1f} ms a clip")
+            seconds = time.perf_counter() - started
+            print(f"{what}: {seconds:.1f} s, {1000 * seconds / clips:.1f} ms a clip", flush=True)
+            return seconds
+
+        beyond = timed("prepare", prepare_here)
+        videos = read_manifest(manifest(NAME))
+        infos = [probe(Path(video.path)) for video in videos]
+        for modality, decode in (("visual", see), ("audio", hear)):
+            decode(videos[0], infos[0])  # imports
+            beyond += timed(f"extract_{modality}", partial(extract, NAME, modality, loaded))
+            beyond -= timed("  decoding alone", partial(all_of, decode, videos, infos))
+            timed("  extract again", partial(extract, NAME, modality, loaded))
+            print(f"beyond decoding, up to here: {1000 * beyond / clips:.1f} ms a clip")
 
 
 if __name__ == "__main__":
