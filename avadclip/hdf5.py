@@ -1,8 +1,11 @@
 """HDF5 files that somebody else may have made: what is read lies in the file itself, and no more of it than there is.
 
-HDF5 would follow links into other files, wait for a pipe, and allocate whatever a header of a few bytes declares.
+HDF5 would follow links into other files, wait for a pipe, allocate whatever a header of a few bytes declares, and walk
+for ever in a damaged heap of texts.
 """
 
+import mmap
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,11 +33,49 @@ def opened(path: Path, content: bytes | None = None) -> Iterator[h5py.File]:
     Raises
     ------
     OSError : no HDF5 file; FileNotFoundError : no such file.
+    ValueError : a heap in which HDF5 would not find an end.
     """
     if content is None and not stat.S_ISREG(path.stat().st_mode):
         raise OSError("expected a file, found a folder, pipe or device")
     with h5py.File(path if content is None else h5py.h5f.open_file_image(content), "r") as file:
+        _, n_length = file.id.get_create_plist().get_sizes()
+        if content is not None:
+            _require_ends(content, n_length)
+        else:
+            with path.open("rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+                _require_ends(mapped, n_length)
         yield file
+
+
+_HEAP = re.compile(rb"GCOL\x01\0\0\0")  # signature and version of a global heap, where texts of any length lie
+
+
+def _require_ends(content: bytes | mmap.mmap, n_length: int) -> None:
+    """Walk every heap as HDF5 does (``H5HGcache.c``), which goes on from an object of 0 bytes to itself.
+
+    Parameters
+    ----------
+    n_length : bytes of a length in this file.
+    """
+    header = _aligned(8 + n_length)  # of the heap, and of each object in it
+    for heap in _HEAP.finditer(content):
+        place = heap.start() + header
+        end = min(heap.start() + _number(content, heap.start() + 8, n_length), len(content))
+        while place + header <= end:
+            length = _number(content, place + 8, n_length)
+            # The object 0 is what is free; its length includes its header.
+            n_bytes = header + _aligned(length) if _number(content, place, 2) else length
+            if not 0 < n_bytes <= end - place:
+                raise ValueError(f"a heap of texts with an object of {n_bytes} bytes at {place}")
+            place += n_bytes
+
+
+def _number(content: bytes | mmap.mmap, place: int, n_bytes: int) -> int:
+    return int.from_bytes(content[place : place + n_bytes], "little")
+
+
+def _aligned(n_bytes: int) -> int:
+    return -(-n_bytes // 8) * 8
 
 
 # `file.attrs[name]` and `file[name][:]` take twice as long, and a training split of 100,000 videos has 200,000 files;

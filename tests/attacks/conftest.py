@@ -1,5 +1,6 @@
 """A machine with little memory and an alarm clock, so that an attack that succeeds fails its test and nothing else."""
 
+import faulthandler
 import signal
 from collections.abc import Iterator
 from types import FrameType
@@ -26,6 +27,8 @@ def little_time() -> Iterator[None]:
 
     before = signal.signal(signal.SIGALRM, end)
     signal.alarm(SECONDS)
+    faulthandler.dump_traceback_later(SECONDS + 30, exit=True)  # a library in C hears no signal
     yield
+    faulthandler.cancel_dump_traceback_later()
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)

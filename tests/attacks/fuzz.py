@@ -5,6 +5,7 @@ a result or a named error is kept in ``corpus/``, and read again by every run of
 """
 
 import argparse
+import faulthandler
 import hashlib
 import io
 import json
@@ -38,6 +39,7 @@ from avadclip.scoring import scores
 from tests.attacks.limits import little_memory
 from tests.golden.clips import FOLDER as CLIPS
 
+MOST_SECONDS = 60  # for a file of some kilobytes
 CORPUS = Path(__file__).with_name("corpus")
 OURS = Path(__file__).parents[2] / "params.yaml"
 EXTREMES = (
@@ -174,6 +176,11 @@ def survives(reader: Reader, content: bytes, folder: Path) -> Exception | None:
     return None
 
 
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def main() -> int:
     """Damage files for a while; 1 if something was found."""
     parser = argparse.ArgumentParser(prog="python -m tests.attacks.fuzz")
@@ -186,16 +193,20 @@ def main() -> int:
         random, whole = np.random.default_rng(chosen.seed), READERS[name].whole()
         end, n_read = time.monotonic() + chosen.seconds, 0
         with tempfile.TemporaryDirectory() as folder, little_memory():
+            _say(f"{name}: in {folder}")
             while time.monotonic() < end:
                 content = damaged(whole, random)
                 n_read += 1
+                # A library in C may never come back; then the traceback is the last thing here, and the file stays.
+                faulthandler.dump_traceback_later(MOST_SECONDS, exit=True)
                 if (error := survives(READERS[name], content, Path(folder))) is not None:
                     found += 1
                     CORPUS.mkdir(exist_ok=True)
                     kept = CORPUS / f"{name}+{hashlib.sha256(content).hexdigest()[:8]}"
                     kept.write_bytes(content)
-                    sys.stdout.write(f"{name}: {type(error).__name__}: {error}: {kept}\n")
-        sys.stdout.write(f"{name}: {n_read} files\n")
+                    _say(f"{type(error).__name__}: {error}: {kept}")
+        faulthandler.cancel_dump_traceback_later()
+        _say(f"{name}: {n_read} files")
     return 1 if found else 0
 
 

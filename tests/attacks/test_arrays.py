@@ -114,6 +114,20 @@ def test_hdf5(tmp_path: Path, kind: str, attack: str) -> None:
         read(tmp_path / "a.h5")
 
 
+@pytest.mark.parametrize("kind", ["features", "scores"])
+def test_a_heap_of_texts_without_end(tmp_path: Path, kind: str) -> None:
+    """HDF5 walks it for ever, and a Python signal does not reach it there."""
+    write, read, error, _ = KINDS[kind]
+    path = tmp_path / "a.h5"
+    write(path)
+    content = bytearray(path.read_bytes())
+    first = content.index(b"GCOL") + 16
+    content[first : first + 16] = bytes(16)
+    path.write_bytes(content)
+    with pytest.raises(error, match="a heap of texts with an object of 0 bytes"):
+        read(path)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_pipe_is_not_waited_for(tmp_path: Path, kind: str) -> None:
     _, read, error, _ = KINDS[kind]
