@@ -68,7 +68,7 @@ def import_it(path: Path, sha256: str | None = None, variant: str = "it") -> Non
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("role", "text_width", "text_layers", "n"),
-    [("teacher", 64, 2, 70), ("student", 128, 3, 256), ("teacher", 64, 1, 1)],
+    [("teacher", 64, 2, 70), ("student", 128, 3, 256), ("teacher", 64, 1, 1), ("VadCLIP", 64, 2, 70)],
 )
 def test_an_imported_detector_computes_what_the_release_computes(
     project: Path, role: str, text_width: int, text_layers: int, n: int
@@ -220,8 +220,8 @@ def test_missing_and_unknown_and_differing_tensors_are_listed_together() -> None
     ]
 
 
-def test_teacher_and_student_are_told_apart_by_their_keys() -> None:
-    for role in ("teacher", "student"):
+def test_detectors_are_told_apart_by_their_keys() -> None:
+    for role in ("teacher", "student", "VadCLIP"):
         found = names.sort(released.released_tensors(role, width=4), "it.pth")
         assert found.role == role
         assert "disAdj.sigma" in found.unused

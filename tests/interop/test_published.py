@@ -33,6 +33,7 @@ FILES: dict[str, Callable[[], Tensors]] = {
     "ur_dmu": published.ur_dmu,
     "bn_wvad": published.bn_wvad,
     "macil_sd": published.macil_sd,
+    "pel4vad": published.pel4vad,
 }
 VISUAL, JOINED = WIDTHS["visual"], sum(WIDTHS.values())
 
@@ -88,6 +89,8 @@ def test_each_is_recognised_by_its_own_layout_alone(kind: str) -> None:
         ),
         ("macil_sd", {"stream.layer.query.weight": "cma.layer.self_attn.linears.0.weight"}),
         ("macil_sd", {"project_audio.weight": "fc_a.weight", "stream.head.bias": "att_mmil.fc.bias"}),
+        ("pel4vad", {"attention.share": "self_attention.self_attn.alpha", "score.weight": "classifier.weight"}),
+        ("pel4vad", {"attention.key.bias": "self_attention.self_attn.k.bias", "log_scale": "logit_scale"}),
     ],
 )
 def test_where_tensors_go(kind: str, pairs: dict[str, str]) -> None:
@@ -124,6 +127,7 @@ def test_the_bias_before_a_normalisation_is_in_its_running_mean() -> None:
         ("ur_dmu", published.ur_dmu(VISUAL), ("visual",)),
         ("bn_wvad", published.bn_wvad(JOINED), ("visual", "audio")),
         ("macil_sd", published.macil_sd(WIDTHS["visual"], WIDTHS["audio"]), ("visual", "audio")),
+        ("pel4vad", published.pel4vad(JOINED), ("visual", "audio")),
         ("clip_tsa", published.clip_tsa(JOINED, 512), ("visual", "audio")),  # reduced
         ("clip_tsa", {"model_state_dict": published.clip_tsa(), "optimizer_state_dict": {"state": {}}}, ("visual",)),
     ],

@@ -72,6 +72,17 @@ def _distance_encoder(width: int) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+def pel4vad(width: int = 12) -> Tensors:
+    attention = "self_attention.self_attn"
+    shapes: dict[str, tuple[int, ...]] = {f"{attention}.alpha": (), "logit_scale": ()}
+    shapes |= {"self_attention.loc_adj.w": (1,), "self_attention.loc_adj.b": (1,)}
+    for part in ("q", "k", "v"):
+        shapes |= _layer(f"{attention}.{part}", 6, width)
+    shapes |= {**_layer(f"{attention}.o", width, 6), **_layer("self_attention.norm", width)}
+    shapes |= {**_layer("self_attention.linear1", 16, width, 1), **_layer("self_attention.linear2", 10, 16, 1)}
+    return _filled({**shapes, **_layer("classifier", 1, 10, 3)})
+
+
 def macil_sd(visual: int = 12, audio: int = 8) -> Tensors:
     shapes = {**_layer("fc_v", 16, visual), **_layer("fc_a", 16, audio), **_layer("att_mmil.fc", 1, 16)}
     for linear in range(4):

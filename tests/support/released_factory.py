@@ -107,7 +107,8 @@ def released_tensors(
         affine(f"{name}.mlp.c_proj", size, 4 * size)
 
     half = width // 2
-    tensors["alpha"] = 0.25 + normal(n_classes, std=0.01)
+    if role != "VadCLIP":
+        tensors["alpha"] = 0.25 + normal(n_classes, std=0.01)
     for layer in range(2 if role == "teacher" else 1):
         block(f"temporal.resblocks.{layer}", width)
     for first, second in (("gc1", "gc2"), ("gc3", "gc4")):
@@ -136,7 +137,7 @@ def released_tensors(
                 for part, value in values.items():
                     tensors[f"temporalconvnet.network.{level}.{convolution}.{part}"] = value
                     tensors[f"temporalconvnet.network.{level}.net.{at}.{part}"] = value
-    else:
+    elif role == "student":
         for layer in range(3):
             affine(f"fe_net.conv.{layer}.conv.0", width, width, 3)
         affine("fe_net.theta.theta.0", width, width, 1)

@@ -22,7 +22,8 @@ def detect(
     x = temporal(t, _padded(visual), n, window=64 if audio is None else 4)
     found = {}
     if audio is None:
-        found["theta"] = -(x + uncertainty(t, x))
+        if "fe_net.theta.theta.0.weight" in t:  # VadCLIP has none
+            found["theta"] = -(x + uncertainty(t, x))
         layer = 0
         while f"fe_net.conv.{layer}.conv.0.weight" in t:
             x = x + conv(t, f"fe_net.conv.{layer}.conv.0", x, before=1, after=1).relu()

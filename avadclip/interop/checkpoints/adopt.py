@@ -26,7 +26,7 @@ from avadclip.store.video import Folders, open_folders
 
 logger = logging.getLogger(__name__)
 
-CLASS_EMBEDDINGS = "branches.prompts.class_embeddings"
+CLASS_EMBEDDINGS, FOCAL = "branches.prompts.class_embeddings", "branches.focal_weights"
 HEAD_WIDTH = 64  # of every CLIP by OpenAI
 
 
@@ -60,7 +60,7 @@ def adopt_checkpoint(dataset: str, section: Dataset, variant: str, seed: int, re
 
 
 def recognised(path: Path) -> names.Released | Published:
-    """What a file holds: AVadCLIP's teacher or student, or another published detector.
+    """What a file holds: AVadCLIP's teacher or student, VadCLIP, or another published detector.
 
     Raises
     ------
@@ -104,15 +104,14 @@ def assemble(
 def _of_avadclip(released: names.Released, path: Path, dataset: str, classes: tuple[str, ...]) -> tuple[str, Detector]:
     """Kind and detector, with X_c computed by the checkpoint's own prompts and text tower."""
     tensors = released.detector
-    n_classes = len(tensors["branches.focal_weights"])
-    if n_classes != len(classes):
+    if FOCAL in tensors and len(tensors[FOCAL]) != len(classes):
         raise CheckpointError(
-            f"{path}: knows {n_classes} classes, but datasets.{dataset}.classes has {len(classes)}; they must be those"
-            " of the release, in its order"
+            f"{path}: knows {len(tensors[FOCAL])} classes, but datasets.{dataset}.classes has {len(classes)}; they must"
+            " be those of the release, in its order"
         )
     kind, settings = _settings(released)
     tower = tower_of(released.text, classes, path)
-    detector = build(kind, settings_of(kind, settings), _dimensions(released), tower)
+    detector = build(kind, settings_of(kind, settings), _dimensions(released, len(classes)), tower)
     try:
         missing, _ = detector.load_state_dict(tensors, strict=False)
     except RuntimeError as error:
@@ -149,12 +148,17 @@ def tower_of(text: dict[str, Tensor], classes: tuple[str, ...], path: Path) -> T
 
 def _settings(released: names.Released) -> tuple[str, dict[str, Any]]:
     """Kind and settings. Window, prefix and suffix leave no trace in a checkpoint; our defaults are as released."""
-    if released.role == "teacher":
-        return "audio_visual", {"local_layers": released.n_local_layers, "audio_levels": released.n_audio_levels}
-    return "student", {"local_layers": released.n_local_layers, "enhancement_layers": released.n_enhancement_layers}
+    layers = {"local_layers": released.n_local_layers}
+    match released.role:
+        case "teacher":
+            return "audio_visual", {**layers, "audio_levels": released.n_audio_levels}
+        case "student":
+            return "student", {**layers, "enhancement_layers": released.n_enhancement_layers}
+        case "VadCLIP":
+            return "vadclip", layers
 
 
-def _dimensions(released: names.Released) -> Dimensions:
+def _dimensions(released: names.Released, n_classes: int) -> Dimensions:
     tensors, text = released.detector, released.text
     max_snippets, visual_width = tensors["temporal.positions"].shape
     widths: dict[Modality, int] = {"visual": visual_width}
@@ -162,7 +166,7 @@ def _dimensions(released: names.Released) -> Dimensions:
         widths["audio"] = tensors["audio.levels.0.first.parametrizations.weight.original1"].shape[1]
     return Dimensions(
         widths=widths,
-        n_classes=len(tensors["branches.focal_weights"]),
+        n_classes=n_classes,
         max_snippets=max_snippets,
         embedding_width=tensors["temporal.linear.weight"].shape[0],
         text_width=text["token_embedding.weight"].shape[1],

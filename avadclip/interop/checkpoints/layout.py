@@ -23,12 +23,14 @@ class Layout:
     width : of the features that it was trained on, visual and audio joined where it takes both.
     settings : what the shapes say of our settings; all others are our defaults.
     renamed : the tensors under our names, in our shapes; :class:`CheckpointError` lists what is missing or unknown.
+    embedding_width : of what it compares with class names; 0 where it knows none.
     """
 
     recognises: Callable[[Shapes], bool]
     width: Callable[[Shapes], int]
     settings: Callable[[Shapes], dict[str, Any]]
     renamed: Callable[[Tensors], dict[str, Tensor]]
+    embedding_width: Callable[[Shapes], int] = lambda _shapes: 0
 
 
 def taken(tensors: Tensors, names: Mapping[str, str], unused: Iterable[str] = ()) -> dict[str, Tensor]:

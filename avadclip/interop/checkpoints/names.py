@@ -17,6 +17,8 @@ TEXT = ("token_embedding.weight", "positional_embedding", "ln_final.weight", "ln
 UNUSED = re.compile(r"disAdj\.sigma|clipmodel\.(visual\..+|logit_scale|input_resolution|context_length|vocab_size)")
 _REPEATED = re.compile(r"(temporalconvnet\.network\.\d+)\.net\.([04])\.(.+)")
 _FIRST, _SECOND = "conv1", "conv2"
+NAMES = {"teacher": "a teacher of the release", "student": "a student of the release", "VadCLIP": "VadCLIP"}
+FOCAL = {"branches.focal_weights": "alpha"}
 # All sizes are read off these.
 DIMENSIONS = {
     "alpha": 1,
@@ -30,7 +32,7 @@ DIMENSIONS = {
 # Convolutions over single snippets are linear layers to us.
 _POINTWISE = ("uncertainty.inner.weight", "uncertainty.outer.weight")
 
-Role = Literal["teacher", "student"]
+Role = Literal["teacher", "student", "VadCLIP"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Released:
 
     Attributes
     ----------
-    role : the audio-visual detector, or the visual student.
+    role : the audio-visual detector, its visual student, or VadCLIP, from which both grew.
     detector : tensors of the detector under *our* names; all but X_c, which the text tower gives.
     text : tensors of CLIP's text tower under OpenAI's names.
     unused : names that are known and not needed.
@@ -55,7 +57,7 @@ class Released:
 
 
 def sort(tensors: Mapping[str, Tensor], origin: str) -> Released:
-    """Tell teacher from student by the keys, and translate the names.
+    """Tell the detectors apart by the keys, and translate the names.
 
     Raises
     ------
@@ -65,7 +67,14 @@ def sort(tensors: Mapping[str, Tensor], origin: str) -> Released:
     layers = _count(tensors, r"temporal\.resblocks\.(\d+)\.")
     levels = _count(tensors, r"temporalconvnet\.network\.(\d+)\.") if role == "teacher" else 0
     enhancements = _count(tensors, r"fe_net\.conv\.(\d+)\.") if role == "student" else 0
-    own = dict(_common(layers)) | (_teacher(levels) if role == "teacher" else _student(enhancements))
+    own = dict(_common(layers))
+    match role:
+        case "teacher":
+            own |= FOCAL | _teacher(levels)
+        case "student":
+            own |= FOCAL | _student(enhancements)
+        case "VadCLIP":
+            pass
     text = {name: CLIP + name for name in [*TEXT, *_text_blocks(tensors)]}
 
     wanted = {*own.values(), *text.values()}
@@ -87,7 +96,7 @@ def sort(tensors: Mapping[str, Tensor], origin: str) -> Released:
         if original in tensors and not torch.equal(tensors[copy], tensors[original])
     ]
     if problems:
-        raise CheckpointError("\n  ".join([f"{origin}: looks like a {role} of the release, but", *problems]))
+        raise CheckpointError("\n  ".join([f"{origin}: looks like {NAMES[role]}, but", *problems]))
     return Released(
         role,
         {ours: _as_ours(ours, tensors[theirs]) for ours, theirs in own.items()},
@@ -106,6 +115,8 @@ def _as_ours(name: str, tensor: Tensor) -> Tensor:
 def _role(tensors: Mapping[str, Tensor], origin: str) -> Role:
     heard = any(name.startswith(("temporalconvnet.", "temporalgatedresidual.")) for name in tensors)
     taught = any(name.startswith("fe_net.") for name in tensors)
+    if not heard and not taught and {"text_prompt_embeddings.weight", "gc1.weight"} <= tensors.keys():
+        return "VadCLIP"
     if heard == taught:
         found = "both" if heard else "neither"
         raise CheckpointError(
@@ -123,7 +134,6 @@ def _common(n_layers: int) -> dict[str, str]:
     names = {
         "temporal.positions": "frame_position_embeddings.weight",
         "branches.prompts.context": "text_prompt_embeddings.weight",
-        "branches.focal_weights": "alpha",
         **_affine("temporal.linear", "linear"),
         **_affine("branches.classifier", "classifier"),
         **_mlp("branches.prompt_mlp", "mlp1"),

@@ -31,12 +31,14 @@ class Published:
     kind, settings : what differs from our defaults.
     width : of its features, visual and audio joined where it takes both.
     tensors : under our names.
+    embedding_width : of what it compares with class names; 0 where it knows none.
     """
 
     kind: str
     settings: dict[str, Any]
     width: int
     tensors: dict[str, Tensor]
+    embedding_width: int
 
 
 @cache
@@ -60,7 +62,8 @@ def find(tensors: Mapping[str, Tensor], origin: str) -> Published | None:
         if layout.recognises(shapes):
             try:
                 renamed = layout.renamed(tensors)
-                return Published(kind, layout.settings(shapes), layout.width(shapes), renamed)
+                sizes = layout.settings(shapes), layout.width(shapes)
+                return Published(kind, *sizes, renamed, layout.embedding_width(shapes))
             except CheckpointError as error:
                 raise CheckpointError(f"{origin}: looks like {kind}, but {error}") from None
     return None
@@ -81,7 +84,8 @@ def build_published(
     """
     chosen = _chosen(published, widths, origin)
     settings = settings_of(published.kind, published.settings | {"modalities": list(chosen)})
-    detector = build(published.kind, settings, Dimensions(chosen, n_classes, settings.recipe.bag.length))
+    dimensions = Dimensions(chosen, n_classes, settings.recipe.bag.length, published.embedding_width)
+    detector = build(published.kind, settings, dimensions)
     if (problem := load_weights(detector, published.tensors)) is not None:
         raise CheckpointError(f"{origin}: tensors of unexpected shapes: {problem}")
     return detector

@@ -8,6 +8,7 @@ from avadclip.config.editing import edited
 from avadclip.config.features import Weights
 from avadclip.errors import ConfigError
 from avadclip.interop.checkpoints.adopt import assemble, recognised
+from avadclip.interop.checkpoints.names import NAMES
 from avadclip.interop.checkpoints.published import Published
 from avadclip.io import sha256_of
 
@@ -58,4 +59,4 @@ def register_checkpoint(path: Path, dataset: str, variant: str, params: Path) ->
             score["detector"] = variant
     if isinstance(released, Published):
         return Registered(released.kind, file.sha256 or "", ())
-    return Registered(f"{released.role} of the release", file.sha256 or "", released.unused)
+    return Registered(NAMES[released.role].removeprefix("a "), file.sha256 or "", released.unused)
