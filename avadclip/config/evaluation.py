@@ -40,11 +40,39 @@ class Localisation(Section):
     class_score_weight: Annotated[float, Field(ge=0)] = 0.7  # ... which this adds to a proposal's own maximum
 
 
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+class Alarms(Section):
+    """From scores to alarms, in this order; with the defaults every run of snippets that reaches the threshold is one.
+
+    Of each video, seconds become whole snippets; see :class:`avadclip.evaluation.alarm_rule.AlarmRule`.
+    """
+
+    smooth_seconds: NotNegative = 0.0  # scores are means over so long a window around each snippet
+    off: Annotated[float, Field(gt=0, le=1)] = 1.0  # share of the threshold down to which an alarm goes on
+    bridge_seconds: NotNegative = 0.0  # the longest gap between two alarms that are one
+    shortest_seconds: NotNegative = 0.0  # what is shorter is no alarm
+    pad_seconds: NotNegative = 0.0  # added before and after
+
+    def __str__(self) -> str:
+        """What is beyond the threshold, as half a sentence; empty if nothing is."""
+        told = (
+            (self.smooth_seconds, f"scores are means over {self.smooth_seconds:g} s"),
+            (self.off < 1, f"an alarm goes on down to {self.off:g} of that"),
+            (self.bridge_seconds, f"gaps of up to {self.bridge_seconds:g} s are alarm, too"),
+            (self.shortest_seconds, f"what is shorter than {self.shortest_seconds:g} s is none"),
+            (self.pad_seconds, f"{self.pad_seconds:g} s are added before and after"),
+        )
+        return "; ".join(text for is_set, text in told if is_set)
+
+
 class Evaluate(Section):
     """Thresholds and resampling of the stage ``evaluate``; nothing else depends on them."""
 
     alarm_threshold: Share = 0.5  # operating point: an alarm is on where the score reaches this
     alarm_branch: Branch = "alignment"  # the branch that raises alarms; the published AP is of this one
+    alarms: Alarms = Alarms()
     iou_thresholds: Annotated[tuple[Share, ...], Field(min_length=1)] = (0.1, 0.2, 0.3, 0.4, 0.5)
     released: Localisation = Localisation()  # other values than the defaults are no longer the authors' protocol
     strict: Localisation = Localisation()

@@ -1,18 +1,20 @@
-"""What somebody who listens to alarms gets at one threshold: the operating point."""
+"""What somebody who listens to alarms gets: the operating point."""
 
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avadclip.config.evaluation import Branch
+from avadclip.config.evaluation import Evaluate
+from avadclip.evaluation.alarm_rule import AlarmRule
 from avadclip.evaluation.timeline import Timeline
 
 
 @dataclass(frozen=True)
 class Tally:
-    """What happened in each video at one threshold; all arrays are float64 [videos] and add up over videos.
+    """What happened in each video; all arrays are float64 [videos] and add up over videos.
 
     An event is a stretch of anomalous frames that no normal frame interrupts. It is caught if an alarm is on in any of
     its frames; the delay runs from its first frame to the first frame with an alarm.
@@ -40,10 +42,20 @@ class OperatingPoint:
     delay_seconds: NDArray[np.float64]  # mean over the caught events
 
 
-def tally(timeline: Timeline, branch: Branch, threshold: float) -> Tally:
-    """Count alarms: on in the snippets whose score, of `branch` if the detector has it, is at least `threshold`."""
+def alarmed_snippets(timeline: Timeline, settings: Evaluate, stride: int) -> NDArray[np.bool_]:
+    """Where an alarm is on [snippets], by the scores of the branch that raises alarms if the detector has it."""
+    scores, bounds = timeline.alarm_scores(settings.alarm_branch), pairwise(timeline.first_snippet.tolist())
+    rules = [AlarmRule.of(settings.alarms, stride, video.frame_rate) for video in timeline.videos]
+    of_videos = [
+        rule.alarmed(scores[first:end], [settings.alarm_threshold])[0]
+        for rule, (first, end) in zip(rules, bounds, strict=True)
+    ]
+    return np.concatenate([np.zeros(0, bool), *of_videos])
+
+
+def tally(timeline: Timeline, alarmed: NDArray[np.bool_]) -> Tally:
+    """Count alarms, which are on in the snippets that :func:`alarmed_snippets` gives."""
     n_videos = len(timeline.videos)
-    alarmed = timeline.alarm_scores(branch) >= threshold
     inside = timeline.frames_inside(timeline.anomalous)
 
     def per_video(values: NDArray[np.int64]) -> NDArray[np.float64]:

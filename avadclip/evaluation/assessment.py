@@ -148,14 +148,14 @@ def assess(detector: ScoredDetector, test_set: TestSet, settings: Evaluate, resa
 
 def _join(scores: Scores, test_set: TestSet, settings: Evaluate) -> _Joined:
     every = timeline.strict(scores, test_set.videos, test_set.segments, test_set.classes)
-    joined = timeline.located(every)
+    joined, stride = timeline.located(every), scores.provenance.stride
     return _Joined(
         has_audio=np.array([video.has_audio for video in every.videos], dtype=bool),
         is_located=every.is_located,
-        whole=WholeVideos.of(every, settings.alarm_branch, settings.alarm_threshold),
-        released=protocols.released(joined, scores.provenance.stride, settings.released, settings.iou_thresholds),
+        whole=WholeVideos.of(every, settings.alarm_branch, alarms.alarmed_snippets(every, settings, stride)),
+        released=protocols.released(joined, stride, settings.released, settings.iou_thresholds),
         strict=protocols.strict(joined, settings.strict, settings.iou_thresholds),
-        alarms=alarms.tally(joined, settings.alarm_branch, settings.alarm_threshold),
+        alarms=alarms.tally(joined, alarms.alarmed_snippets(joined, settings, stride)),
         iou_thresholds=settings.iou_thresholds,
     )
 

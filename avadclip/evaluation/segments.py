@@ -1,11 +1,12 @@
 """Alarms of one video -> segments with a class: what a person is shown. The operating point counts the same alarms."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+
+from avadclip.evaluation.alarm_rule import EVERY_RUN, AlarmRule
 
 
 @dataclass(frozen=True)
@@ -25,29 +26,32 @@ class Alarm:
 
 
 def find_alarms(
-    scores: NDArray[np.float32], class_probabilities: NDArray[np.float32] | None, threshold: float
+    scores: NDArray[np.float32],
+    class_probabilities: NDArray[np.float32] | None,
+    threshold: float,
+    rule: AlarmRule = EVERY_RUN,
 ) -> list[Alarm]:
-    """Maximal runs of snippets whose score is at least `threshold`, in order of time.
+    """Maximal runs of snippets in which an alarm is on, in order of time.
 
     Parameters
     ----------
     scores : [n], of the branch that raises alarms.
     class_probabilities : [n, C], class 0 is `normal`; or None.
     threshold : ``evaluate.alarm_threshold``.
+    rule : what makes alarms of scores beyond it.
     """
-    return find_alarms_at(scores, class_probabilities, [threshold])[0]
+    return alarms_in(rule.alarmed(scores, [threshold]), scores, class_probabilities)[0]
 
 
-def find_alarms_at(
-    scores: NDArray[np.float32], class_probabilities: NDArray[np.float32] | None, thresholds: Sequence[float]
+def alarms_in(
+    alarmed: NDArray[np.bool_], scores: NDArray[np.float32], class_probabilities: NDArray[np.float32] | None
 ) -> list[list[Alarm]]:
-    """:func:`find_alarms` for each of the thresholds, which are compared in the precision of the scores."""
+    """The alarms of each row of `alarmed` [thresholds, n]."""
     # A snippet before and after that never alarms: every run has both ends.
-    alarmed = np.zeros((len(thresholds), len(scores) + 2), bool)
-    alarmed[:, 1:-1] = scores >= np.array(thresholds, np.float32)[:, None]
-    row, edges = np.nonzero(alarmed[:, 1:] != alarmed[:, :-1])
+    padded = np.pad(alarmed, ((0, 0), (1, 1)))
+    row, edges = np.nonzero(padded[:, 1:] != padded[:, :-1])
     if len(edges) == 0:
-        return [[] for _ in thresholds]
+        return [[] for _ in alarmed]
     firsts, ends = edges[::2], edges[1::2]
     # Reduced between each two edges, of which every other stretch is an alarm; the snippet that is appended makes the
     # end of the video an index, too.
@@ -58,5 +62,5 @@ def find_alarms_at(
         sums = np.add.reduceat(anomalies, edges, axis=0, dtype=np.float64)[::2]
         classes = (1 + (sums / (ends - firsts)[:, None]).argmax(axis=1)).tolist()
     alarms = [Alarm(*alarm) for alarm in zip(firsts.tolist(), ends.tolist(), classes, highest.tolist(), strict=True)]
-    bounds = np.searchsorted(row[::2], np.arange(len(thresholds) + 1)).tolist()
+    bounds = np.searchsorted(row[::2], np.arange(len(alarmed) + 1)).tolist()
     return [alarms[start:end] for start, end in pairwise(bounds)]

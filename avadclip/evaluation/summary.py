@@ -79,7 +79,7 @@ def _whole_videos(assessments: Sequence[Assessment], settings: Evaluate) -> str:
     ]
     explained = (
         f"Each video ranked by the highest score of the {settings.alarm_branch} branch against its label; the last"
-        f" column is the share of anomalous videos with an alarm, at {settings.alarm_threshold:g}."
+        f" column is the share of anomalous videos with an alarm, {_rule(settings)}."
     )
     return _table("Whole videos", explained, ("Detector", "AP", "AUC", "Anomalous videos with an alarm"), rows)
 
@@ -135,10 +135,13 @@ def _alarms(assessments: Sequence[Assessment], settings: Evaluate) -> str:
         (f"`{entry.name}`", *(_with_interval(entry, f"alarm.{name}", deviates) for name in names))
         for entry in assessments
     ]
-    explained = (
-        f"An alarm is on where the score of the {settings.alarm_branch} branch reaches {settings.alarm_threshold:g}."
-    )
+    explained = f"Alarms are raised by the score of the {settings.alarm_branch} branch, {_rule(settings)}."
     return _table("Operating point", explained, header, rows)
+
+
+def _rule(settings: Evaluate) -> str:
+    beyond = str(settings.alarms)
+    return f"where it reaches {settings.alarm_threshold:g}" + (f" ({beyond})" if beyond else "")
 
 
 def _per_class(assessments: Sequence[Assessment]) -> str:

@@ -31,12 +31,12 @@ class WholeVideos:
     caught: NDArray[np.float64]
 
     @classmethod
-    def of(cls, view: Timeline, branch: Branch, threshold: float) -> Self:
-        """All videos of a timeline, at one threshold."""
+    def of(cls, view: Timeline, branch: Branch, alarmed: NDArray[np.bool_]) -> Self:
+        """All videos of a timeline, with an alarm in the snippets `alarmed`."""
         highest, n_videos = view.highest(branch), len(view.videos)
         anomalous = np.array([not video.is_normal for video in view.videos], dtype=np.int64)
         ranking = rank(highest, np.arange(n_videos), np.ones(n_videos, dtype=np.int64))
-        caught = anomalous * (highest >= threshold)
+        caught = anomalous * np.logical_or.reduceat(alarmed, view.first_snippet[:-1])
         return cls(ranking, ranking.positives(anomalous), anomalous.astype(np.float64), caught.astype(np.float64))
 
     def metrics(self, weights: Weights) -> Metrics:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from avadclip.config.base import Section
-from avadclip.config.evaluation import Branch, Evaluate, Share
+from avadclip.config.evaluation import Alarms, Branch, Evaluate, Share
 from avadclip.prediction.section_file import read_section, write_section
 
 logger = logging.getLogger(__name__)
@@ -22,6 +22,7 @@ class Alarm(Section):
     format: Literal["avadclip-alarm/1"] = "avadclip-alarm/1"
     threshold: Share
     branch: Branch
+    rule: Alarms = Alarms()
 
 
 def read_alarm(folder: Path) -> Alarm:
@@ -32,7 +33,7 @@ def read_alarm(folder: Path) -> Alarm:
     CheckpointError : the file says something else.
     """
     if not (folder / ALARM).exists():
-        alarm = _operating_point(Evaluate())
+        alarm = operating_point(Evaluate())
         again = "`dvc repro evaluate` takes it from params.yaml"
         logger.warning("%s: no such file, so the alarm level is %g; %s", folder / ALARM, alarm.threshold, again)
         return alarm
@@ -41,8 +42,9 @@ def read_alarm(folder: Path) -> Alarm:
 
 def write_alarm(folder: Path, settings: Evaluate) -> None:
     """Write the operating point into a model folder (stage ``evaluate``)."""
-    write_section(folder / ALARM, _operating_point(settings))
+    write_section(folder / ALARM, operating_point(settings))
 
 
-def _operating_point(settings: Evaluate) -> Alarm:
-    return Alarm(threshold=settings.alarm_threshold, branch=settings.alarm_branch)
+def operating_point(settings: Evaluate) -> Alarm:
+    """That of an evaluation."""
+    return Alarm(threshold=settings.alarm_threshold, branch=settings.alarm_branch, rule=settings.alarms)

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from avadclip.config.evaluation import Branch
 from avadclip.detectors.alarm_score import alarm_score
+from avadclip.evaluation.alarm_rule import AlarmRule
 from avadclip.evaluation.segments import find_alarms
+from avadclip.prediction.alarm import Alarm
 from avadclip.prediction.document import AnnotatedSegment, Curve, DetectedSegment, Prediction
 from avadclip.scoring.scores import VideoScores
 
@@ -34,8 +36,7 @@ def assemble(
     video: AboutVideo,
     scores: Mapping[str, VideoScores],
     classes: tuple[str, ...],
-    threshold: float,
-    branch: Branch,
+    alarm: Alarm,
     annotated: tuple[AnnotatedSegment, ...] | None = None,
 ) -> Prediction:
     """Find the alarms of the first detector, and put everything together.
@@ -44,9 +45,10 @@ def assemble(
     ----------
     scores : by detector; the first one decides.
     classes : columns of the class probabilities; class 0 is `normal`.
-    threshold, branch : of the evaluation. A detector that names no classes is judged by its confidence.
+    alarm : the operating point. A detector that names no classes is judged by its confidence.
     """
-    curves = tuple(_curve(name, found, branch) for name, found in scores.items())
+    curves = tuple(_curve(name, found, alarm.branch) for name, found in scores.items())
+    rule = AlarmRule.of(alarm.rule, video.stride, video.frame_rate)
     return Prediction(
         id=video.id,
         path=video.path,
@@ -57,10 +59,11 @@ def assemble(
         stride=video.stride,
         boundary_seconds=video.boundary_seconds,
         classes=classes,
-        alarm_threshold=threshold,
+        alarm_threshold=alarm.threshold,
+        alarm_rule=rule,
         decided_by=curves[0].detector,
         curves=curves,
-        segments=_segments(curves[0], video, classes, threshold),
+        segments=_segments(curves[0], video, classes, alarm.threshold, rule),
         annotated=annotated,
         clock_start_seconds=video.clock_start_seconds,
         distance_from_training=video.distance_from_training,
@@ -73,7 +76,7 @@ def _curve(detector: str, found: VideoScores, branch: Branch) -> Curve:
 
 
 def _segments(
-    curve: Curve, video: AboutVideo, classes: tuple[str, ...], threshold: float
+    curve: Curve, video: AboutVideo, classes: tuple[str, ...], threshold: float, rule: AlarmRule
 ) -> tuple[DetectedSegment, ...]:
     return tuple(
         DetectedSegment(
@@ -87,5 +90,5 @@ def _segments(
             if curve.uncertainty is None
             else float(curve.uncertainty[alarm.first : alarm.end].mean(dtype=np.float64)),
         )
-        for alarm in find_alarms(curve.anomaly, curve.class_probabilities, threshold)
+        for alarm in find_alarms(curve.anomaly, curve.class_probabilities, threshold, rule)
     )

@@ -7,6 +7,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from avadclip.evaluation.alarm_rule import EVERY_RUN, AlarmRule
+
 FORMAT = "avadclip-predictions/1"
 UNLIKE_TRAINING = "unlike anything this model was trained on"
 
@@ -75,6 +77,7 @@ class Prediction:
         first frame.
     classes : columns of the class probabilities; class 0 is `normal`.
     alarm_threshold : an alarm is on where the deciding curve reaches this.
+    alarm_rule : what makes alarms of the curve beyond that, in snippets.
     decided_by : detector whose curve gives the segments.
     curves : one a detector; the deciding one first.
     segments : in order of time.
@@ -100,6 +103,7 @@ class Prediction:
     annotated: tuple[AnnotatedSegment, ...] | None = None
     clock_start_seconds: float = 0.0
     distance_from_training: float | None = None
+    alarm_rule: AlarmRule = EVERY_RUN
 
     @property
     def alarm(self) -> float:
@@ -117,6 +121,7 @@ class Prediction:
             **{key: value for key, value in vars(self).items() if key not in ("curves", "segments", "annotated")},
             "boundary_seconds": [round(float(t), 6) for t in self.boundary_seconds],
             "classes": list(self.classes),
+            "alarm_rule": vars(self.alarm_rule),
             "alarm": self.alarm,
             "unlike_training": self.is_unlike_training,
             "curves": [_curve(curve) for curve in self.curves],
@@ -132,6 +137,7 @@ class Prediction:
         read = {
             "boundary_seconds": np.array(content["boundary_seconds"], np.float64),
             "classes": tuple(content["classes"]),
+            "alarm_rule": AlarmRule(**content["alarm_rule"]),
             "curves": tuple(_curve_of(curve) for curve in content["curves"]),
             "segments": tuple(DetectedSegment(**segment) for segment in content["segments"]),
             "annotated": None if annotated is None else tuple(AnnotatedSegment(**segment) for segment in annotated),

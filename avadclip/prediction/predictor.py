@@ -139,4 +139,4 @@ class Predictor:
             clock_start_seconds=float(boundary_seconds[0]),
             distance_from_training=distance(self._familiarity, extracted.features),
         )
-        return assemble(about, scores, self._detectors.classes, self.alarm.threshold, self.alarm.branch)
+        return assemble(about, scores, self._detectors.classes, self.alarm)

@@ -15,6 +15,7 @@ STYLES = ("base.css", "list.css", "viewer.css", "chart.css", "results.css")
 SCRIPTS = (
     "text.js",
     "data.js",
+    "alarm_rule.js",
     "segments.js",
     "thinning.js",
     "player.js",

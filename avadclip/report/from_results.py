@@ -12,6 +12,7 @@ from avadclip.errors import EvaluationError
 from avadclip.evaluation.detectors import ScoredDetector, read_detectors
 from avadclip.evaluation.joining import check_ground_truth, videos_under_test
 from avadclip.evaluation.testset import TestSet
+from avadclip.prediction.alarm import operating_point
 from avadclip.prediction.assembly import AboutVideo, assemble
 from avadclip.prediction.document import AnnotatedSegment, Prediction
 from avadclip.prediction.familiarity import read_distances
@@ -69,6 +70,7 @@ def predict_test_set(
     unknown = frozenset(test_set.without_segments)
     shown = shown_on_page(read_detectors(test_set, params), params)
     rows = [{row.id: row for row in scores.rows(detector.first.scores)} for detector in shown]
+    alarm = operating_point(params.evaluate)
     for video in videos_under_test(test_set.videos):
         clock = footage.clock(video)
         start_seconds = float(clock[0])
@@ -87,8 +89,7 @@ def predict_test_set(
             ),
             _speaking(shown, [of_detector[video.id] for of_detector in rows], params.score.student),
             shown[0].first.scores.provenance.classes,
-            params.evaluate.alarm_threshold,
-            params.evaluate.alarm_branch,
+            alarm,
             annotated=None
             if video.id in unknown
             else tuple(

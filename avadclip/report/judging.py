@@ -2,11 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from avadclip.evaluation.segments import find_alarms_at
+from avadclip.evaluation.segments import alarms_in
 from avadclip.prediction.assembly import UNNAMED
 from avadclip.prediction.document import Prediction
 
@@ -42,13 +44,18 @@ class _Alarm(NamedTuple):
 
 def judge(prediction: Prediction, levels: Sequence[float]) -> list[Judged]:
     """What the deciding curve says at each of these levels."""
+    return _judge(prediction, prediction.alarm_rule.alarmed(prediction.curves[0].anomaly, levels))
+
+
+def _judge(prediction: Prediction, alarmed: NDArray[np.bool_]) -> list[Judged]:
+    """At each level, where these snippets alarm [levels, n]."""
     curve, edges = prediction.curves[0], prediction.boundary_seconds.tolist()
     names = [UNNAMED, *prediction.classes[1:]]
     return [
         _summarise(
             prediction, [_Alarm(names[a.class_index or 0], edges[a.first], edges[a.end], a.score) for a in alarms]
         )
-        for alarms in find_alarms_at(curve.anomaly, curve.class_probabilities, levels)
+        for alarms in alarms_in(alarmed, curve.anomaly, curve.class_probabilities)
     ]
 
 
@@ -83,10 +90,9 @@ def judgements(prediction: Prediction) -> dict[str, Any]:
     outcomes places in `OUTCOMES`. A level that alarms in the same snippets as the one below it has no row.
     """
     levels = np.arange(LEVEL_STEPS + 1) / LEVEL_STEPS
-    # The first level that each score does not reach; in the precision of the scores, as everywhere.
-    missed = np.searchsorted(levels.astype(np.float32), prediction.curves[0].anomaly, side="right")
-    steps = sorted({0, *missed.tolist()} - {len(levels)})
-    at_own, *at_others = judge(prediction, [prediction.alarm_threshold, *levels[steps].tolist()])
+    own, *others = prediction.alarm_rule.alarmed(prediction.curves[0].anomaly, [prediction.alarm_threshold, *levels])
+    steps = [0, *(step for step, (below, at) in enumerate(pairwise(others), 1) if (below != at).any())]
+    at_own, *at_others = _judge(prediction, np.stack([own, *(others[step] for step in steps)]))
     places: dict[str, int] = {}
 
     def row(judged: Judged) -> list[Any]:

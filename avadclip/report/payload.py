@@ -60,6 +60,7 @@ def curves(prediction: Prediction) -> dict[str, Any]:
         "endSeconds": end,
         "nFrames": prediction.n_frames,
         "stride": prediction.stride,
+        "alarmRule": vars(prediction.alarm_rule),
         "classes": list(prediction.classes),
         "boundarySeconds": _base64(prediction.boundary_seconds, "<f8"),
         # Names a segment, so it goes in as it is; of the other detectors the most probable class is enough.

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from avadclip.evaluation.alarm_rule import EVERY_RUN, AlarmRule
 from avadclip.evaluation.segments import find_alarms
 from avadclip.prediction.document import Prediction
 from avadclip.report.judging import Judged, judge
@@ -327,25 +328,36 @@ def test_the_list_follows_the_alarm_level(world, open_page, level):
 
 
 def test_alarms_are_found_exactly_as_in_python(world, open_page):
-    """Scores that meet the threshold in float32 only, means that differ in the last digits, runs at both ends."""
+    """Scores that meet the threshold in float32 only, means that differ in the last digits, runs at both ends; every
+    third case is every run, the others have rules of their own."""
     opened = open_page(world)
     random = np.random.default_rng(7)
     cases = []
-    for case in range(300):
+    for case in range(3000):
         n, n_classes = int(random.integers(1, 80)), int(random.integers(2, 9))
         scores = np.round(random.random(n), int(random.integers(1, 4))).astype(np.float32)
         threshold = float(scores[random.integers(n)]) if case % 3 == 0 else round(float(random.random()), 2)
         probabilities = np.round(random.random((n, n_classes)), int(random.integers(1, 9))).astype(np.float32)
-        cases.append((scores, None if case % 7 == 0 else probabilities, n_classes, threshold))
+        rule = AlarmRule(
+            smooth=int(random.integers(0, 5)),
+            off=float(random.choice([1.0, 0.8, round(random.random(), 3), 0.0])),
+            bridge=int(random.integers(0, 6)),
+            shortest=int(random.integers(1, 6)),
+            pad=int(random.integers(0, 4)),
+        )
+        known = None if case % 7 == 0 else probabilities
+        cases.append((scores, known, n_classes, threshold, rule if case % 3 else EVERY_RUN))
     found = opened.page.evaluate(
-        """(cases) => JSON.parse(cases).map(([scores, probabilities, n, threshold]) => avadclipPage.findAlarms(
-             new Float32Array(scores), probabilities && new Float32Array(probabilities), n - 1, threshold,
+        """(cases) => JSON.parse(cases).map(([scores, probabilities, n, threshold, rule]) => avadclipPage.findAlarms(
+             new Float32Array(scores), probabilities && new Float32Array(probabilities), n - 1, threshold, rule,
            ).map((alarm) => [alarm.first, alarm.end, alarm.classIndex, alarm.score]))""",
-        json.dumps([[s.tolist(), None if p is None else p[:, 1:].ravel().tolist(), n, t] for s, p, n, t in cases]),
+        json.dumps(
+            [[s.tolist(), None if p is None else p[:, 1:].ravel().tolist(), n, t, vars(r)] for s, p, n, t, r in cases]
+        ),
     )
-    for (scores, probabilities, _, threshold), alarms in zip(cases, found, strict=True):
+    for (scores, probabilities, _, threshold, rule), alarms in zip(cases, found, strict=True):
         assert [tuple(alarm) for alarm in alarms] == [
-            (a.first, a.end, a.class_index, a.score) for a in find_alarms(scores, probabilities, threshold)
+            (a.first, a.end, a.class_index, a.score) for a in find_alarms(scores, probabilities, threshold, rule)
         ]
 
 

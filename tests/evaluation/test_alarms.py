@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from avadclip.config.evaluation import Alarms, Evaluate
 from avadclip.datasets.model import Segment
 from avadclip.evaluation import alarms, timeline
 from tests.support.evaluation_factory import FRAME_RATE, Case, make_case, make_scores, make_video
@@ -13,9 +14,10 @@ from tests.support.evaluation_factory import FRAME_RATE, Case, make_case, make_s
 CLASSES = ("normal", "fighting", "riot")
 
 
-def operating_point(case: Case, threshold: float) -> SimpleNamespace:
+def operating_point(case: Case, threshold: float, **rule: float) -> SimpleNamespace:
     joined = timeline.strict(case.scores, case.videos, case.segments, case.classes)
-    counted = alarms.tally(joined, "classification", threshold)
+    settings = Evaluate(alarm_threshold=threshold, alarm_branch="classification", alarms=Alarms(**rule))
+    counted = alarms.tally(joined, alarms.alarmed_snippets(joined, settings, stride=4))
     rates = alarms.operating_point(counted, np.ones((1, len(joined.videos))))
     return SimpleNamespace(**{name: float(value[0]) for name, value in vars(rates).items()})
 
@@ -92,3 +94,13 @@ def test_frames_equal_counting_them(seed: int) -> None:
             false += alarmed and not anomalous
             missed += anomalous and not alarmed
     assert (point.precision, point.recall) == pytest.approx((true / (true + false), true / (true + missed)), rel=1e-15)
+
+
+def test_the_rule_is_applied_to_each_video_alone() -> None:
+    """A gap of one snippet is bridged, within a video; what is short is dropped, also where another video goes on."""
+    case = make_alarm_case({2, 4, 9, 10, 14, 16})
+    bridged = operating_point(case, 0.5, bridge_seconds=4 / FRAME_RATE)
+    assert (bridged.caught_events, bridged.false_alarms_per_hour) == (1 / 2, 2 / (40 / FRAME_RATE / 3600))
+    long_ones = operating_point(case, 0.5, bridge_seconds=4 / FRAME_RATE, shortest_seconds=9 / FRAME_RATE)
+    assert (long_ones.caught_events, long_ones.false_alarms_per_hour) == (1 / 2, 1 / (40 / FRAME_RATE / 3600))
+    assert long_ones.recall == 8 / 18  # frames 8-19 of the first video, of which the first eight are of the first event

@@ -52,7 +52,7 @@ def slow_intervals(of_seeds: list[Case], names: list[str]) -> dict[str, tuple[fl
         for case in of_seeds:
             joined = timeline.strict(case.scores, case.videos, case.segments, case.classes)
             protocol = protocols.strict(joined, SETTINGS.strict, SETTINGS.iou_thresholds)
-            counted = alarms.tally(joined, "alignment", SETTINGS.alarm_threshold)
+            counted = alarms.tally(joined, joined.alarm_scores("alignment") >= SETTINGS.alarm_threshold)
             of_frames = metrics.strict(protocol, SETTINGS.iou_thresholds, weights) | metrics.alarm(counted, weights)
             found.append(of_frames | slow_whole_videos(case, weights))
         for name in names:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from avadclip.evaluation.segments import Alarm, find_alarms, find_alarms_at
+from avadclip.evaluation.alarm_rule import EVERY_RUN
+from avadclip.evaluation.segments import Alarm, alarms_in, find_alarms
 
 
 def slowly(scores: np.ndarray, probabilities: np.ndarray | None, threshold: float) -> list[Alarm]:
@@ -35,9 +36,10 @@ def test_alarms_are_runs_of_snippets_that_reach_the_threshold(seed: int) -> None
     thresholds = (0.0, 0.25, float(scores[0]), 0.9, 1.1)
     expected = [slowly(scores, probabilities, threshold) for threshold in thresholds]
     assert [find_alarms(scores, probabilities, threshold) for threshold in thresholds] == expected
-    assert find_alarms_at(scores, probabilities, thresholds) == expected
+    at_once = EVERY_RUN.alarmed(scores, thresholds)
+    assert alarms_in(at_once, scores, probabilities) == expected
 
 
 def test_no_snippet_no_alarm() -> None:
     assert find_alarms(np.zeros(0, np.float32), np.zeros((0, 3), np.float32), 0.5) == []
-    assert find_alarms_at(np.ones(3, np.float32), None, []) == []
+    assert alarms_in(EVERY_RUN.alarmed(np.ones(3, np.float32), []), np.ones(3, np.float32), None) == []

@@ -155,7 +155,7 @@ def test_resampling_at_once_equals_evaluating_each_resample(seed: int) -> None:
     case = make_case(np.random.default_rng(seed), n_videos=10)
     joined = timeline.strict(case.scores, case.videos, case.segments, case.classes)
     protocol = protocols.strict(joined, SETTINGS.strict, SETTINGS.iou_thresholds)
-    counted = alarms.tally(joined, "alignment", 0.5)
+    counted = alarms.tally(joined, joined.alarm_scores("alignment") >= 0.5)
     weights = np.random.default_rng(seed).integers(0, 3, (8, 10)).astype(float)
     found = metrics.resampled(protocol, counted, SETTINGS.iou_thresholds, weights)
     for index, row in enumerate(weights):

@@ -131,6 +131,7 @@ def of(*stages: str) -> set[str]:
         ("score.missing_audio", "fallback", CODE | PACKAGE | SEE),
         ("score.detector", "audio_visual", CODE | PACKAGE | SEE),
         ("evaluate.alarm_threshold", 0.7, THRESHOLD),
+        ("evaluate.alarms.pad_seconds", 1.0, EVALUATE | REPORT),
         ("evaluate.strict.depth", 0.5, EVALUATE | REPORT),
         ("figures.n_videos", 3, FIGURES),
         ("report.players", 3, PLAYERS | REPORT),

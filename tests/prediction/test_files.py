@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from avadclip.datasets import ids
+from avadclip.prediction.alarm import Alarm
 from avadclip.prediction.assembly import AboutVideo, assemble
 from avadclip.prediction.document import AnnotatedSegment, Prediction
 from avadclip.prediction.naming import distinct_ids, find_videos, safe_id
@@ -34,7 +35,9 @@ def make_prediction(video_id: str = "gate", uncertainty: bool = False, named: bo
         probabilities if named else None,
         np.linspace(-2, -1, 5, dtype=np.float32) if uncertainty else None,
     )
-    return assemble(about, {"audio_visual": found, "visual_student": found}, CLASSES, 0.5, "alignment")
+    return assemble(
+        about, {"audio_visual": found, "visual_student": found}, CLASSES, Alarm(threshold=0.5, branch="alignment")
+    )
 
 
 def test_segments_of_a_video() -> None:

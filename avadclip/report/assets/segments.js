@@ -1,15 +1,15 @@
 // Alarms of one video, found exactly as `find_alarms` of avadclip/evaluation/segments.py does.
 
 // scores: Float32Array [n]. probabilities: Float32Array [n * nAnomalies] without the class `normal`, or null.
-// Returns [{ first, end, classIndex, score }]: maximal runs of snippets whose score is at least the threshold.
-function findAlarms(scores, probabilities, nAnomalies, threshold) {
-  const level = Math.fround(threshold); // scores are float32, and NumPy compares in their precision
+// Returns [{ first, end, classIndex, score }]: maximal runs of snippets in which an alarm is on.
+function findAlarms(scores, probabilities, nAnomalies, threshold, rule) {
+  const alarmed = alarmedSnippets(scores, threshold, rule);
   const alarms = [];
   for (let first = 0; first < scores.length; first++) {
-    if (!(scores[first] >= level)) continue;
+    if (!alarmed[first]) continue;
     let end = first;
     let score = 0;
-    while (end < scores.length && scores[end] >= level) score = Math.max(score, scores[end++]);
+    while (end < scores.length && alarmed[end]) score = Math.max(score, scores[end++]);
     alarms.push({ first, end, classIndex: classOf(probabilities, nAnomalies, first, end), score });
     first = end;
   }
@@ -33,7 +33,7 @@ function classOf(probabilities, nAnomalies, first, end) {
 // Alarms as a person reads them: with a name, and in seconds.
 function findSegments(video, threshold) {
   const nAnomalies = video.classes.length - 1;
-  return findAlarms(video.curves[0].anomaly, video.probabilities, nAnomalies, threshold).map((alarm) => ({
+  return findAlarms(video.curves[0].anomaly, video.probabilities, nAnomalies, threshold, video.alarmRule).map((alarm) => ({
     ...alarm,
     label: alarm.classIndex === null ? "anomaly" : video.classes[alarm.classIndex],
     startSeconds: video.edges[alarm.first],

@@ -1,0 +1,114 @@
+"""The rule that makes alarms of scores: a table, and a loop that follows its words snippet by snippet."""
+
+import numpy as np
+import pytest
+
+from avadclip.config.evaluation import Alarms
+from avadclip.evaluation.alarm_rule import EVERY_RUN, AlarmRule
+
+
+def alarms(scores: list[float], threshold: float = 0.5, **rule: float) -> str:
+    """`#` where an alarm is on."""
+    (row,) = AlarmRule(**rule).alarmed(np.array(scores, np.float32), [threshold])
+    return "".join("#" if is_on else "." for is_on in row)
+
+
+def digits(text: str) -> list[float]:
+    """Scores in tenths."""
+    return [int(digit) / 10 for digit in text]
+
+
+@pytest.mark.parametrize(
+    ("scores", "rule", "expected"),
+    [
+        ("0590900", {}, ".##.#.."),
+        ("0590900", {"bridge": 1}, ".####.."),
+        ("0590090", {"bridge": 1}, ".##..#."),
+        ("4590940", {"off": 0.8}, "###.##."),  # goes on at 0.4, before and after
+        ("4440900", {"off": 0.8}, "....#.."),  # and begins at 0.5 only
+        ("0590900", {"shortest": 2}, ".##...."),
+        ("0590900", {"bridge": 1, "shortest": 4}, ".####.."),  # gaps are bridged first
+        ("9000009", {"pad": 1}, "##...##"),
+        ("0900900", {"pad": 1}, "######."),
+        ("0900900", {"shortest": 2, "pad": 1}, "......."),  # what is too short is not padded
+        ("0600600", {"smooth": 1}, "......."),  # means of three: 0.2
+        ("0990000", {"smooth": 1}, ".##...."),
+        ("9000000", {"smooth": 1}, "......."),  # 0.45 at the end, of two
+        ("0000099", {"smooth": 1}, ".....##"),
+    ],
+)
+def test_by_hand(scores: str, rule: dict[str, float], expected: str) -> None:
+    assert alarms(digits(scores), **rule) == expected
+
+
+def slowly(scores: np.ndarray, threshold: float, rule: AlarmRule) -> list[bool]:
+    n = len(scores)
+    means = [
+        np.float32(np.mean([float(s) for s in scores[max(0, i - rule.smooth) : i + rule.smooth + 1]])) for i in range(n)
+    ]
+    on = [mean >= np.float32(threshold) for mean in means]
+    goes_on = [mean >= np.float32(rule.off * threshold) for mean in means]
+    alarmed = list(on)
+    for direction in (range(1, n), range(n - 2, -1, -1)):
+        for i in direction:
+            before = i - 1 if direction.step > 0 else i + 1
+            alarmed[i] = alarmed[i] or (goes_on[i] and alarmed[before])
+    bridged = list(alarmed)
+    for i in range(n):
+        before = [j for j in range(i) if alarmed[j]]
+        after = [j for j in range(i + 1, n) if alarmed[j]]
+        if not alarmed[i] and before and after and after[0] - before[-1] - 1 <= rule.bridge:
+            bridged[i] = True
+    found = [False] * n
+    for i in range(n):
+        if bridged[i]:
+            first, last = i, i
+            while first > 0 and bridged[first - 1]:
+                first -= 1
+            while last < n - 1 and bridged[last + 1]:
+                last += 1
+            if last - first + 1 >= rule.shortest:
+                for j in range(max(0, i - rule.pad), min(n, i + rule.pad + 1)):
+                    found[j] = True
+    return found
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_as_its_words_say(seed: int) -> None:
+    """In eighths, whose sums are exact, and whose means meet the threshold now and then."""
+    random = np.random.default_rng(seed)
+    scores = (random.integers(0, 9, random.integers(1, 40)) / 8).astype(np.float32)
+    rule = AlarmRule(
+        smooth=int(random.integers(0, 3)),
+        off=float(random.choice([1.0, 0.5, 0.25, 0.0])),
+        bridge=int(random.integers(0, 5)),
+        shortest=int(random.integers(1, 5)),
+        pad=int(random.integers(0, 3)),
+    )
+    thresholds = [0.0, 0.25, 0.5, 0.875, 1.0]
+    found = rule.alarmed(scores, thresholds)
+    assert found.tolist() == [slowly(scores, threshold, rule) for threshold in thresholds]
+
+
+@pytest.mark.parametrize(
+    ("alarms", "stride", "frame_rate", "rule"),
+    [
+        ({}, 16, 24.0, EVERY_RUN),
+        ({"smooth_seconds": 2.0}, 16, 24.0, AlarmRule(smooth=1)),  # three snippets
+        ({"smooth_seconds": 1.9}, 16, 24.0, AlarmRule(smooth=1)),
+        ({"smooth_seconds": 1.3}, 16, 24.0, AlarmRule()),
+        ({"bridge_seconds": 2.0, "shortest_seconds": 2.0}, 16, 24.0, AlarmRule(bridge=3, shortest=3)),
+        ({"bridge_seconds": 2.5, "shortest_seconds": 2.1}, 16, 24.0, AlarmRule(bridge=3, shortest=4)),
+        ({"pad_seconds": 0.1}, 16, 24.0, AlarmRule(pad=1)),
+        ({"bridge_seconds": 1.001001}, 30, 29.97, AlarmRule(bridge=1)),  # 30 frames, but for rounding
+    ],
+)
+def test_seconds_become_snippets(alarms: dict[str, float], stride: int, frame_rate: float, rule: AlarmRule) -> None:
+    assert AlarmRule.of(Alarms(**alarms), stride, frame_rate) == rule
+
+
+def test_it_is_told_in_words() -> None:
+    assert str(Alarms()) == ""
+    assert str(Alarms(smooth_seconds=2.0, off=0.8, pad_seconds=1.0)) == (
+        "scores are means over 2 s; an alarm goes on down to 0.8 of that; 1 s are added before and after"
+    )
