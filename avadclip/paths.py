@@ -59,7 +59,7 @@ def metrics(dataset: str) -> Path:
 
 
 def details(dataset: str) -> Path:
-    """Intervals, classes, audio and notes behind the metrics (stage ``evaluate``)."""
+    """All metrics, with intervals, classes, audio and notes (stage ``evaluate``)."""
     return results(dataset) / "details.json"
 
 

@@ -125,23 +125,23 @@ def _trained_and_scored(variant: str, seeds: int) -> float:
 def rows(params: Params, seconds: dict[str, float]) -> list[str]:
     """Markdown: mean ± deviation over the seeds, [interval of the mean over videos]; in percent."""
     test_set = read_test_set("it", params.dataset("it"))
-    metrics, details = (json.loads(path.read_text()) for path in (paths.metrics("it"), paths.details("it")))
+    details = json.loads(paths.details("it").read_text())["detectors"]
     lines = ["| detector | AP | AUC | AUC within anomalous videos | seconds |", "| --- | --- | --- | --- | --- |"]
     for variant, took in seconds.items():
         if (reason := read_refusal(paths.run("it", variant, 0))) is not None:
             lines.append(f"| `{variant}` | not trained: {reason} | | | |")
             continue
-        branch = "alignment" if "alignment" in metrics[variant]["strict"] else "classification"
-        cells = [_cell(metrics[variant], details["detectors"][variant], f"{branch}.{name}") for name in ("AP", "AUC")]
+        branch = "alignment" if "alignment" in details[variant]["strict"] else "classification"
+        cells = [_cell(details[variant], f"{branch}.{name}") for name in ("AP", "AUC")]
         within = [_within(test_set, scores.read(paths.scores("it", variant, seed))) for seed in params.seeds]
         deviation = f" ± {np.std(within, ddof=1):.1f}" if len(within) > 1 else ""
         lines.append(f"| `{variant}` | {' | '.join(cells)} | {np.mean(within):.1f}{deviation} | {took:.0f} |")
     return lines
 
 
-def _cell(metrics: Any, details: Any, key: str) -> str:
+def _cell(details: Any, key: str) -> str:
     group, name = key.split(".")
-    value, deviation = metrics["strict"][group][name], details["std"].get("strict", {}).get(group, {}).get(name)
+    value, deviation = details["strict"][group][name], details["std"].get("strict", {}).get(group, {}).get(name)
     low, high = details["intervals"][key]
     return f"{value:.1f}{'' if deviation is None else f' ± {deviation:.1f}'} [{low:.1f}, {high:.1f}]"
 

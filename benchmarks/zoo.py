@@ -73,12 +73,12 @@ def trained_and_scored(variant: str, params: Params) -> float:
 
 def rows(params: Params, seconds: dict[str, float]) -> list[str]:
     """Markdown: mean ± deviation over the seeds, in percent; no localisation where a detector knows no classes."""
-    metrics, details = (json.loads(path.read_text()) for path in (paths.metrics("demo"), paths.details("demo")))
+    details = json.loads(paths.details("demo").read_text())["detectors"]
     lines = ["| variant | kind | AP | AUC | mAP AVG | seconds |", "| --- | --- | --- | --- | --- | --- |"]
     for variant, took in seconds.items():
         section = params.variant(variant)
         assert isinstance(section, Variant)
-        strict, std = metrics[variant]["strict"], details["detectors"][variant]["std"].get("strict", {})
+        strict, std = details[variant]["strict"], details[variant]["std"].get("strict", {})
         branch = "alignment" if "alignment" in strict else "classification"
         places = ((branch, "AP"), (branch, "AUC"), ("mAP", "AVG"))
         cells = [_cell(strict.get(group, {}).get(name), std.get(group, {}).get(name)) for group, name in places]

@@ -7,21 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.nodes import ScalarNode
-from ruamel.yaml.representer import RoundTripRepresenter
 
 from avadclip.config.loading import load, parse
 from avadclip.io import write_text
-
-
-class _Representer(RoundTripRepresenter):
-    """Writes ``null`` where there is nothing, as the shipped file does."""
-
-    def _represent_null(self, _: None) -> ScalarNode:
-        return self.represent_scalar("tag:yaml.org,2002:null", "null")
-
-
-_Representer.add_representer(type(None), _Representer._represent_null)
 
 
 @contextmanager
@@ -34,7 +22,6 @@ def edited(path: Path) -> Iterator[Any]:
     """
     load(path)
     yaml = YAML()
-    yaml.Representer = _Representer
     yaml.preserve_quotes, yaml.width = True, 4096  # what is not changed is written as it was
     content = yaml.load(path)
     yield content

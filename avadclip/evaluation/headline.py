@@ -49,10 +49,10 @@ def read_headline(dataset: str) -> Headline:
     ------
     EvaluationError : the data set has not been evaluated.
     """
-    metrics, details = (_read(path) for path in (paths.metrics(dataset), paths.details(dataset)))
+    details = _read(paths.details(dataset))
     found: dict[str, Any] = details["detectors"]
     deviates = any(detail["n_seeds"] > 1 for detail in found.values())
-    cells = {name: _cells(metrics[name]["strict"], detail, deviates) for name, detail in found.items()}
+    cells = {name: _cells(detail["strict"], detail, deviates) for name, detail in found.items()}
     defined = [column for column in COLUMNS if any(of_detector[column] != "-" for of_detector in cells.values())]
     columns = tuple(defined[:MOST_COLUMNS])
     rows = tuple((name, *(of_detector[column] for column in columns)) for name, of_detector in cells.items())

@@ -22,18 +22,37 @@ Row = tuple[str | float, ...]
 CURVE_POINTS = 200
 
 
+# What `dvc metrics show`, `dvc metrics diff` and `dvc exp show` print of a detector: one column each.
+HEADLINE = {
+    "AP": ("strict", "{branch}.AP"),
+    "AUC": ("strict", "{branch}.AUC"),
+    "mAP": ("strict", "mAP.AVG"),
+    "released_AP": ("released", "{branch}.AP"),
+    "released_mAP": ("released", "mAP.AVG"),
+    "video_AP": ("strict", "video.AP"),
+    "events_caught": ("strict", "alarm.caught_events"),
+    "false_alarms_per_hour": ("strict", "alarm.false_alarms_per_hour"),
+}
+
+
 def headline(assessments: Sequence[Assessment], test_set: TestSet) -> dict[str, Any]:
-    """What ``dvc metrics show`` and ``dvc metrics diff`` are to print, by detector and protocol."""
+    """At most eight numbers a detector: those of `HEADLINE` that are defined for it and for these videos."""
     n_videos = len(videos_under_test(test_set.videos))
-    by_detector = {
-        entry.name: {"released": _nest(entry.released.mean), "strict": _nest(entry.strict.mean)}
-        for entry in assessments
-    }
+    by_detector = {entry.name: _headline(entry) for entry in assessments}
     return {"videos": {"evaluated": n_videos, "excluded": len(test_set.excluded)}, **by_detector}
 
 
+def _headline(entry: Assessment) -> dict[str, float]:
+    branch = branch_of("alignment", entry.protocol.frames)
+    protocols = {"released": entry.released.mean, "strict": entry.strict.mean}
+    found = {
+        name: protocols[protocol].get(key.format(branch=branch), math.nan) for name, (protocol, key) in HEADLINE.items()
+    }
+    return {name: value for name, value in found.items() if not math.isnan(value)}
+
+
 def details(assessments: Sequence[Assessment], test_set: TestSet, settings: Evaluate) -> dict[str, Any]:
-    """Everything else that is known: intervals, seeds, classes, with and without audio, notes, excluded videos."""
+    """Everything that is known: all metrics, intervals, seeds, classes, with and without audio, notes, exclusions."""
     return {
         "dataset": test_set.dataset,
         "settings": settings.model_dump(mode="json"),
@@ -96,8 +115,9 @@ def _detail(entry: Assessment) -> dict[str, Any]:
         "notes": entry.notes,
         "videos_scored_with": entry.n_videos_by_modality,
         "intervals": {name: list(ends) for name, ends in entry.intervals.items()},
+        **{name: _nest(found.mean) for name, found in both.items()},
         "n_seeds": len(entry.seeds),
-        # Of one seed there is nothing more to say than in the headline.
+        # Of one seed there is nothing more to say.
         "std": {name: _nest(found.deviation) for name, found in both.items() if found.deviation},
         "by_seed": {
             str(seed): {name: _nest(found.of_each[index]) for name, found in both.items()}

@@ -31,15 +31,15 @@ annotations: {folder}/annotations # videos.csv and segments.csv
 classes: []
 exclude: {{}}
 visual:
-  extractor: null # what made them, in words; null: there are none
-  stride: null # frames from one snippet to the next
-  frame_rate: null # frames per second of the videos
-  array: null # its name in .npz, .h5 and .safetensors files; null: the only one there
+  extractor: # what made them, in words; empty: there are none
+  stride: # frames from one snippet to the next
+  frame_rate: # frames per second of the videos
+  array: # its name in .npz, .h5 and .safetensors files; empty: the only one there
   views_axis: 0 # of arrays with three axes: [views, n, width]; 1: [n, views, width]
-  text_tower: null # the CLIP whose text tower reads the class names, for detectors that compare with them
+  text_tower: # the CLIP whose text tower reads the class names, for detectors that compare with them
 audio:
-  extractor: null
-  array: null
+  extractor:
+  array:
   max_length_difference: 1 # snippets between vision and sound; the sound is cut, or silent at the end
   zeros: no_sound # what rows of zeros mean; or heard: fused as they are
 selection:

@@ -91,10 +91,12 @@ def test_every_stage_ends_well_and_tells_what_it_could_measure(
 ) -> None:
     run_stages(tested, segments)
     metrics = json.loads(paths.metrics("demo").read_text())
+    details = json.loads(paths.details("demo").read_text())["detectors"]["audio_visual"]
     assert metrics["videos"] == {"evaluated": len(tested), "excluded": 0}
+    assert None not in metrics["audio_visual"].values()
     for name in FRAMES | PER_HOUR | VIDEOS:
         group, key = name.split(".", maxsplit=1)
-        value = metrics["audio_visual"]["strict"][group][key]
+        value = details["strict"][group][key]
         assert (value is not None) == (name in defined), name
     headline = read_headline("demo")
     assert len(headline.limits) == len(said)
