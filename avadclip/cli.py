@@ -109,6 +109,28 @@ def results(dataset: DatasetName = None, params: ParamsFile = Path("params.yaml"
             console.print(f"{what}: {path}", soft_wrap=True, highlight=False)
 
 
+@app.command()
+@one_line_errors
+def threshold(
+    dataset: Annotated[str, typer.Argument(help="Name of a data set in the parameters.")],
+    detector: Annotated[str | None, typer.Option(help="A variant; default: the one that decides.")] = None,
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Print what each alarm level would give on the test videos: false alarms an hour, events caught."""
+    from avadclip.evaluation.trade_off import read_rows
+
+    loaded = config.load(params)
+    loaded.dataset(dataset)
+    name = detector or loaded.score.detector
+    table = Table(title=f"{dataset}, {name}, test split", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for column in ("level", "false alarms / h", "events caught, %"):
+        table.add_column(column, justify="right")
+    for row in read_rows(dataset, name):
+        table.add_row(*row)
+    console.print(table)
+    console.print(f"now: evaluate.alarm_threshold {loaded.evaluate.alarm_threshold:g}; choose it on other videos")
+
+
 @features.command()
 @one_line_errors
 def show(dataset: DatasetName = None, params: ParamsFile = Path("params.yaml")) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from avadclip.config.evaluation import Evaluate
@@ -17,6 +18,7 @@ from avadclip.evaluation.protocols import Protocol
 from avadclip.evaluation.ranking import Weights
 from avadclip.evaluation.resampling import Interval, Resampled, Values
 from avadclip.evaluation.testset import TestSet
+from avadclip.evaluation.trade_off import trade_off
 from avadclip.evaluation.whole_videos import WholeVideos
 from avadclip.scoring.scores import Provenance, Scores
 
@@ -55,6 +57,7 @@ class Assessment:
     n_videos_by_audio, n_videos_by_modality : how many videos these are, and how many each modality was used for.
     notes : what a reader of the numbers has to know.
     protocol : the ranked frames of the first seed, that curves are drawn from.
+    trade_off : of the first seed, what each alarm level would give; see :mod:`avadclip.evaluation.trade_off`.
     """
 
     name: str
@@ -69,6 +72,7 @@ class Assessment:
     n_videos_by_modality: dict[str, int]
     notes: tuple[str, ...]
     protocol: Protocol
+    trade_off: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -143,6 +147,7 @@ def assess(detector: ScoredDetector, test_set: TestSet, settings: Evaluate, resa
         n_videos_by_modality=dict(sorted(Counter(detector.first.scores.modalities).items())),
         notes=notes,
         protocol=seeds[0].strict,
+        trade_off=trade_off(seeds[0].strict.timeline, settings, detector.first.scores.provenance.stride, resamples),
     )
 
 

@@ -15,6 +15,7 @@ from avadclip.evaluation.assessment import Assessment
 from avadclip.evaluation.joining import videos_under_test
 from avadclip.evaluation.metrics import Metrics
 from avadclip.evaluation.testset import TestSet
+from avadclip.evaluation.trade_off import TABLE
 from avadclip.io import write_text
 
 Row = tuple[str | float, ...]
@@ -68,6 +69,7 @@ def plot_tables(assessments: Sequence[Assessment], settings: Evaluate) -> dict[s
     curves = pd.DataFrame(
         _curves(assessments, branch), columns=["detector", "recall", "precision", "false_positive_rate"]
     )
+    trade_offs = [(entry.name, entry.trade_off) for entry in assessments]
     per_class = pd.DataFrame(
         (
             (entry.name, name, found["AP"], found["AVG"])
@@ -85,6 +87,7 @@ def plot_tables(assessments: Sequence[Assessment], settings: Evaluate) -> dict[s
             _reliability(assessments, branch, settings.reliability_bins),
             columns=["detector", "score", "anomalous_share", "frames"],
         ),
+        TABLE: pd.concat([table.assign(detector=name) for name, table in trade_offs], ignore_index=True),
     }
 
 

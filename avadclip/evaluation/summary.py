@@ -11,7 +11,9 @@ from avadclip.evaluation.joining import videos_under_test
 from avadclip.evaluation.published import ROWS
 from avadclip.evaluation.resampling import Interval
 from avadclip.evaluation.testset import TestSet
+from avadclip.evaluation.trade_off import CAUGHT, within
 
+BUDGETS = (60.0, 10.0, 1.0, 0.0)  # false alarms per hour
 ABSENT = "–"  # noqa: RUF001 - a dash is what a table shows for "none"
 UNDEFINED = "not defined"
 
@@ -40,6 +42,7 @@ def summarize(
         _frame_level(assessments, test_set, settings),
         _localisation(assessments, test_set, settings),
         _alarms(assessments, settings),
+        _trade_off(assessments),
         _per_class(assessments),
         _by_audio(assessments),
         _notes(assessments, untrained),
@@ -137,6 +140,23 @@ def _alarms(assessments: Sequence[Assessment], settings: Evaluate) -> str:
     ]
     explained = f"Alarms are raised by the score of the {settings.alarm_branch} branch, {_rule(settings)}."
     return _table("Operating point", explained, header, rows)
+
+
+def _trade_off(assessments: Sequence[Assessment]) -> str:
+    rows = []
+    for entry in assessments:
+        found = [within(entry.trade_off, budget) for budget in BUDGETS]
+        if any(row is not None and not math.isnan(row[CAUGHT]) for row in found):
+            cells = [ABSENT if row is None else f"{_number(row[CAUGHT])} (from {row['level']:g})" for row in found]
+            rows.append((f"`{entry.name}`", *cells))
+    if not rows:
+        return ""
+    explained = (
+        "Events caught with at most so many false alarms per hour of normal video, and the lowest level that keeps to"
+        " it on these test videos. Choose a level on others: what was chosen here says nothing about here."
+    )
+    header = ("Detector", *(f"{budget:g} / h" if budget else "none" for budget in BUDGETS))
+    return _table("What a level costs", explained, header, rows)
 
 
 def _rule(settings: Evaluate) -> str:

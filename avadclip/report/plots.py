@@ -13,8 +13,10 @@ from matplotlib.figure import Figure
 from avadclip.evaluation.figures.drawing import STYLE, save
 from avadclip.evaluation.figures.palette import DETECTOR_COLORS, FAINT, preferred_first
 from avadclip.evaluation.testset import RANDOM
+from avadclip.evaluation.trade_off import CAUGHT, PER_HOUR
 
 SIZE_INCHES = (4.6, 3.6)
+ENDS = ("_low", "_high")  # of intervals, which not everything has
 
 
 def draw_plots(tables: Path, folder: Path) -> list[Path]:
@@ -32,7 +34,7 @@ def draw_plots(tables: Path, folder: Path) -> list[Path]:
         table = pd.read_csv(tables / f"{name}.csv")
         if "protocol" in table:
             table = table[table["protocol"] == "strict"]
-        if table.dropna().empty:
+        if table[[column for column in table.columns if not str(column).endswith(ENDS)]].dropna().empty:
             continue
         with mpl.rc_context(STYLE):
             figure = Figure(figsize=SIZE_INCHES, layout="constrained")
@@ -72,6 +74,20 @@ def _classes(axes: Axes, table: pd.DataFrame) -> None:
     axes.set(ylabel="AP of each class, %")
 
 
+def _trade_off(axes: Axes, table: pd.DataFrame) -> None:
+    """With the interval of the events around the first detector."""
+    colors = _colors(table)
+    for detector, color in colors.items():
+        rows = table[table["detector"] == detector]
+        axes.plot(rows[PER_HOUR], rows[CAUGHT], color=color, linewidth=1.5, label=detector)
+        if detector == next(iter(colors)):
+            low, high = (rows[f"{CAUGHT}{end}"] for end in ENDS)
+            axes.fill_between(rows[PER_HOUR], low, high, color=color, alpha=0.15, linewidth=0)
+    # None at all is what one wants, and has no logarithm.
+    axes.set_xscale("symlog", linthresh=1)
+    axes.set(xlabel="false alarms per hour of normal video", ylabel="events caught, %", xlim=(0, None), ylim=(0, 102))
+
+
 def _colors(table: pd.DataFrame) -> dict[str, str]:
     """A colour for each detector, the same as in its curves; who guesses is grey, and more than four repeat."""
     detectors = [name for name in preferred_first(table["detector"]) if name != RANDOM]
@@ -84,5 +100,6 @@ PLOTS: dict[str, tuple[str, Callable[[Axes, pd.DataFrame], None]]] = {
     "roc": ("ROC", _lines("false_positive_rate", "true_positive_rate")),
     "map_over_iou": ("mAP over IoU", _localisation),
     "per_class": ("Frame-level AP of each class", _classes),
+    "alarms": ("Events caught over false alarms an hour", _trade_off),
     "reliability": ("Reliability of the scores", _lines("score", "anomalous_share")),
 }

@@ -138,7 +138,14 @@ def test_details_tell_what_the_headline_leaves_out() -> None:
 
 def test_plots_are_tables_of_every_detector() -> None:
     main("demo")
-    for name in ("precision_recall.csv", "roc.csv", "map_over_iou.csv", "per_class.csv", "reliability.csv"):
+    for name in (
+        "precision_recall.csv",
+        "roc.csv",
+        "map_over_iou.csv",
+        "per_class.csv",
+        "reliability.csv",
+        "alarms.csv",
+    ):
         assert {row["detector"] for row in read_table(name)} == {"audio_visual", "random"}, name
     assert [row["iou"] for row in read_table("map_over_iou.csv")[:5]] == ["0.1", "0.2", "0.3", "0.4", "0.5"]
     own = [row for row in read_table("reliability.csv") if row["detector"] == "audio_visual"]

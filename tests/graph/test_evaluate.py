@@ -101,7 +101,7 @@ def test_metrics_and_plots_are_shown(project: Path) -> None:
     shown = dvc(project, "metrics", "show", "--json")
     assert '"released_mAP"' in shown
     plots = dvc(project, "plots", "show", "--json")
-    for name in ("precision_recall", "roc", "map_over_iou", "per_class", "reliability"):
+    for name in ("precision_recall", "roc", "map_over_iou", "per_class", "reliability", "alarms"):
         assert f"{name}.csv" in plots
     assert "DVC_METRIC" not in plots  # every anchor of the templates has been filled in
 

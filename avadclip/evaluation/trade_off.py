@@ -1,0 +1,129 @@
+"""What each alarm level would give: events caught against false alarms an hour of normal video."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from avadclip import paths
+from avadclip.config.evaluation import Evaluate
+from avadclip.errors import EvaluationError
+from avadclip.evaluation import resampling
+from avadclip.evaluation.alarm_rule import AlarmRule
+from avadclip.evaluation.alarms import ratio
+from avadclip.evaluation.resampling import Resampled, Values
+from avadclip.evaluation.timeline import Timeline
+
+LEVELS = tuple(step / 50 for step in range(1, 50))
+PER_HOUR, CAUGHT = "false_alarms_per_hour", "events_caught"
+TABLE = "alarms.csv"  # among the tables of `dvc plots`
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What happens at each of `LEVELS`; arrays add up over videos.
+
+    Attributes
+    ----------
+    false_alarms, caught : float64 [levels, videos]: alarms in normal videos, and events with an alarm.
+    normal_hours, events : float64 [videos].
+    """
+
+    false_alarms: Values
+    caught: Values
+    normal_hours: Values
+    events: Values
+
+    @classmethod
+    def of(cls, timeline: Timeline, settings: Evaluate, stride: int) -> Self:
+        """Alarms of every video at every level, by the rule of the settings."""
+        scores, n_videos = timeline.alarm_scores(settings.alarm_branch), len(timeline.videos)
+        false_alarms, caught = np.zeros((2, len(LEVELS), n_videos))
+        hours, events = np.zeros((2, n_videos))
+        for index, (video, (first, end)) in enumerate(
+            zip(timeline.videos, pairwise(timeline.first_snippet.tolist()), strict=True)
+        ):
+            alarmed = AlarmRule.of(settings.alarms, stride, video.frame_rate).alarmed(scores[first:end], LEVELS)
+            if video.is_normal:
+                hours[index] = video.n_frames / video.frame_rate / 3600
+                false_alarms[:, index] = _n_runs(alarmed)
+            for start_frame, end_frame in timeline.anomalous.of(index):
+                events[index] += 1
+                caught[:, index] += alarmed[:, start_frame // stride : -(-end_frame // stride)].any(axis=1)
+        return cls(false_alarms, caught, hours, events)
+
+    def rates(self, weights: Values) -> Resampled:
+        """Both rates at each level under `weights` [resamples, videos], by ``<rate>.<index of the level>``."""
+        hours, events = weights @ self.normal_hours, weights @ self.events
+        found = {}
+        for index, (alarms, caught) in enumerate(zip(self.false_alarms, self.caught, strict=True)):
+            found[f"{PER_HOUR}.{index}"] = ratio(weights @ alarms, hours)
+            found[f"{CAUGHT}.{index}"] = 100 * ratio(weights @ caught, events)
+        return found
+
+
+def trade_off(timeline: Timeline, settings: Evaluate, stride: int, resamples: int) -> pd.DataFrame:
+    """One row a level: `level`, both rates (events in percent), and the ends of their intervals over videos.
+
+    Parameters
+    ----------
+    timeline : of videos of which it is known when events happen.
+    """
+    counts, n_videos = Counts.of(timeline, settings, stride), len(timeline.videos)
+    now = counts.rates(np.ones((1, n_videos)))
+    ends = resampling.intervals(counts.rates, n_videos, resamples, settings.bootstrap_seed, settings.confidence)
+    return pd.DataFrame(
+        [
+            {
+                "level": level,
+                **{rate: float(now[f"{rate}.{index}"][0]) for rate in (PER_HOUR, CAUGHT)},
+                **{
+                    f"{rate}_{end}": ends.get(f"{rate}.{index}", (np.nan, np.nan))[place]
+                    for rate in (PER_HOUR, CAUGHT)
+                    for place, end in enumerate(("low", "high"))
+                },
+            }
+            for index, level in enumerate(LEVELS)
+        ]
+    )
+
+
+def within(table: pd.DataFrame, most_per_hour: float) -> pd.Series | None:
+    """The row of the lowest level with at most so many false alarms an hour; None if there is none."""
+    rows = table[table[PER_HOUR] <= most_per_hour]
+    return None if rows.empty else rows.iloc[0]
+
+
+def read_rows(dataset: str, detector: str) -> list[tuple[str, str, str]]:
+    """Level, false alarms an hour and events caught, with their intervals, from what stage ``evaluate`` wrote.
+
+    Raises
+    ------
+    EvaluationError : the data set has not been evaluated, or not with this detector.
+    """
+    path = paths.results(dataset) / "plots" / TABLE
+    try:
+        table = pd.read_csv(path)
+    except FileNotFoundError:
+        raise EvaluationError(f"{path}: no such file; run `dvc repro`") from None
+    rows = table[table["detector"] == detector]
+    if rows.empty:
+        raise EvaluationError(f"{path}: nothing of {detector!r}; it holds {', '.join(table['detector'].unique())}")
+    return [(f"{row['level']:g}", _cell(row, PER_HOUR), _cell(row, CAUGHT)) for _, row in rows.iterrows()]
+
+
+def _cell(row: Any, rate: str) -> str:
+    if pd.isna(row[rate]):
+        return "-"
+    low, high = row[f"{rate}_low"], row[f"{rate}_high"]
+    return f"{row[rate]:.1f}" + ("" if pd.isna(low) else f" [{low:.1f}, {high:.1f}]")
+
+
+def _n_runs(alarmed: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """How many runs there are in each row."""
+    begins = alarmed & ~np.pad(alarmed, ((0, 0), (1, 0)))[:, :-1]
+    n: NDArray[np.int64] = begins.sum(axis=1, dtype=np.int64)
+    return n
