@@ -60,8 +60,20 @@ class AlarmRule:
         on = smoothed >= levels.astype(np.float32)
         if self == EVERY_RUN:
             return on
-        rows = [_runs(row) for row in smoothed >= (self.off * levels).astype(np.float32)]
-        return np.stack([self._shaped(runs, started) for runs, started in zip(rows, on, strict=True)])
+        row, first, end = _runs(smoothed >= (self.off * levels).astype(np.float32))
+        n_on = np.pad(on.cumsum(axis=1), ((0, 0), (1, 0)))
+        row, first, end = (each[n_on[row, end] > n_on[row, first]] for each in (row, first, end))
+        begins = np.append(True, (row[1:] != row[:-1]) | (first[1:] - end[:-1] > self.bridge))[: len(row)]
+        ends = np.append(begins[1:], True)[: len(row)]
+        row, first, end = row[begins], first[begins], end[ends]
+        is_long = end - first >= self.shortest
+        row, first, end = (each[is_long] for each in (row, first, end))
+        n = on.shape[1]
+        change = np.zeros((len(on), n + 1), np.int64)  # how many alarms begin and end
+        np.add.at(change, (row, np.maximum(first - self.pad, 0)), 1)
+        np.add.at(change, (row, np.minimum(end + self.pad, n)), -1)
+        alarmed: NDArray[np.bool_] = change.cumsum(axis=1)[:, :n] > 0
+        return alarmed
 
     def _smoothed(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         if not self.smooth:
@@ -72,22 +84,12 @@ class AlarmRule:
         means: NDArray[np.float64] = (sums[end] - sums[first]) / (end - first)
         return means.astype(np.float32)
 
-    def _shaped(self, runs: NDArray[np.intp], started: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Runs [k, 2] of snippets in which an alarm may go on -> alarms [n]."""
-        counted = np.append(0, np.cumsum(started))
-        runs = runs[counted[runs[:, 1]] > counted[runs[:, 0]]]
-        if len(runs):
-            is_apart = runs[1:, 0] - runs[:-1, 1] > self.bridge
-            runs = np.stack([runs[np.append(True, is_apart), 0], runs[np.append(is_apart, True), 1]], axis=1)
-        alarmed = np.zeros(len(started), bool)
-        for first, end in runs[runs[:, 1] - runs[:, 0] >= self.shortest].tolist():
-            alarmed[max(0, first - self.pad) : end + self.pad] = True
-        return alarmed
-
 
 EVERY_RUN = AlarmRule()  # that reaches the threshold is an alarm
 
 
-def _runs(row: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """First and end [k, 2] of each run."""
-    return np.flatnonzero(np.diff(row, prepend=False, append=False)).reshape(-1, 2)
+def _runs(rows: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Row, first and end of each run in any row, in order."""
+    padded = np.pad(rows, ((0, 0), (1, 1)))
+    row, edges = np.nonzero(padded[:, 1:] != padded[:, :-1])
+    return row[::2], edges[::2], edges[1::2]

@@ -117,6 +117,6 @@ def _add_up(video: NDArray[Any], values: NDArray[Any], n_videos: int) -> NDArray
 
 def ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:
     """One by the other, element by element; NaN where there is nothing to divide by."""
-    ratio = np.full(len(numerator), np.nan)
+    ratio = np.full(numerator.shape, np.nan)
     np.divide(numerator, denominator, out=ratio, where=denominator > 0)
     return ratio

@@ -17,7 +17,7 @@ from avadclip.evaluation.alarms import ratio
 from avadclip.evaluation.resampling import Resampled, Values
 from avadclip.evaluation.timeline import Timeline
 
-LEVELS = tuple(step / 50 for step in range(1, 50))
+LEVELS = (*(step / 20 for step in range(1, 20)), 0.97, 0.98, 0.99)
 PER_HOUR, CAUGHT = "false_alarms_per_hour", "events_caught"
 TABLE = "alarms.csv"  # among the tables of `dvc plots`
 
@@ -57,12 +57,15 @@ class Counts:
 
     def rates(self, weights: Values) -> Resampled:
         """Both rates at each level under `weights` [resamples, videos], by ``<rate>.<index of the level>``."""
-        hours, events = weights @ self.normal_hours, weights @ self.events
-        found = {}
-        for index, (alarms, caught) in enumerate(zip(self.false_alarms, self.caught, strict=True)):
-            found[f"{PER_HOUR}.{index}"] = ratio(weights @ alarms, hours)
-            found[f"{CAUGHT}.{index}"] = 100 * ratio(weights @ caught, events)
-        return found
+        n = weights.shape[0], len(LEVELS)
+        hours, events = (np.broadcast_to((weights @ each)[:, None], n) for each in (self.normal_hours, self.events))
+        per_hour = ratio(weights @ self.false_alarms.T, hours)
+        caught = 100 * ratio(weights @ self.caught.T, events)
+        return {
+            f"{rate}.{index}": values[:, index]
+            for rate, values in ((PER_HOUR, per_hour), (CAUGHT, caught))
+            for index in range(len(LEVELS))
+        }
 
 
 def trade_off(timeline: Timeline, settings: Evaluate, stride: int, resamples: int) -> pd.DataFrame:
