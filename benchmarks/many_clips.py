@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from avadclip import config
 from avadclip.config import features
-from avadclip.config.features import Audio
 from avadclip.datasets.manifest import read_manifest
 from avadclip.datasets.model import Video
 from avadclip.encoders.preprocess import canvas
@@ -35,6 +34,7 @@ from tests.support.media_factory import write_video
 from tests.support.project_factory import NAME, load_params, prepare_here, save_params, write_project
 
 SECONDS, FRAME_RATE, STRIDE, SIDE = 10, 25, 16, 64
+WINDOW_SECONDS: float = features.Audio.model_fields["window_seconds"].default
 
 
 class StandInEncoder:
@@ -97,7 +97,7 @@ def hear(video: Video, info: VideoInfo) -> None:
     """Decode what one clip's audio features are made of, and nothing else."""
     boundaries = boundary_seconds(info, STRIDE)
     centres = (boundaries[:-1] + boundaries[1:]) / 2
-    for window in decode_windows(Path(video.path), centres, Audio(width=8).window_seconds, sound=info.sound):
+    for window in decode_windows(Path(video.path), centres, WINDOW_SECONDS, sound=info.sound):
         spectrogram(window.samples)
 
 
