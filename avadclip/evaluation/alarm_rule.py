@@ -60,16 +60,18 @@ class AlarmRule:
         on = smoothed >= levels.astype(np.float32)
         if self == EVERY_RUN:
             return on
+        # Runs in which an alarm may go on, of all thresholds one after the other; those that reach it are alarms.
         row, first, end = _runs(smoothed >= (self.off * levels).astype(np.float32))
         n_on = np.pad(on.cumsum(axis=1), ((0, 0), (1, 0)))
         row, first, end = (each[n_on[row, end] > n_on[row, first]] for each in (row, first, end))
+        # Those with a short gap between them are one.
         begins = np.append(True, (row[1:] != row[:-1]) | (first[1:] - end[:-1] > self.bridge))[: len(row)]
         ends = np.append(begins[1:], True)[: len(row)]
         row, first, end = row[begins], first[begins], end[ends]
         is_long = end - first >= self.shortest
         row, first, end = (each[is_long] for each in (row, first, end))
         n = on.shape[1]
-        change = np.zeros((len(on), n + 1), np.int64)  # how many alarms begin and end
+        change = np.zeros((len(on), n + 1), np.int64)  # how many padded alarms begin, less how many end
         np.add.at(change, (row, np.maximum(first - self.pad, 0)), 1)
         np.add.at(change, (row, np.minimum(end + self.pad, n)), -1)
         alarmed: NDArray[np.bool_] = change.cumsum(axis=1)[:, :n] > 0
