@@ -14,9 +14,11 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+from ruamel.yaml import YAML
 
 from tests.support.dvc_project import CODE, ROOT, change, clone, dvc, ran, read_params, write_params
 
@@ -94,14 +96,18 @@ def end_ray(folder: str) -> None:
     time.sleep(2)  # they write into the folder until they have noticed
 
 
-def forget_features(project: Path) -> bytes:
-    """As if nothing had been extracted; ``dvc.lock``, which holds the hash of what was."""
+def forget_features(project: Path) -> Any:
+    """As if nothing had been extracted; what ``dvc.lock`` says, which holds the hash of what was."""
     for name in ("features", ".cache", ".dvc/cache/runs"):
         shutil.rmtree(project / name, ignore_errors=True)  # a failed test before has left nothing
     for path in (project / ".dvc" / "cache" / "files").rglob("*"):
         if path.is_file() and path.read_bytes().startswith(b"\x89HDF"):
             path.unlink()
-    return (project / "dvc.lock").read_bytes()
+    return read_lock(project)
+
+
+def read_lock(project: Path) -> Any:
+    return YAML(typ="safe").load(project / "dvc.lock")
 
 
 def free_port() -> int:
@@ -133,7 +139,7 @@ def test_by_hand(project: Path, shell: dict[str, str]) -> None:
     output = run(f"{USE_TOKEN}; RAY_ADDRESS={IP}:{port} {REPRO}", project, shell)
     assert ran(output) == EXTRACTED
     assert output.count("avadclip.cluster.mapping: worker on") >= 2
-    assert (project / "dvc.lock").read_bytes() == before
+    assert read_lock(project) == before
 
 
 def test_slurm(project: Path, shell: dict[str, str]) -> None:
@@ -159,4 +165,4 @@ def test_slurm(project: Path, shell: dict[str, str]) -> None:
     output = (project / "job.log").read_text()
     assert done.returncode == 0, output
     assert ran(output) == EXTRACTED
-    assert (project / "dvc.lock").read_bytes() == before
+    assert read_lock(project) == before
