@@ -5,11 +5,11 @@ it sees; a student that was taught to do without sound may know better, and can 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from avadclip.config.evaluation import MissingAudio
 from avadclip.errors import EvaluationError
-from avadclip.scoring.scores import Provenance, Scores, collect, rows
+from avadclip.scoring.scores import Scores, collect, rows
 
 AUDIO_VISUAL = {"visual", "audio"}
 
@@ -36,8 +36,8 @@ def answer(scores: Scores, stand_in: Scores | None, policy: MissingAudio) -> Ans
 
     Raises
     ------
-    EvaluationError : videos have no sound and that is refused (they are listed), or the stand-in listens
-        or knows other classes.
+    EvaluationError : videos have no sound and that is refused (they are listed), or the stand-in listens,
+        knows other classes, or names none where the detector does.
     """
     own = rows(scores)
     silent = frozenset(row.id for row in own if misses_sound(scores.provenance.modalities, row.modality))
@@ -50,14 +50,17 @@ def answer(scores: Scores, stand_in: Scores | None, policy: MissingAudio) -> Ans
         )
     if stand_in is None:
         return Answers(scores, frozenset())
-    _check(scores.provenance, stand_in.provenance)
+    _check(scores, stand_in)
     others = {row.id: row for row in rows(stand_in)}
+    if scores.class_probabilities is None:  # of one that names no classes, the confidence alone is told
+        others = {id_: replace(row, class_probabilities=None) for id_, row in others.items()}
     if missing := sorted(silent - others.keys()):
         raise EvaluationError(f"{missing[0]}: not scored by {stand_in.provenance.variant}; run `dvc repro score`")
     return Answers(collect(scores.provenance, [others[r.id] if r.id in silent else r for r in own]), silent)
 
 
-def _check(detector: Provenance, stand_in: Provenance) -> None:
+def _check(own: Scores, other: Scores) -> None:
+    detector, stand_in = own.provenance, other.provenance
     if "audio" in stand_in.modalities:
         raise EvaluationError(
             f"{stand_in.variant}: takes {' and '.join(stand_in.modalities)}, so it cannot stand in where a video has no"
@@ -67,4 +70,9 @@ def _check(detector: Provenance, stand_in: Provenance) -> None:
         raise EvaluationError(
             f"{stand_in.variant}: knows the classes {stand_in.classes}, but {detector.variant}, for which it stands in"
             f" where a video has no sound, knows {detector.classes}; train both on the same classes"
+        )
+    if other.class_probabilities is None and own.class_probabilities is not None:
+        raise EvaluationError(
+            f"{stand_in.variant}: names no classes, but {detector.variant}, for which it stands in where a video has no"
+            " sound, does; name a detector with class probabilities as `score.student`"
         )

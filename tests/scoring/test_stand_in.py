@@ -82,3 +82,18 @@ def test_the_student_has_to_know_the_same_classes_and_videos() -> None:
     fewer = make("visual_student", ("visual",), {"loud": "visual", "mute": "visual"}, 2)
     with pytest.raises(EvaluationError, match="quiet: not scored by visual_student"):
         answer(DETECTOR, fewer, "stand_in")
+
+
+def without_classes(scores: Scores) -> Scores:
+    return collect(scores.provenance, [replace(row, class_probabilities=None) for row in rows(scores)])
+
+
+def test_for_a_detector_that_names_no_classes_the_students_confidence_counts() -> None:
+    found = answer(without_classes(DETECTOR), STUDENT, "stand_in")
+    assert found.stood_in == {"mute", "quiet"}
+    assert found.scores.class_probabilities is None
+    for row, own, student in zip(rows(found.scores), rows(DETECTOR), rows(STUDENT), strict=True):
+        expected = own if row.id == "loud" else student
+        np.testing.assert_array_equal(row.anomaly_confidence, expected.anomaly_confidence)
+    with pytest.raises(EvaluationError, match=r"visual_student: names no classes, but audio_visual, .* does; name"):
+        answer(DETECTOR, without_classes(STUDENT), "stand_in")
