@@ -153,7 +153,8 @@ def _trade_off(assessments: Sequence[Assessment]) -> str:
         return ""
     explained = (
         "Events caught with at most so many false alarms per hour of normal video, and the lowest level that keeps to"
-        " it on these test videos, by the scores of the first seed. Choose a level on others: what was chosen here says nothing about here."
+        " it on these test videos, by the scores of the first seed. Choose a level on others: what was chosen here says"
+        " nothing about here."
     )
     header = ("Detector", *(f"{budget:g} / h" if budget else "none" for budget in BUDGETS))
     return _table("What a level costs", explained, header, rows)
