@@ -1,11 +1,9 @@
 """The chapter "The authors' features and checkpoints" of the README, command by command, on small released files."""
 
 import json
-import os
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +12,7 @@ from sklearn.metrics import average_precision_score
 
 from avadclip.scoring import scores
 from tests.support import released_factory as released
-from tests.support.dvc_project import CODE, ROOT, change, clone, dvc, ran, read_params, repro
+from tests.support.dvc_project import CODE, ROOT, avadclip, change, clone, dvc, ran, read_params, repro
 
 pytestmark = pytest.mark.slow
 
@@ -35,21 +33,6 @@ def chapter() -> list[list[str]]:
     assert found is not None
     lines = found[1].replace("\\\n", " ").splitlines()
     return [shlex.split(line[2:], comments=True) for line in lines if line.startswith("$ ")]
-
-
-def avadclip(folder: Path, *words: str, code: int = 0) -> str:
-    """What ``avadclip <words>`` prints in a clone."""
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(
-        [sys.executable, "-c", "from avadclip.cli import app; app()", *words],
-        cwd=folder,
-        env=environment | {"COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 def git(folder: Path, *words: str) -> None:

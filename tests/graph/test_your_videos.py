@@ -2,18 +2,15 @@
 
 import csv
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from avadclip.config.worlds import World
 from avadclip.demo.render import render_world
-from tests.support.dvc_project import ROOT, clone, dvc, quicken, read_params, repro, write_params
+from tests.support.dvc_project import ROOT, avadclip, clone, dvc, quicken, read_params, repro, write_params
 
 pytestmark = pytest.mark.slow
 
@@ -40,14 +37,6 @@ def project(tmp_path: Path) -> Path:
     params["evaluate"]["bootstrap_resamples"] = 10
     write_params(folder, params)
     return folder
-
-
-def avadclip(folder: Path, *words: str) -> str:
-    environment = os.environ | {"PYTHONPATH": str(folder)}
-    command = [sys.executable, "-c", "from avadclip.cli import app; app()", *words]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def test_three_commands_from_labels_to_a_model_and_a_page(project: Path) -> None:

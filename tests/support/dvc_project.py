@@ -1,17 +1,22 @@
 """The real graph in a folder of its own: a clone, the real ``dvc``, and which stages it ran."""
 
+import atexit
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
+import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
+from tests.support import warm
+
 ROOT = Path(__file__).parents[2]
-QUICK_DVC = Path(__file__).with_name("quick_dvc.py")
 
 # The stages of the shipped graph, as DVC names them.
 TRAINED = ("audio_visual", "visual_baseline", "ensemble", "visual_ensemble")
@@ -43,21 +48,45 @@ def clone(folder: Path) -> Path:
     return folder
 
 
-def dvc(folder: Path, *words: str) -> str:
-    """What ``dvc <words>`` prints; it has to succeed."""
+def dvc(folder: Path, *words: str, code: int = 0) -> str:
+    """What ``dvc <words>`` prints."""
+    return command(folder, "dvc", *words, code=code)
+
+
+def avadclip(folder: Path, *words: str, code: int = 0) -> str:
+    """What ``avadclip <words>`` of the code in this folder prints."""
+    return command(folder, "avadclip", *words, code=code)
+
+
+def command(folder: Path, program: str, *words: str, code: int = 0) -> str:
+    """What a command prints that has to end with this code."""
     # The stages have to find this interpreter, whichever way the tests were started, and the clone's code.
     search = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "DVC_ROOT")}
-    done = subprocess.run(
-        [sys.executable, "-P", str(QUICK_DVC), *words],
-        cwd=folder,
-        env=environment | {"PATH": search, "DVC_NO_ANALYTICS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
+    with tempfile.TemporaryFile("w+") as out:
+        ended = warm.run(
+            warm_process(), program, words, str(folder), environment | {"PATH": search, "COLUMNS": "200"}, out.fileno()
+        )
+        out.seek(0)
+        output = out.read()
+    assert ended == code, output
+    return output
+
+
+@cache
+def warm_process() -> str:
+    """Where the process listens of which this process's commands are forks; it ends with this one."""
+    folder = tempfile.mkdtemp(prefix="warm")  # short: the path of a socket may be 107 characters long
+    where = f"{folder}/socket"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    server = subprocess.Popen(
+        [sys.executable, "-P", warm.__file__, "serve", where], stdin=subprocess.PIPE, env=environment
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    while not Path(where).exists():
+        assert server.poll() is None, "it ended before it listened"
+        time.sleep(0.05)
+    return where
 
 
 def repro(folder: Path, *words: str) -> set[str]:

@@ -3,12 +3,11 @@
 For every stage DVC reads and writes all of ``dvc.lock``, with a parser that remembers comments and an emitter in
 Python: most of what a ``dvc repro`` of stubs takes. Here it writes JSON, which is YAML, too, and parses a text once.
 
-Every stage is a Python process that imports torch and others, for seconds. Here they are imported once, and each stage
-is a fork of that: with the same words, environment and folder as ``python -m pipeline.<stage>``, and the project's own
-code imported anew.
+Every stage is a Python process that imports torch and others, for seconds. Here it is a fork of this process, which
+`tests.support.warm` has let import them: with the same words, environment and folder as ``python -m pipeline.<stage>``,
+and the project's own code imported anew.
 """
 
-import importlib
 import json
 import multiprocessing
 import os
@@ -20,14 +19,10 @@ from functools import cache
 from typing import Any, TextIO
 
 import dvc.stage.run as stage_run
-from dvc.cli import main
 from dvc.stage.exceptions import StageCmdFailedError
 from dvc.utils.serialize import _yaml
 
 STAGE = re.compile(r"python -m (pipeline\.\w+)((?: [\w.-]+)*)")
-EARLY = ("numpy", "pandas", "pydantic", "h5py")
-HEAVY = ("torch", "open_clip")
-LIGHT_STAGES = {f"pipeline.{name}" for name in ("code", "prepare", "evaluate", "players", "report")}
 
 _run_in_a_shell = stage_run._run
 
@@ -36,8 +31,6 @@ def _run(executable: str, cmd: str, **options: Any) -> None:
     stage = STAGE.fullmatch(cmd)
     if stage is None:
         return _run_in_a_shell(executable, cmd, **options)
-    for library in EARLY if stage[1] in LIGHT_STAGES else EARLY + HEAVY:
-        importlib.import_module(library)
     sys.stdout.flush()
     process = multiprocessing.get_context("fork").Process(
         target=_stage, args=(stage[1], stage[2].split(), options["cwd"], options["env"])
@@ -81,6 +74,3 @@ def _dump(content: Any, stream: TextIO) -> None:
 _yaml.parse_yaml = _yaml.parse_yaml_for_update = _load
 _yaml._dump = _dump
 stage_run._run = _run
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -9,7 +9,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support.dvc_project import QUICK_DVC, ROOT, keep_the_pair, quicken, read_params, write_params
+from tests.support import warm
+from tests.support.dvc_project import ROOT, keep_the_pair, quicken, read_params, warm_process, write_params
 from tests.support.media_factory import tone, write_video
 
 NAME = "tiny"
@@ -40,8 +41,9 @@ class Team:
     def __post_init__(self) -> None:
         programs = self.folder / "bin"
         programs.mkdir(parents=True)
-        for name, words in (("dvc", f"-P {QUICK_DVC}"), ("avadclip", "-c 'from avadclip.cli import app; app()'")):
-            (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
+        ask = f"{sys.executable} -I -S {warm.__file__} {warm_process()}"
+        for name in ("dvc", "avadclip"):
+            (programs / name).write_text(f'#!/bin/sh\nexec {ask} {name} "$@"\n')
             (programs / name).chmod(0o755)
         (self.folder / "gitconfig").write_text(
             "[user]\nname = Test\nemail = test@example.com\n[init]\ndefaultBranch = main\n[pull]\nrebase = false\n"

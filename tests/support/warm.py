@@ -1,0 +1,130 @@
+"""Commands as forks of one process that has imported what they all import.
+
+torch, open_clip, librosa and DVC take seconds of a processor to import, and the tests start some hundred commands. Here
+they are imported once by every process of pytest that starts any; a command is a fork of that, with its own words,
+folder, environment and files, and imports the project's code anew.
+
+As a script, ``warm.py serve SOCKET`` is that process, and ``warm.py SOCKET PROGRAM [WORD ...]`` a command in a shell.
+"""
+
+import json
+import os
+import select
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+LIBRARIES = (
+    "av",
+    "dvc.commands.repro",
+    "dvc.repo.reproduce",
+    "dvclive",
+    "h5py",
+    "librosa.feature",
+    "markdown_it",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.figure",
+    "numpy",
+    "open_clip",
+    "pandas",
+    "pydantic.root_model",
+    "ruamel.yaml",
+    "scipy.signal",
+    "sklearn.metrics",
+    "torch",
+    "typer",
+)
+
+
+def run(where: str, program: str, words: Sequence[str], folder: str, environment: Mapping[str, str], out: int) -> int:
+    """Run ``dvc`` or ``avadclip``, which prints into the open file `out`; how it ended, negative: by which signal."""
+    with socket.socket(socket.AF_UNIX) as connection, Path(os.devnull).open() as nothing:
+        connection.connect(where)
+        return _ask(connection, program, words, folder, environment, (nothing.fileno(), out, out))
+
+
+def _ask(
+    connection: socket.socket,
+    program: str,
+    words: Sequence[str],
+    folder: str,
+    environment: Mapping[str, str],
+    files: Sequence[int],
+) -> int:
+    message = json.dumps([program, list(words), folder, dict(environment)]).encode()
+    socket.send_fds(connection, [len(message).to_bytes(4, "big")], files)
+    connection.sendall(message)
+    return int(connection.makefile().read())
+
+
+def serve(where: str) -> None:
+    """Answer until whoever holds the other end of the standard input is gone."""
+    import gc
+    import importlib
+
+    for name in LIBRARIES:
+        importlib.import_module(name)
+    gc.freeze()  # or the first collection of a fork would copy all of it
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(where)
+        listener.listen()
+        while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
+            connection, _ = listener.accept()
+            while _ended_child():
+                pass
+            if os.fork() == 0:
+                listener.close()
+                _answer(connection)
+                os._exit(0)
+            connection.close()
+
+
+def _ended_child() -> bool:
+    try:
+        return os.waitpid(-1, os.WNOHANG)[0] != 0
+    except ChildProcessError:
+        return False
+
+
+def _answer(connection: socket.socket) -> None:
+    size, files, _, _ = socket.recv_fds(connection, 4, 3)
+    request = json.loads(connection.recv(int.from_bytes(size, "big"), socket.MSG_WAITALL))
+    child = os.fork()
+    if child == 0:
+        connection.close()
+        _become(*request, files)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    connection.sendall(str(code).encode())
+
+
+def _become(program: str, words: list[str], folder: str, environment: dict[str, str], files: list[int]) -> NoReturn:
+    """Be that command, to the end of the interpreter."""
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+        os.close(file)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = [program, *words]
+    if program == "dvc":
+        import quick_dvc  # noqa: F401 - changes DVC
+        from dvc.cli import main
+
+        sys.exit(main(words))
+    sys.path.insert(0, folder)
+    from avadclip.cli import app
+
+    sys.exit(app())
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "serve":
+        sys.path.insert(0, str(Path(__file__).parent))  # for quick_dvc
+        serve(sys.argv[2])
+    else:
+        where, program, *words = sys.argv[1:]
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(where)
+            sys.exit(_ask(connection, program, words, str(Path.cwd()), os.environ, (0, 1, 2)) % 256)
