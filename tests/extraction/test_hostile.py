@@ -15,23 +15,16 @@ from ruamel.yaml import YAML
 
 from avadclip import paths
 from avadclip.extraction.run import extract
+from tests.support.dvc_project import ROOT, run
 from tests.support.media_factory import NOISE, tone, write_audio_only, write_video
 from tests.support.project_factory import NAME, contents, load_params, prepare_here, save_params, write_project
 
-ROOT = Path(__file__).parents[2]
 
-
-def stage(root: Path, name: str) -> subprocess.CompletedProcess[str]:
-    """A stage as DVC runs it."""
-    return subprocess.run(
-        [sys.executable, "-m", f"pipeline.{name}", NAME],
-        cwd=root,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+def stage(root: Path, name: str) -> tuple[int, str]:
+    """How a stage ends as DVC runs it, and what it prints."""
+    code, printed = run(root, f"pipeline.{name}", NAME, PYTHONPATH=str(ROOT))
+    assert "Traceback" not in printed
+    return code, printed
 
 
 def exclude_what_it_says(root: Path, message: str) -> list[str]:
@@ -78,14 +71,12 @@ def test_good_files_are_extracted_and_bad_ones_named_until_they_are_excluded(tmp
     write_project(tmp_path, dict.fromkeys(usable, "normal"))
     bad = sorted(Path(name).stem for name, is_usable in usable.items() if not is_usable)
 
-    refused = stage(tmp_path, "prepare")
-    assert refused.returncode == 1
-    assert "Traceback" not in refused.stderr
-    assert sorted(exclude_what_it_says(tmp_path, refused.stderr)) == bad
-    assert stage(tmp_path, "prepare").returncode == 0
-    for name in ("extract_visual", "extract_audio"):
-        done = stage(tmp_path, name)
-        assert done.returncode == 0, done.stderr
+    code, refused = stage(tmp_path, "prepare")
+    assert code == 1
+    assert sorted(exclude_what_it_says(tmp_path, refused)) == bad
+    for name in ("prepare", "extract_visual", "extract_audio"):
+        code, printed = stage(tmp_path, name)
+        assert code == 0, printed
     good = sorted(f"{Path(name).stem}.h5" for name, is_usable in usable.items() if is_usable)
     for modality in ("visual", "audio"):
         assert sorted(path.name for path in (tmp_path / paths.features(NAME, modality)).iterdir()) == good
@@ -109,15 +100,14 @@ def test_flipped_bits_give_whole_features_or_a_named_failure(tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     prepare_here()
 
-    first = stage(tmp_path, "extract_visual")
-    assert "Traceback" not in first.stderr
-    failed = exclude_what_it_says(tmp_path, first.stderr) if first.returncode else []
-    assert first.returncode == (1 if failed else 0)
+    code, first = stage(tmp_path, "extract_visual")
+    failed = exclude_what_it_says(tmp_path, first) if code else []
+    assert code == (1 if failed else 0)
     assert all(video_id.startswith("damaged") for video_id in failed)
     prepare_here()
-    second = stage(tmp_path, "extract_visual")
-    assert second.returncode == 0, second.stderr
-    assert f"{22 - len(failed)} cached, 0 encoded" in second.stderr  # nothing good was decoded twice
+    code, second = stage(tmp_path, "extract_visual")
+    assert code == 0, second
+    assert f"{22 - len(failed)} cached, 0 encoded" in second  # nothing good was decoded twice
     for video_id in {path.stem for path in videos.iterdir()} - set(failed):
         assert (paths.features(NAME, "visual") / f"{video_id}.h5").is_file()
 

@@ -60,17 +60,21 @@ def avadclip(folder: Path, *words: str, code: int = 0) -> str:
 
 def command(folder: Path, program: str, *words: str, code: int = 0) -> str:
     """What a command prints that has to end with this code."""
-    # The stages have to find this interpreter, whichever way the tests were started, and the clone's code.
-    search = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "DVC_ROOT")}
-    with tempfile.TemporaryFile("w+") as out:
-        ended = warm.run(
-            warm_process(), program, words, str(folder), environment | {"PATH": search, "COLUMNS": "200"}, out.fileno()
-        )
-        out.seek(0)
-        output = out.read()
+    ended, output = run(folder, program, *words)
     assert ended == code, output
     return output
+
+
+def run(folder: Path, program: str, *words: str, **environment: str) -> tuple[int, str]:
+    """How ``dvc``, ``avadclip`` or a module ends, and what it prints."""
+    # The stages have to find this interpreter, whichever way the tests were started, and the clone's code.
+    search = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "DVC_ROOT")}
+    given = inherited | {"PATH": search, "COLUMNS": "200"} | environment
+    with tempfile.TemporaryFile("w+") as out:
+        ended = warm.run(warm_process(), program, words, str(folder), given, out.fileno())
+        out.seek(0)
+        return ended, out.read()
 
 
 @cache

@@ -9,6 +9,7 @@ As a script, ``warm.py serve SOCKET`` is that process, and ``warm.py SOCKET PROG
 
 import json
 import os
+import runpy
 import select
 import socket
 import sys
@@ -39,7 +40,10 @@ LIBRARIES = (
 
 
 def run(where: str, program: str, words: Sequence[str], folder: str, environment: Mapping[str, str], out: int) -> int:
-    """Run ``dvc`` or ``avadclip``, which prints into the open file `out`; how it ended, negative: by which signal."""
+    """Run ``dvc``, ``avadclip`` or a module, as ``python -m`` does, that prints into the open file `out`.
+
+    Returns how it ended; negative: by which signal.
+    """
     with socket.socket(socket.AF_UNIX) as connection, Path(os.devnull).open() as nothing:
         connection.connect(where)
         return _ask(connection, program, words, folder, environment, (nothing.fileno(), out, out))
@@ -113,10 +117,13 @@ def _become(program: str, words: list[str], folder: str, environment: dict[str, 
         from dvc.cli import main
 
         sys.exit(main(words))
-    sys.path.insert(0, folder)
-    from avadclip.cli import app
+    sys.path[:0] = [folder, *environment.get("PYTHONPATH", "").split(os.pathsep)]
+    if program == "avadclip":
+        from avadclip.cli import app
 
-    sys.exit(app())
+        sys.exit(app())
+    runpy.run_module(program, run_name="__main__", alter_sys=True)
+    sys.exit()
 
 
 if __name__ == "__main__":
