@@ -16,7 +16,7 @@ def main(dataset: str) -> None:
     if section.is_released:
         prepared = prepare_release(dataset, section)
     elif section.kind == "features":
-        prepared = prepare_features(dataset, section)
+        prepared = prepare_features(dataset, section, params.extraction)
     else:
         prepared = prepare(dataset, section, params.extraction, probe)
     write_ground_truth(paths.ground_truth(dataset), prepared.segments)

@@ -4,23 +4,26 @@ The tables are those of :mod:`avadclip.datasets.feature_tables`. Whole snippets 
 ``n_frames`` is n x stride.
 """
 
+import json
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avadclip.config.datasets import Dataset
-from avadclip.config.features import ImportedAudio, ImportedVisual
+from avadclip.config.features import Extraction, ImportedAudio, ImportedVisual
 from avadclip.datasets.array_files import ArrayFiles, Arrays, check_lengths, load_sound, load_views
 from avadclip.datasets.exclusion import unusable_message
 from avadclip.datasets.feature_tables import read_tables
 from avadclip.datasets.frame_spans import fit
 from avadclip.datasets.model import ListedVideo, Segment, Video
 from avadclip.datasets.prepare import Prepared
+from avadclip.datasets.probe_cache import ProbeCache
 from avadclip.errors import DatasetError
 
 logger = logging.getLogger(__name__)
@@ -32,7 +35,7 @@ class _Contents:
 
     files: Arrays
     n_snippets: int
-    widths: tuple[int, ...]  # of visual and audio features, where there are such
+    widths: Sequence[int]  # of visual and audio features, where there are such
     n_views: int
     has_audio: bool
     content_hash: str
@@ -54,8 +57,14 @@ class _EvenFrames:
         return self.n_frames / self.frame_rate
 
 
-def prepare_features(name: str, dataset: Dataset) -> Prepared:
+def prepare_features(name: str, dataset: Dataset, settings: Extraction) -> Prepared:
     """Read every array once, check that all belong together, and put the segments into frames.
+
+    What was found in files that have not changed since (path, size and time) is not looked for again.
+
+    Parameters
+    ----------
+    settings : say where caches lie: ``probes.sqlite`` beside the work cache.
 
     Raises
     ------
@@ -64,7 +73,8 @@ def prepare_features(name: str, dataset: Dataset) -> Prepared:
     """
     files = ArrayFiles(dataset)
     listing = read_tables(dataset, files.ids)
-    contents, problems = _open_all(listing.videos, files, dataset)
+    with ProbeCache.open(Path(settings.work_cache).parent / "probes.sqlite") as cache:
+        contents, problems = _open_all(listing.videos, files, dataset, cache)
     _compare(listing.videos, contents, problems)
     segments: list[Segment] = []
     misfits: dict[str, list[str]] = defaultdict(list)
@@ -84,16 +94,35 @@ def prepare_features(name: str, dataset: Dataset) -> Prepared:
 
 
 def _open_all(
-    listed: tuple[ListedVideo, ...], files: ArrayFiles, dataset: Dataset
+    listed: tuple[ListedVideo, ...], files: ArrayFiles, dataset: Dataset, cache: ProbeCache
 ) -> tuple[dict[str, _Contents], dict[str, str]]:
     contents, problems = {}, {}
     for video in listed:
         if video.id not in dataset.exclude:
             try:
-                contents[video.id] = _open(files.of(video.id), dataset)
+                contents[video.id] = _look_up(files.of(video.id), dataset, cache)
             except DatasetError as error:
                 problems[video.id] = str(error)
     return contents, problems
+
+
+def _look_up(files: Arrays, dataset: Dataset, cache: ProbeCache) -> _Contents:
+    states = [(str(path), *_state(path)) for path in (*files.visual, *files.audio)]
+    key = json.dumps([states, dataset.visual.model_dump(mode="json"), dataset.audio.model_dump(mode="json")])
+    if (known := cache.recall(key)) is not None:
+        return _Contents(files, **json.loads(known))
+    found = _open(files, dataset)
+    facts = {name: value for name, value in vars(found).items() if name != "files"}
+    cache.note(key, json.dumps(facts))
+    return found
+
+
+def _state(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise DatasetError(f"{path}: {error.strerror}; copy it again, or leave the video out") from None
+    return status.st_size, status.st_mtime_ns
 
 
 def _open(files: Arrays, dataset: Dataset) -> _Contents:
@@ -108,7 +137,7 @@ def _open(files: Arrays, dataset: Dataset) -> _Contents:
     return _Contents(
         files=files,
         n_snippets=found[0].shape[-2],
-        widths=tuple(array.shape[-1] for array in found),
+        widths=[array.shape[-1] for array in found],
         n_views=1 if views is None else len(views),
         has_audio=sound is not None and (audio.zeros == "heard" or bool(np.any(sound))),
         content_hash=files.content_hash,
@@ -117,7 +146,7 @@ def _open(files: Arrays, dataset: Dataset) -> _Contents:
 
 def _compare(videos: tuple[ListedVideo, ...], contents: Mapping[str, _Contents], problems: dict[str, str]) -> None:
     """Note every video that is unlike most others: widths of all must agree, and views of those for training."""
-    widths = {id_: found.widths for id_, found in contents.items()}
+    widths = {id_: tuple(found.widths) for id_, found in contents.items()}
     views = {v.id: contents[v.id].n_views for v in videos if v.split == "train" and v.id in contents}
     for what, found in (("features of width", widths), ("views for training:", views)):
         for id_, own, usual in _odd(found):

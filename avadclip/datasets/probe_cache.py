@@ -1,4 +1,4 @@
-"""What probing found, by path, size and modification time: ten new videos among thousands are ten files to read."""
+"""What reading a file found, by path, size and modification time: ten new videos among thousands are ten to read."""
 
 import json
 import logging
@@ -17,13 +17,14 @@ from avadclip.errors import DatasetError
 logger = logging.getLogger(__name__)
 
 # Raise it when probing itself changes; entries of another version count as absent.
-_VERSION = 2
+_VERSION = 3
 _CREATE = """
 CREATE TABLE IF NOT EXISTS probes (
     path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER,
     n_frames INTEGER, frame_rate REAL, end_seconds REAL, has_audio INTEGER, content_hash TEXT, frame_seconds BLOB,
     notes TEXT
-)
+);
+CREATE TABLE IF NOT EXISTS arrays (key TEXT PRIMARY KEY, facts TEXT);
 """
 _SELECT = """
 SELECT n_frames, frame_rate, end_seconds, has_audio, content_hash, frame_seconds, notes
@@ -92,6 +93,16 @@ class ProbeCache:
                 "INSERT OR REPLACE INTO probes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*key, *found, notes)
             )
 
+    def recall(self, key: str) -> str | None:
+        """What :meth:`note` was told about arrays of features."""
+        row = self._connection.execute("SELECT facts FROM arrays WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def note(self, key: str, facts: str) -> None:
+        """Keep what was found in arrays; `key` says which ones, in which state they were, and how they were read."""
+        with self._connection:
+            self._connection.execute("INSERT OR REPLACE INTO arrays VALUES (?, ?)", (key, facts))
+
 
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path)
@@ -102,7 +113,7 @@ def _connect(path: Path) -> sqlite3.Connection:
             found = connection.execute("PRAGMA user_version").fetchone()[0]
             if found not in (0, _VERSION):  # 0: a new file
                 raise sqlite3.DatabaseError(f"version {found}, expected {_VERSION}")
-            connection.execute(_CREATE)
+            connection.executescript(_CREATE)
             connection.execute(f"PRAGMA user_version = {_VERSION}")
             damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             if damage != "ok":

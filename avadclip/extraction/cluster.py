@@ -25,7 +25,7 @@ from avadclip.errors import ClusterError
 from avadclip.extraction.encoding import Encoded, Encoding, Outcome, Pending
 from avadclip.extraction.protocol import Modality
 from avadclip.extraction.tally import Tally
-from avadclip.store import Features, Recipe
+from avadclip.store import Features, Packed, Recipe
 from avadclip.store.work_cache import WorkCache
 from avadclip.workers import GuardedPool
 
@@ -92,11 +92,12 @@ class EncodingWorker:
         self._arrivals.put(video)
         return Status(future.result(), self._to_send.pop(video_id, None))
 
-    def _keep(self, features: Features) -> None:
+    def _keep(self, features: Features | Packed) -> None:
         if self._cache is not None:
             self._cache.put(features)
         else:
-            self._to_send[features.id] = store.to_bytes(features)
+            packed = features if isinstance(features, Packed) else store.pack(features)
+            self._to_send[features.id] = packed.content
 
     def _encode_forever(self) -> None:
         try:

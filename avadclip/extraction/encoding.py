@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from avadclip.errors import DatasetError, FeatureError
 from avadclip.extraction.means import SnippetMeans
 from avadclip.extraction.protocol import Chunk, Encoder, Modality, SnippetTimes
-from avadclip.store import Features, Recipe, Source
+from avadclip.store import Features, Packed, Recipe, Source
 from avadclip.workers import Event, Failed, Finished, GuardedPool, Item
 
 log = logging.getLogger(__name__)
@@ -60,13 +60,16 @@ class _Progress:
     valid: list[NDArray[np.bool_]] = field(default_factory=list)
     means: SnippetMeans = field(default_factory=SnippetMeans)
     times: SnippetTimes | None = None
+    packed: Packed | None = None  # what nothing had to be encoded for
 
     def forget(self) -> None:
         """Drop what one decoder has sent: the next one begins anew."""
-        self.values, self.valid, self.means, self.times = [], [], SnippetMeans(), None
+        self.values, self.valid, self.means, self.times, self.packed = [], [], SnippetMeans(), None, None
 
-    def join(self, recipe: Recipe, width: int) -> Features:
+    def join(self, recipe: Recipe, width: int) -> Features | Packed:
         """The finished features. A video without sound has sent no chunk: nothing is valid."""
+        if self.packed is not None:
+            return self.packed
         assert self.times is not None
         n = len(self.times.boundary_seconds) - 1
         return Features(
@@ -114,7 +117,7 @@ class Encoding:
         self,
         modality: Modality,
         pool: GuardedPool,
-        keep: Callable[[Features], None],
+        keep: Callable[[Features | Packed], None],
         ended: Callable[[Encoded], None],
     ) -> None:
         self._modality, self._pool = modality, pool
@@ -140,6 +143,8 @@ class Encoding:
                 self._n_batches += 1
             case Item(_, SnippetTimes() as times):
                 progress.times = times
+            case Item(_, Packed() as packed):
+                progress.packed, progress.n_snippets = packed, packed.n_snippets
             case Finished():
                 self._decoding.discard(event.key)
                 self._begun.append(_Last(progress, progress.n_tried))
@@ -166,6 +171,7 @@ class Encoding:
                 n_encoded += self._take(begun)
             else:
                 features = progress.join(self._modality.recipe, width)
+                n_encoded += features.n_snippets if isinstance(features, Packed) else 0
                 self._keep(features)
                 self._end(progress, features.checksum)
         return n_encoded

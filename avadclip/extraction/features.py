@@ -7,28 +7,31 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from avadclip import store
 from avadclip.config.datasets import Dataset
 from avadclip.config.features import ImportedAudio, ImportedVisual
 from avadclip.datasets.array_files import ArrayFiles, Arrays, check_lengths, load_sound, load_views
 from avadclip.errors import DatasetError
-from avadclip.extraction.protocol import Chunk, Reader, Sections, SnippetTimes
+from avadclip.extraction.protocol import Reader, Sections
 from avadclip.extraction.released import ToFloat16
-from avadclip.store import Recipe, Source
+from avadclip.store import Features, Packed, Recipe, Source
 
 IMPORTED = "imported arrays"
 
 
 @dataclass(frozen=True)
 class ReadArrays:
-    """One modality of one video, as one chunk: [views, n, width] or [n, width]."""
+    """One modality of one video, [views, n, width] or [n, width], packed here: making files is all there is to do."""
 
     files: Arrays
     source: Source
     stride: int
     section: ImportedVisual | ImportedAudio
+    recipe: Recipe
 
-    def __call__(self) -> Iterator[Chunk | SnippetTimes]:
+    def __call__(self) -> Iterator[Packed]:
         if self.files.content_hash != self.source.content_hash:
             raise DatasetError(
                 f"{(*self.files.visual, *self.files.audio)[0]}, or another file of this video, changed since the"
@@ -36,14 +39,15 @@ class ReadArrays:
             )
         n_snippets = self.source.n_frames // self.stride
         if isinstance(self.section, ImportedVisual):
-            views = load_views(self.files, self.section)
-            yield Chunk(views, np.ones(views.shape[1], bool))
+            values = load_views(self.files, self.section)
+            valid = np.ones(n_snippets, bool)
         else:
-            yield _sound(self.files, self.section, n_snippets)
-        yield SnippetTimes(np.arange(n_snippets + 1) * self.stride / self.source.frame_rate, "array")
+            values, valid = _sound(self.files, self.section, n_snippets)
+        boundary_seconds = np.arange(n_snippets + 1) * self.stride / self.source.frame_rate
+        yield store.pack(Features(self.source, self.recipe, values, valid, boundary_seconds, decoder="array"))
 
 
-def _sound(files: Arrays, section: ImportedAudio, n_snippets: int) -> Chunk:
+def _sound(files: Arrays, section: ImportedAudio, n_snippets: int) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
     """Sound as long as the pictures: what is too much is cut off, and where some is missing there is no sound."""
     rows = load_sound(files, section)
     check_lengths(n_snippets, len(rows), section)
@@ -51,7 +55,7 @@ def _sound(files: Arrays, section: ImportedAudio, n_snippets: int) -> Chunk:
     sound = np.zeros((n_snippets, rows.shape[1]), np.float16)
     sound[:n_common] = rows[:n_common]
     valid = np.arange(n_snippets) < n_common
-    return Chunk(sound, valid if section.zeros == "heard" else valid & np.any(sound != 0, axis=1))
+    return sound, valid if section.zeros == "heard" else valid & np.any(sound != 0, axis=1)
 
 
 class _Imported:
@@ -85,7 +89,7 @@ class _Imported:
 
     def task(self, path: Path, source: Source, decoder: Reader) -> ReadArrays:
         """Read the arrays of one video."""
-        return ReadArrays(self._files.of(source.id), source, self.stride, self._section)
+        return ReadArrays(self._files.of(source.id), source, self.stride, self._section, self.recipe)
 
 
 class ImportedViews(_Imported):

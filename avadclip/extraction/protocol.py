@@ -1,6 +1,7 @@
 """What extraction is made of: a reader turns one video into chunks, an encoder turns chunks into features.
 
-Videos (`videos`) and features that exist already (`released`, `features`) are read through the same protocol.
+Videos (`videos`) and features that exist already (`released`, `features`) are read through the same protocol. A reader
+that leaves nothing to encode may yield one :class:`avadclip.store.Packed` instead of chunks and times.
 """
 
 from collections.abc import Callable, Sequence

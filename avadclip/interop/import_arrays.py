@@ -124,10 +124,10 @@ def adopt_arrays(
         if alone:
             drop_other_datasets(content, name)
     added = _enter_plain_detector(name, params)
-    section = config.load(params).dataset(name)
-    prepared = prepare_features(name, section)
+    loaded = config.load(params)
+    prepared = prepare_features(name, loaded.dataset(name), loaded.extraction)
     splits = [video.split for video in prepared.videos]
-    untrained = _untrained(name, config.load(params))
+    untrained = _untrained(name, loaded)
     return AdoptedArrays(splits.count("train"), splits.count("test"), len(links), untrained, added)
 
 

@@ -20,7 +20,7 @@ from avadclip.extraction.warm_up import warm_up
 from avadclip.media.probe import probe
 from avadclip.media.timeline import n_snippets
 from avadclip.prediction.naming import readable
-from avadclip.store import Features, Recipe, Source
+from avadclip.store import Features, Packed, Recipe, Source
 from avadclip.store.work_cache import WorkCache
 from avadclip.workers import Failed, GuardedPool, Item, Task
 
@@ -145,7 +145,8 @@ class Extractor:
             features[name] = store.read(self._cache.path(fingerprint), modality.recipe)
             return
 
-        def keep(made: Features) -> None:
+        def keep(made: Features | Packed) -> None:
+            assert isinstance(made, Features)  # no model folder imports features
             features[name] = made
             if self._cache is not None:
                 self._cache.put(made)

@@ -101,16 +101,27 @@ def write(path: Path, features: Features) -> None:
         _fill(file, features)
 
 
-def to_bytes(features: Features) -> bytes:
-    """The bytes of the file that :func:`write` writes, for another machine to :func:`write_bytes`."""
+@dataclass(frozen=True)
+class Packed:
+    """A feature file that lies nowhere yet; `content` is what :func:`write` would write."""
+
+    id: str
+    fingerprint: str
+    checksum: str
+    n_snippets: int
+    content: bytes
+
+
+def pack(features: Features) -> Packed:
+    """The file of these features, for another process or machine to write."""
     with h5py.File.in_memory() as file:
-        _fill(file, features)
+        fingerprint, checksum = _fill(file, features)
         file.flush()
-        return bytes(file.id.get_file_image())
+        return Packed(features.id, fingerprint, checksum, features.n_snippets, bytes(file.id.get_file_image()))
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a feature file that :func:`to_bytes` made, atomically.
+    """Write a feature file that :func:`pack` made, atomically.
 
     Raises
     ------
@@ -121,8 +132,9 @@ def write_bytes(path: Path, content: bytes) -> None:
         read(temporary)
 
 
-def _fill(file: h5py.File, features: Features) -> None:
-    source = features.source
+def _fill(file: h5py.File, features: Features) -> tuple[str, str]:
+    """Fingerprint and checksum."""
+    source, fingerprint, checksum = features.source, features.fingerprint, features.checksum
     for name, value in (
         ("format", FORMAT),
         ("id", source.id),
@@ -131,14 +143,15 @@ def _fill(file: h5py.File, features: Features) -> None:
         ("frame_rate", source.frame_rate),
         ("recipe", json.dumps(features.recipe, sort_keys=True)),
         ("decoder", features.decoder),
-        ("checksum", features.checksum),
-        ("fingerprint", features.fingerprint),
+        ("checksum", checksum),
+        ("fingerprint", fingerprint),
     ):
         hdf5.write_attribute(file, name, value)
     # Half-precision features do not compress (lzf 1.00, gzip 0.86): contiguous reads are worth more.
     hdf5.write_array(file, "values", features.values)
     hdf5.write_array(file, "valid", features.valid)
     hdf5.write_array(file, "boundary_seconds", features.boundary_seconds)
+    return fingerprint, checksum
 
 
 def read(path: Path, recipe: Recipe | None = None, content: bytes | None = None) -> Features:

@@ -17,7 +17,7 @@ from pathlib import Path
 from avadclip import store
 from avadclip.errors import FeatureError
 from avadclip.io import is_unfinished, replacing, write_text
-from avadclip.store import Features
+from avadclip.store import Features, Packed
 
 log = logging.getLogger(__name__)
 
@@ -68,16 +68,16 @@ class WorkCache:
             return None
         return content
 
-    def put(self, features: Features) -> None:
-        """Keep the features of one video.
+    def put(self, features: Features | Packed) -> None:
+        """Keep the features of one video, or the file of them.
 
         Not flushed to the disk, which would cost more than importing does: after a power cut the last files are found
         damaged, and made again.
         """
-        content, fingerprint = store.to_bytes(features), features.fingerprint
-        with replacing(self.path(fingerprint), flush=False) as temporary:
-            temporary.write_bytes(content)
-        self._sums[fingerprint] = hashlib.sha256(content).hexdigest()
+        packed = features if isinstance(features, Packed) else store.pack(features)
+        with replacing(self.path(packed.fingerprint), flush=False) as temporary:
+            temporary.write_bytes(packed.content)
+        self._sums[packed.fingerprint] = hashlib.sha256(packed.content).hexdigest()
 
     def adopt(self, path: Path, fingerprint: str, checksum: str) -> None:
         """Keep a copy of a feature file from elsewhere, atomically; :class:`FeatureError` if it is not this file."""

@@ -7,19 +7,21 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from avadclip import config, paths
+from avadclip import config, paths, store
 from avadclip.config import Params
+from avadclip.config.features import Extraction
+from avadclip.datasets import arrays
 from avadclip.datasets.features import prepare_features
 from avadclip.datasets.manifest import write_manifest
 from avadclip.datasets.model import Segment
 from avadclip.errors import ConfigError, DatasetError, ExtractionError
 from avadclip.extraction.modalities import modality as modality_of
-from avadclip.extraction.protocol import Chunk, SnippetTimes
 from avadclip.extraction.run import extract
-from avadclip.store import FeatureFolder, Source, audit
+from avadclip.store import FeatureFolder, Features, Source, audit
 from tests.support.arrays_factory import SEGMENTS, TEST, TRAIN, VIDEOS, write_array, write_dataset
 
 NAME = "own"
+EXTRACTION = Extraction(workers=1)
 CLASSES = ["normal", "fighting", "riot"]
 
 
@@ -45,18 +47,20 @@ def make_params(visual: dict | None = None, audio: dict | None = None, **keys: o
 
 def run(params: Params) -> None:
     """Stages ``prepare``, ``extract_visual`` and ``extract_audio``."""
-    write_manifest(paths.manifest(NAME), prepare_features(NAME, params.dataset(NAME)).videos)
+    write_manifest(paths.manifest(NAME), prepare_features(NAME, params.dataset(NAME), EXTRACTION).videos)
     for modality in ("visual", "audio"):
         extract(NAME, modality, params)
 
 
-def read(params: Params, modality: str) -> dict[str, tuple[Chunk, SnippetTimes]]:
-    """What a worker of extraction sends of each video."""
+def read(params: Params, modality: str) -> dict[str, Features]:
+    """What a worker of extraction makes of each video."""
     job = modality_of(modality, params.dataset(NAME))
-    return {
-        v.id: tuple(job.task(Path(v.path), Source(v.id, v.content_hash, v.n_frames, v.frame_rate), "array")())
-        for v in prepare_features(NAME, params.dataset(NAME)).videos
-    }
+    made = {}
+    for v in prepare_features(NAME, params.dataset(NAME), EXTRACTION).videos:
+        (packed,) = job.task(Path(v.path), Source(v.id, v.content_hash, v.n_frames, v.frame_rate), "array")()
+        made[v.id] = store.read(Path("in memory"), content=packed.content)
+        assert (packed.id, packed.n_snippets, packed.checksum) == (v.id, made[v.id].n_snippets, made[v.id].checksum)
+    return made
 
 
 @pytest.mark.slow
@@ -88,6 +92,25 @@ def test_what_was_imported_is_what_is_stored(project: Path) -> None:
     assert {path: path.read_bytes() for path in Path("features").rglob("*.h5")} == before
 
 
+def test_what_has_not_changed_is_not_read_again(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither files, nor how they are read."""
+    written = write_dataset(project / "in", {"visual": 6, "audio": 3})
+    params = make_params(audio={"extractor": "VGGish"})
+    first = prepare_features(NAME, params.dataset(NAME), EXTRACTION)
+    opened: list[str] = []
+    read_array = arrays.read_array
+    monkeypatch.setattr(arrays, "read_array", lambda path, name: opened.append(path.stem) or read_array(path, name))
+    assert prepare_features(NAME, params.dataset(NAME), EXTRACTION) == first
+    assert opened == []
+    write_array(project / "in/audio/walk2.npy", 2 * written["audio"]["walk2"])
+    second = prepare_features(NAME, params.dataset(NAME), EXTRACTION)
+    assert opened == ["walk2", "walk2"]  # vision and sound
+    assert {new.id for new, old in zip(second.videos, first.videos, strict=True) if new != old} == {"walk2"}
+    named = make_params({"array": "features"}, {"extractor": "VGGish"})
+    prepare_features(NAME, named.dataset(NAME), EXTRACTION)
+    assert len(opened) == 2 + 2 * len(TRAIN | TEST)
+
+
 @pytest.mark.parametrize("axis", [0, 1])
 def test_views_in_one_file_or_in_several(project: Path, axis: int) -> None:
     write_dataset(project / "in", {})
@@ -101,7 +124,7 @@ def test_views_in_one_file_or_in_several(project: Path, axis: int) -> None:
             write_array(project / f"in/visual/{id_}.npy", np.moveaxis(views, 0, axis))
     found = read(make_params({"views_axis": axis}), "visual")
     for id_, views in expected.items():
-        np.testing.assert_array_equal(found[id_][0].inputs, views.astype(np.float16))
+        np.testing.assert_array_equal(found[id_].values, views.astype(np.float16))
 
 
 @pytest.mark.parametrize(
@@ -121,16 +144,16 @@ def test_sound_is_brought_to_the_length_of_the_pictures(
     sound = np.resize(written["audio"]["fight3"], (length, 3)).astype(np.float32)
     sound[1] = 0
     write_array(project / "in/audio/fight3.npy", sound)
-    found, _ = read(make_params(audio={"extractor": "VGGish", "zeros": zeros}), "audio")["fight3"]
+    found = read(make_params(audio={"extractor": "VGGish", "zeros": zeros}), "audio")["fight3"]
     assert found.valid.tolist() == [bool(flag) for flag in expected]
-    np.testing.assert_array_equal(found.inputs[: min(length, 6)], sound[:6].astype(np.float16))
-    assert not found.inputs[min(length, 6) :].any()
+    np.testing.assert_array_equal(found.values[: min(length, 6)], sound[:6].astype(np.float16))
+    assert not found.values[min(length, 6) :].any()
 
 
 def test_sound_alone(project: Path) -> None:
     write_dataset(project / "in", {"audio": 3})
     params = make_params({"extractor": None}, {"extractor": "VGGish"})
-    assert {id_: len(chunk.valid) for id_, (chunk, _) in read(params, "audio").items()} == TRAIN | TEST
+    assert {id_: made.n_snippets for id_, made in read(params, "audio").items()} == TRAIN | TEST
     extract(NAME, "visual", params)
     assert list(paths.features(NAME, "visual").iterdir()) == []  # there are no pictures
 
@@ -146,7 +169,7 @@ def test_sound_alone(project: Path) -> None:
 )
 def test_times_in_every_unit(project: Path, segments: str) -> None:
     write_dataset(project / "in", {"visual": 4}, segments=segments)
-    prepared = prepare_features(NAME, make_params().dataset(NAME))
+    prepared = prepare_features(NAME, make_params().dataset(NAME), EXTRACTION)
     assert prepared.segments == (Segment("fight3", "fighting", 16, 48),)
     assert {video.id: video.n_frames for video in prepared.videos} == {i: 16 * n for i, n in (TRAIN | TEST).items()}
     assert {video.split for video in prepared.videos if video.id in TEST} == {"test"}
@@ -176,7 +199,7 @@ def test_what_does_not_belong_together_is_refused(project: Path, file: str, valu
     write_dataset(project / "in", {"visual": 4, "audio": 3})
     write_array(project / "in" / file, values)
     with pytest.raises(DatasetError, match=message):
-        prepare_features(NAME, make_params(audio={"extractor": "VGGish"}).dataset(NAME))
+        prepare_features(NAME, make_params(audio={"extractor": "VGGish"}).dataset(NAME), EXTRACTION)
 
 
 def test_views_of_other_shapes_in_several_files_are_refused(project: Path) -> None:
@@ -184,7 +207,7 @@ def test_views_of_other_shapes_in_several_files_are_refused(project: Path) -> No
     (project / "in/visual/walk2.npy").rename(project / "in/visual/walk2__0.npy")
     write_array(project / "in/visual/walk2__1.npy", np.zeros((3, 4)))
     with pytest.raises(DatasetError, match=r"walk2__0.npy \(1, 4, 4\), walk2__1.npy \(1, 3, 4\)"):
-        prepare_features(NAME, make_params().dataset(NAME))
+        prepare_features(NAME, make_params().dataset(NAME), EXTRACTION)
 
 
 def test_all_unusable_videos_are_told_at_once_and_can_be_excluded(project: Path) -> None:
@@ -192,9 +215,9 @@ def test_all_unusable_videos_are_told_at_once_and_can_be_excluded(project: Path)
     (project / "in/visual/walk2.npy").write_bytes(b"\x93NUMPY")
     write_array(project / "in/visual/walk3.npy", nan(8))
     with pytest.raises(DatasetError, match="2 of 6 videos of 'own' have no usable features") as caught:
-        prepare_features(NAME, make_params().dataset(NAME))
+        prepare_features(NAME, make_params().dataset(NAME), EXTRACTION)
     listed = YAML(typ="safe").load(str(caught.value).partition("exclude:")[2])
-    prepared = prepare_features(NAME, make_params(exclude=listed).dataset(NAME))
+    prepared = prepare_features(NAME, make_params(exclude=listed).dataset(NAME), EXTRACTION)
     assert {video.id for video in prepared.videos if video.excluded} == {"walk2", "walk3"}
 
 
@@ -210,13 +233,13 @@ def test_all_unusable_videos_are_told_at_once_and_can_be_excluded(project: Path)
 def test_tables_are_read_strictly(project: Path, videos: str, segments: str, message: str) -> None:
     write_dataset(project / "in", {"visual": 4}, videos=videos, segments=segments)
     with pytest.raises(DatasetError, match=message):
-        prepare_features(NAME, make_params().dataset(NAME))
+        prepare_features(NAME, make_params().dataset(NAME), EXTRACTION)
 
 
 @pytest.mark.slow
 def test_a_file_that_changed_after_prepare_is_not_imported(project: Path) -> None:
     write_dataset(project / "in", {"visual": 4})
-    write_manifest(paths.manifest(NAME), prepare_features(NAME, make_params().dataset(NAME)).videos)
+    write_manifest(paths.manifest(NAME), prepare_features(NAME, make_params().dataset(NAME), EXTRACTION).videos)
     write_array(project / "in/visual/walk2.npy", np.ones((4, 4)))
     with pytest.raises(ExtractionError, match=r"walk2: .*changed since the manifest was written; run `dvc repro`"):
         extract(NAME, "visual", make_params())
@@ -228,8 +251,7 @@ def test_a_new_frame_rate_makes_new_times(project: Path) -> None:
     recipes = []
     for frame_rate in (24.0, 30.0):
         params = make_params({"frame_rate": frame_rate})
-        _, times = read(params, "visual")["walk3"]
-        assert times.boundary_seconds[-1] == 8 * 16 / frame_rate
+        assert read(params, "visual")["walk3"].boundary_seconds[-1] == 8 * 16 / frame_rate
         recipes.append(modality_of("visual", params.dataset(NAME)).recipe)
     assert recipes[0] != recipes[1]  # so that files of the other rate are not taken for these
 

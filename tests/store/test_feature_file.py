@@ -64,12 +64,12 @@ def test_same_features_same_bytes_and_no_other_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("views", [1, 10])
 def test_what_another_machine_sends_is_the_same_file(tmp_path: Path, views: int) -> None:
     store.write(tmp_path / "written.h5", features(n=700, views=views))
-    store.write_bytes(tmp_path / "received.h5", store.to_bytes(features(n=700, views=views)))
+    store.write_bytes(tmp_path / "received.h5", store.pack(features(n=700, views=views)).content)
     assert (tmp_path / "received.h5").read_bytes() == (tmp_path / "written.h5").read_bytes()
 
 
 def test_what_was_damaged_on_its_way_is_refused_and_not_kept(tmp_path: Path) -> None:
-    content = store.to_bytes(features(n=40))
+    content = store.pack(features(n=40)).content
     with pytest.raises(FeatureError):
         store.write_bytes(tmp_path / "a.h5", content[:-600])
     assert list(tmp_path.iterdir()) == []
