@@ -20,7 +20,8 @@ from avadclip.store.video import VideoFeatures, open_folders, read_video
 from avadclip.training.bags import bag_audio, bag_visual, draw, stored_length
 from avadclip.training.data import TrainingSet, load_training_set
 from avadclip.training.selection import released_test_score, validation_score
-from avadclip.training.splitting import check_trainable, hold_out
+from avadclip.datasets.splitting import hold_out
+from avadclip.training.fitness import check_trainable
 from tests.support.training_factory import (
     CLASSES,
     NAME,
