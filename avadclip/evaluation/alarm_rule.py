@@ -50,13 +50,15 @@ class AlarmRule:
             pad=math.ceil(snippets(alarms.pad_seconds)),
         )
 
-    def alarmed(self, scores: NDArray[np.float32], thresholds: Sequence[float]) -> NDArray[np.bool_]:
+    def alarmed(
+        self, scores: NDArray[np.float32], thresholds: Sequence[float] | NDArray[np.float32]
+    ) -> NDArray[np.bool_]:
         """Whether an alarm is on in each snippet, at each of the thresholds: [thresholds, n].
 
         Everything is compared in the precision of the scores.
         """
         levels = np.array(thresholds, np.float64)[:, None]
-        smoothed = self._smoothed(scores)
+        smoothed = self.smoothed(scores)
         on = smoothed >= levels.astype(np.float32)
         if self == EVERY_RUN:
             return on
@@ -77,7 +79,8 @@ class AlarmRule:
         alarmed: NDArray[np.bool_] = change.cumsum(axis=1)[:, :n] > 0
         return alarmed
 
-    def _smoothed(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    def smoothed(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The means [n] that are compared with a threshold."""
         if not self.smooth:
             return scores
         place, n = np.arange(len(scores)), len(scores)
@@ -88,6 +91,13 @@ class AlarmRule:
 
 
 EVERY_RUN = AlarmRule()  # that reaches the threshold is an alarm
+
+
+def n_runs(alarmed: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """How many alarms there are in each row."""
+    begins = alarmed & ~np.pad(alarmed, ((0, 0), (1, 0)))[:, :-1]
+    n: NDArray[np.int64] = begins.sum(axis=1, dtype=np.int64)
+    return n
 
 
 def _runs(rows: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from avadclip.config.evaluation import Evaluate
 from avadclip.detectors.alarm_score import branch_of
 from avadclip.evaluation.assessment import Assessment, OverSeeds
+from avadclip.evaluation.budget import CHOSEN_ON
 from avadclip.evaluation.joining import videos_under_test
 from avadclip.evaluation.published import ROWS
 from avadclip.evaluation.resampling import Interval
@@ -41,6 +42,7 @@ def summarize(
         _whole_videos(assessments, settings),
         _frame_level(assessments, test_set, settings),
         _localisation(assessments, test_set, settings),
+        _budget(assessments, settings),
         _alarms(assessments, settings),
         _trade_off(assessments),
         _per_class(assessments),
@@ -130,6 +132,50 @@ def _localisation(assessments: Sequence[Assessment], test_set: TestSet, settings
     return _table("Fine-grained (paper, tables III, IV)", explained, ("Detector", "Protocol", *columns), rows)
 
 
+def _budget(assessments: Sequence[Assessment], settings: Evaluate) -> str:
+    if settings.budget is None:
+        return ""
+    some, deviates = assessments[0].levels[0], _deviates(assessments)
+    rows = [
+        (
+            f"`{entry.name}`",
+            ", ".join(f"{chosen.level:.9g}" for chosen in entry.levels),
+            CHOSEN_ON[entry.levels[0].part],
+            ", ".join(f"{chosen.false_alarms_per_hour:.2f}" for chosen in entry.levels),
+            *(_with_interval(entry, f"alarm.{name}", deviates) for name in ("false_alarms_per_hour", "caught_events")),
+        )
+        for entry in assessments
+    ]
+    explained = (
+        f"Asked for: at most {settings.budget:g} false alarms per hour of normal video. Each detector, with each seed,"
+        " has the lowest level from which on alarms keep to that on"
+        f" {some.n_videos} normal videos ({some.hours:.1f} hours), none of which is a test video; the last two columns"
+        " are what came of it on the test videos. A level from videos that a detector has learned from is optimistic."
+    )
+    if settings.budget * some.hours < 1:
+        explained += (
+            f"\n\n**Too little video for this budget**: a single false alarm there is {1 / some.hours:.2g} an hour, so"
+            " the level is one without any there."
+        )
+    beyond = [
+        f"`{entry.name}`" for entry in assessments if any(level.breaks(settings.budget) for level in entry.levels)
+    ]
+    if beyond:
+        explained += (
+            f"\n\n**No level keeps to it** for {', '.join(beyond)}: false alarms reach a score of 1. It has the highest"
+            " level there is."
+        )
+    header = (
+        "Detector",
+        "Level",
+        "Chosen on",
+        "False alarms / h there",
+        "False alarms / h, test",
+        "Events caught, test",
+    )
+    return _table("Levels within the budget", explained, header, rows)
+
+
 def _alarms(assessments: Sequence[Assessment], settings: Evaluate) -> str:
     names = ("precision", "recall", "f1", "caught_events", "false_alarms_per_hour", "delay_seconds")
     header = ("Detector", "Precision", "Recall", "F1", "Events caught", "False alarms / h of normal video", "Delay, s")
@@ -162,7 +208,8 @@ def _trade_off(assessments: Sequence[Assessment]) -> str:
 
 def _rule(settings: Evaluate) -> str:
     beyond = str(settings.alarms)
-    return f"where it reaches {settings.alarm_threshold:g}" + (f" ({beyond})" if beyond else "")
+    level = f"{settings.level:g}" if settings.budget is None else "the level of the detector, which the budget gave it"
+    return f"where it reaches {level}" + (f" ({beyond})" if beyond else "")
 
 
 def _per_class(assessments: Sequence[Assessment]) -> str:
