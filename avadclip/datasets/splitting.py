@@ -51,7 +51,7 @@ def hold_out(videos: Sequence[Video], fraction: float) -> Split:
 
 
 def level_videos(videos: Sequence[Video], selection: Selection) -> tuple[Video, ...]:
-    """The normal videos of a manifest that a level of alarms may be chosen on, sorted by id; the same for all detectors.
+    """The normal videos of a manifest that a level of alarms may be chosen on, sorted by id.
 
     Those held out for validation where some are, else those of the training; never a test video, nor a copy of one. At
     most as many as there are test videos (or `ENOUGH`, if that is more), so that scoring them costs no more than

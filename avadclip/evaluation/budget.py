@@ -34,7 +34,6 @@ CHOSEN_ON: Mapping[Part, str] = {
 }
 HIGHEST = 0.9999999  # seven digits tell all scores below 1 from 1
 _DECIMALS = 8  # tell a score in single precision from the next, but for those close to 0
-_CELLS = 2**20  # levels x snippets at a time
 
 
 @dataclass(frozen=True)
@@ -83,8 +82,8 @@ def choose_levels(
     videos = level_videos(test_set.videos, params.dataset(name).selection)
     if not videos:
         raise EvaluationError(
-            f"params.yaml: evaluate.alarm_threshold: a level is chosen on normal videos of the training, of which {name}"
-            " has none (that is no copy of a test video); give a level, such as 0.5, in place of the budget"
+            f"params.yaml: evaluate.alarm_threshold: a level is chosen on normal training videos, of which {name} has"
+            " none (that is no copy of a test video); give a level, such as 0.5, in place of the budget"
         )
     normal = {found.name: found for found in read_on_normal_videos(name, params, videos)}
     chosen = {
@@ -110,15 +109,16 @@ def choose(scores: Scores, videos: Sequence[Video], settings: Evaluate) -> Chose
     assert budget is not None
     alarming = alarm_score(scores.anomaly_confidence, scores.class_probabilities, settings.alarm_branch)
     curves = [
-        _Curve(alarming[first:end], AlarmRule.of(settings.alarms, scores.provenance.stride, video.frame_rate))
+        (AlarmRule.of(settings.alarms, scores.provenance.stride, video.frame_rate), alarming[first:end])
         for video, (first, end) in zip(videos, pairwise(scores.first_snippet.tolist()), strict=True)
     ]
-    levels = _levels(curves, hours, budget)
-    counted = ((level, _count(curves, [level])[0]) for level in levels)
-    level, n = next(
-        ((level, n) for level, n in counted if n / hours <= budget), (HIGHEST, _count(curves, [HIGHEST])[0])
-    )
-    return ChosenLevel(level, part_of(scores.provenance), len(videos), hours, int(n))
+
+    def n_alarms(level: float) -> int:
+        return sum(int(n_runs(rule.alarmed(curve, [level]))[0]) for rule, curve in curves)
+
+    levels = _levels([rule.highest_levels(curve) for rule, curve in curves], hours, budget)
+    level = next((level for level in levels if n_alarms(level) / hours <= budget), HIGHEST)
+    return ChosenLevel(level, part_of(scores.provenance), len(videos), hours, n_alarms(level))
 
 
 def part_of(made_by: Provenance) -> Part:
@@ -149,44 +149,20 @@ def level_lines(dataset: str, detector: str) -> list[str]:
     ]
 
 
-class _Curve:
-    """The scores of one normal video, and its rule of alarms."""
+def _levels(curves: Sequence[NDArray[np.float32]], hours: float, budget: float) -> Iterator[float]:
+    """Levels that may be the one, those with few decimals first.
 
-    def __init__(self, scores: NDArray[np.float32], rule: AlarmRule) -> None:
-        self.scores, self.rule = scores, rule
-        self.smoothed = rule.smoothed(scores)
-
-    def n_alarms(self, levels: Sequence[float] | NDArray[np.float32]) -> NDArray[np.int64]:
-        """At each level [levels]."""
-        at_a_time = max(1, _CELLS // len(self.scores))
-        parts = [levels[start : start + at_a_time] for start in range(0, len(levels), at_a_time)]
-        return np.concatenate([n_runs(self.rule.alarmed(self.scores, part)) for part in parts])
-
-
-def _count(curves: Sequence[_Curve], levels: Sequence[float] | NDArray[np.float32]) -> NDArray[np.int64]:
-    """Alarms of all videos at each level [levels]."""
-    n_alarms: NDArray[np.int64] = np.sum([curve.n_alarms(levels) for curve in curves], axis=0, dtype=np.int64)
-    return n_alarms
-
-
-def _levels(curves: Sequence[_Curve], hours: float, budget: float) -> Iterator[float]:
-    """Levels that may be the one, lowest last digit first; the last raises the fewest alarms of all.
-
-    Every score that occurs is a level where something changes, so at each of them alarms are counted.
+    Parameters
+    ----------
+    curves : of each video, the highest level at which an alarm is on in each snippet.
     """
-    scores = np.sort(np.concatenate([curve.smoothed for curve in curves]))
-    # The budget is broken at some of the scores; nothing below the highest of these has to be looked at.
-    some = np.unique(scores[np.linspace(0, len(scores) - 1, 33).astype(np.intp)])
-    broken = some[_count(curves, some) / hours > budget]
-    floor = broken[-1] if len(broken) else scores[0]
-    # A video has as many alarms at a level as at the lowest score of its own that is not below: changes from one of its
-    # scores to the next higher add up.
-    own = [np.unique(curve.smoothed[curve.smoothed >= floor]) for curve in curves]
-    changes = [
-        -np.diff(curve.n_alarms(levels), append=0) for curve, levels in zip(curves, own, strict=True) if len(levels)
-    ]
-    levels, place = np.unique(np.concatenate(own), return_inverse=True)
-    n_alarms = np.bincount(place, np.concatenate(changes))[::-1].cumsum()[::-1]
+    before = np.concatenate([np.append(-np.inf, curve[:-1]) for curve in curves])
+    after = np.concatenate(curves)
+    # An alarm begins in a snippet at all levels in (before, after].
+    begins = after > before
+    lower, upper = np.sort(before[begins]), np.sort(after[begins])
+    levels = np.unique(after[np.isfinite(after)])
+    n_alarms = np.searchsorted(lower, levels) - np.searchsorted(upper, levels)
     broken = levels[n_alarms / hours > budget]
     above = float(broken[-1]) if len(broken) else 0.0
     higher = levels[levels > above]
@@ -194,7 +170,7 @@ def _levels(curves: Sequence[_Curve], hours: float, budget: float) -> Iterator[f
 
 
 def _roundest(above: float, up_to: float) -> Iterator[float]:
-    """Levels in (above, up_to] and below 1, by their number of decimals; in single precision, as scores are compared."""
+    """Levels in (above, up_to] and below 1, those with few decimals first; compared as scores are, in float32."""
     for decimals in range(1, _DECIMALS + 1):
         step = 10**decimals
         for level in ((math.floor(above * step) + 1) / step, (math.floor(above * step) + 2) / step):

@@ -1,7 +1,6 @@
 """``summary.md``: tables like the paper's I to V, every scored detector next to the published numbers."""
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 
 from avadclip.config.evaluation import Evaluate
@@ -9,6 +8,7 @@ from avadclip.detectors.alarm_score import branch_of
 from avadclip.evaluation.assessment import Assessment, OverSeeds
 from avadclip.evaluation.budget import CHOSEN_ON
 from avadclip.evaluation.joining import videos_under_test
+from avadclip.evaluation.markdown import code, plain, table
 from avadclip.evaluation.published import ROWS
 from avadclip.evaluation.resampling import Interval
 from avadclip.evaluation.testset import TestSet
@@ -17,18 +17,6 @@ from avadclip.evaluation.trade_off import CAUGHT, within
 BUDGETS = (60.0, 10.0, 1.0, 0.0)  # false alarms per hour
 ABSENT = "–"  # noqa: RUF001 - a dash is what a table shows for "none"
 UNDEFINED = "not defined"
-
-
-_SPECIAL = re.compile(r"([\\`*\[\]<>|&])")
-
-
-def plain(text: str) -> str:
-    """A name in Markdown, on one line, whatever it holds: no markup, no HTML, no further cell."""
-    return " ".join(_SPECIAL.sub(r"\\\1", text).split())
-
-
-def _code(name: str) -> str:
-    return f"`{name}`" if name.isprintable() and "`" not in name else plain(name)
 
 
 def summarize(
@@ -66,7 +54,7 @@ def _videos(assessments: Sequence[Assessment], test_set: TestSet) -> str:
             f" standard deviation over the seeds, {ABSENT} where there is one.\n"
         )
     if test_set.excluded:
-        listed = "".join(f"- {_code(video_id)}: {plain(reason)}\n" for video_id, reason in test_set.excluded.items())
+        listed = "".join(f"- {code(video_id)}: {plain(reason)}\n" for video_id, reason in test_set.excluded.items())
         text += f"\n{len(test_set.excluded)} test videos are excluded:\n\n{listed}"
     return text
 
@@ -86,7 +74,7 @@ def _whole_videos(assessments: Sequence[Assessment], settings: Evaluate) -> str:
         f"Each video ranked by the highest score of the {settings.alarm_branch} branch against its label; the last"
         f" column is the share of anomalous videos with an alarm, {_rule(settings)}."
     )
-    return _table("Whole videos", explained, ("Detector", "AP", "AUC", "Anomalous videos with an alarm"), rows)
+    return table("Whole videos", explained, ("Detector", "AP", "AUC", "Anomalous videos with an alarm"), rows)
 
 
 def _frame_level(assessments: Sequence[Assessment], test_set: TestSet, settings: Evaluate) -> str:
@@ -110,7 +98,7 @@ def _frame_level(assessments: Sequence[Assessment], test_set: TestSet, settings:
     explained = (
         f"Frame level, of the alignment branch (1 - p(normal)), which the paper reports{_interval_note(settings)}."
     )
-    return _table("Coarse-grained (paper, tables I, II, V)", explained, header, rows)
+    return table("Coarse-grained (paper, tables I, II, V)", explained, header, rows)
 
 
 def _localisation(assessments: Sequence[Assessment], test_set: TestSet, settings: Evaluate) -> str:
@@ -129,7 +117,7 @@ def _localisation(assessments: Sequence[Assessment], test_set: TestSet, settings
             values = [_number(published.get(column)) for column in columns[:-1]]
             rows.append((f"*{row.method} ({row.modality})*", "published", *values, _number(row.average)))
     explained = "mAP@IoU. `released` counts normal as a class and classes without segments as 0; `strict` does neither."
-    return _table("Fine-grained (paper, tables III, IV)", explained, ("Detector", "Protocol", *columns), rows)
+    return table("Fine-grained (paper, tables III, IV)", explained, ("Detector", "Protocol", *columns), rows)
 
 
 def _budget(assessments: Sequence[Assessment], settings: Evaluate) -> str:
@@ -173,7 +161,7 @@ def _budget(assessments: Sequence[Assessment], settings: Evaluate) -> str:
         "False alarms / h, test",
         "Events caught, test",
     )
-    return _table("Levels within the budget", explained, header, rows)
+    return table("Levels within the budget", explained, header, rows)
 
 
 def _alarms(assessments: Sequence[Assessment], settings: Evaluate) -> str:
@@ -185,7 +173,7 @@ def _alarms(assessments: Sequence[Assessment], settings: Evaluate) -> str:
         for entry in assessments
     ]
     explained = f"Alarms are raised by the score of the {settings.alarm_branch} branch, {_rule(settings)}."
-    return _table("Operating point", explained, header, rows)
+    return table("Operating point", explained, header, rows)
 
 
 def _trade_off(assessments: Sequence[Assessment]) -> str:
@@ -203,7 +191,7 @@ def _trade_off(assessments: Sequence[Assessment]) -> str:
         " nothing about here."
     )
     header = ("Detector", *(f"{budget:g} / h" if budget else "none" for budget in BUDGETS))
-    return _table("What a level costs", explained, header, rows)
+    return table("What a level costs", explained, header, rows)
 
 
 def _rule(settings: Evaluate) -> str:
@@ -224,7 +212,7 @@ def _per_class(assessments: Sequence[Assessment]) -> str:
         for entry in assessments
         if entry.per_class
     ]
-    return _table(
+    return table(
         "Per class", "Frame-level AP / localisation AVG, strict protocol.", ("Detector", *map(plain, classes)), rows
     )
 
@@ -238,7 +226,7 @@ def _by_audio(assessments: Sequence[Assessment]) -> str:
             count = str(entry.n_videos_by_audio[part])
             rows.append((f"`{entry.name}`", used, part.replace("_", " "), count, *values))
     header = ("Detector", "Videos by modality used", "Part", "Videos", "AP", "AP, classification", "mAP AVG")
-    return _table("With and without audio", "Strict protocol.", header, rows)
+    return table("With and without audio", "Strict protocol.", header, rows)
 
 
 def _notes(assessments: Sequence[Assessment], untrained: Mapping[str, str]) -> str:
@@ -246,12 +234,6 @@ def _notes(assessments: Sequence[Assessment], untrained: Mapping[str, str]) -> s
     lines = [f"- `{entry.name}`: {note.replace('<', '&lt;')}\n" for entry in assessments for note in entry.notes]
     lines += [f"- `{name}` was not trained here: {reason.replace('<', '&lt;')}\n" for name, reason in untrained.items()]
     return "## Notes\n\n" + "".join(lines) if lines else ""
-
-
-def _table(title: str, explained: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-    body = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    return f"## {title}\n\n{explained}\n\n{body}"
 
 
 def _interval_note(settings: Evaluate) -> str:

@@ -1,4 +1,4 @@
-"""The score file: what one detector says about videos of one data set, the tested or normal ones. No torch: evaluation reads it.
+"""The score file: what one detector says about videos of one data set. No torch: evaluation reads it.
 
 One HDF5 file holds all videos end to end, because opening 800 groups would take longer than evaluating them.
 """
