@@ -74,12 +74,12 @@ def save_detector(variant: str, kind: str, trained_on: str = NAME, **changes: ob
     save_checkpoint(paths.run(trained_on, variant, SEED), detector, replace(description, **changes))
 
 
-def tested() -> list[str]:
+def ids_under_test() -> list[str]:
     return [video.id for video in read_manifest(paths.manifest(NAME)) if video.split == "test"]
 
 
 def run_job(variant: str = "audio_visual", device: str = "cpu") -> scores.Scores:
-    return score(Job(NAME, variant, NAME, SEED), tested(), device)
+    return score(Job(NAME, variant, NAME, SEED), ids_under_test(), device)
 
 
 def of(scored: scores.Scores, video_id: str) -> slice:
@@ -135,13 +135,13 @@ def test_features_of_another_recipe_are_refused_on_the_own_data_set() -> None:
 def test_detector_of_another_data_set_may_have_seen_another_stride_but_not_another_encoder() -> None:
     own = {modality: {"modality": modality, "stride": 16} for modality in ("visual", "audio")}
     save_detector("audio_visual", "audio_visual", trained_on="other", recipes=own)
-    scored = score(Job(NAME, "audio_visual", "other", SEED), tested(), "cpu")
+    scored = score(Job(NAME, "audio_visual", "other", SEED), ids_under_test(), "cpu")
     assert scored.provenance.trained_on == "other"
     assert scored.provenance.stride == STRIDE
     other = {modality: recipe | {"encoder": "another"} for modality, recipe in own.items()}
     save_detector("audio_visual", "audio_visual", trained_on="other", recipes=other)
     with pytest.raises(CheckpointError, match="encoder 'another'"):
-        score(Job(NAME, "audio_visual", "other", SEED), tested(), "cpu")
+        score(Job(NAME, "audio_visual", "other", SEED), ids_under_test(), "cpu")
 
 
 def test_stage_writes_the_same_file_twice() -> None:
