@@ -112,13 +112,11 @@ def choose(scores: Scores, videos: Sequence[Video], settings: Evaluate) -> Chose
         (AlarmRule.of(settings.alarms, scores.provenance.stride, video.frame_rate), alarming[first:end])
         for video, (first, end) in zip(videos, pairwise(scores.first_snippet.tolist()), strict=True)
     ]
-
-    def n_alarms(level: float) -> int:
-        return sum(int(n_runs(rule.alarmed(curve, [level]))[0]) for rule, curve in curves)
-
-    levels = _levels([rule.highest_levels(curve) for rule, curve in curves], hours, budget)
-    level = next((level for level in levels if n_alarms(level) / hours <= budget), HIGHEST)
-    return ChosenLevel(level, part_of(scores.provenance), len(videos), hours, n_alarms(level))
+    for level in (*_levels([rule.highest_levels(curve) for rule, curve in curves], hours, budget), HIGHEST):
+        n_alarms = sum(int(n_runs(rule.alarmed(curve, [level]))[0]) for rule, curve in curves)
+        if n_alarms / hours <= budget:
+            break
+    return ChosenLevel(level, part_of(scores.provenance), len(videos), hours, n_alarms)
 
 
 def part_of(made_by: Provenance) -> Part:
