@@ -151,7 +151,8 @@ def _reconstructed(begun: NDArray[np.float32], goes_on: NDArray[np.float32]) -> 
                 level = last
             reached.append(level)
         both.append(reached[::way])
-    return np.max(np.array(both, np.float32), axis=0)
+    highest: NDArray[np.float32] = np.array(both, np.float32).max(axis=0)
+    return highest
 
 
 def _runs(rows: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:

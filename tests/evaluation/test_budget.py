@@ -118,6 +118,17 @@ def test_by_hand(confidence: list[float], per_hour: float, level: float, false_a
     assert (found.level, found.false_alarms) == (level, false_alarms)
 
 
+@pytest.mark.parametrize(
+    ("trained_on", "selection", "part"),
+    [("demo", "validation", "validation"), ("demo", "last", "training"), ("other", "validation", "unseen")],
+)
+def test_what_the_videos_are_to_the_detector(trained_on: str, selection: str, part: str) -> None:
+    video = make_video("v", 16, ["normal"])
+    made_by = {"trained_on": trained_on, "selection": selection}
+    made = make_scores((video,), CLASSES, STRIDE, np.random.default_rng(0), **made_by)
+    assert choose(made, (video,), settings(1)).part == part
+
+
 PARAMS = """
 datasets:
   demo:
