@@ -117,6 +117,7 @@ def threshold(
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Print what each alarm level would give on the test videos: false alarms an hour, events caught."""
+    from avadclip.evaluation.budget import level_lines
     from avadclip.evaluation.trade_off import read_rows
 
     loaded = config.load(params)
@@ -128,7 +129,12 @@ def threshold(
     for row in read_rows(dataset, name):
         table.add_row(*row)
     console.print(table)
-    console.print(f"now: evaluate.alarm_threshold {loaded.evaluate.alarm_threshold:g}; choose it on other videos")
+    if loaded.evaluate.budget is None:
+        console.print(f"now: evaluate.alarm_threshold {loaded.evaluate.level:g}; choose it on other videos")
+    else:
+        console.print(f"now: evaluate.alarm_threshold {{false_alarms_per_hour: {loaded.evaluate.budget:g}}}")
+        for line in level_lines(dataset, name):
+            console.print(line, soft_wrap=True, highlight=False)
 
 
 @features.command()

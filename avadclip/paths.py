@@ -48,6 +48,11 @@ def scores_folder(dataset: str) -> Path:
     return results(dataset) / "scores"
 
 
+def normal_scores(dataset: str, variant: str, seed: int, trained_on: str | None = None) -> Path:
+    """The same of normal training videos, on which a level of alarms may be chosen."""
+    return results(dataset) / "normal_scores" / f"{trained_on or dataset}.{variant}.seed{seed}.h5"
+
+
 def results(dataset: str) -> Path:
     """Everything that is known of the detectors that were run over one data set."""
     return Path("results") / dataset

@@ -103,11 +103,16 @@ def write_project(folder: Path, test_set: TestSet, scored: scores.Scores) -> Non
     write_manifest(folder / paths.manifest("xd"), test_set.videos)
     write_ground_truth(folder / paths.ground_truth("xd"), test_set.segments)
     scores.write(folder / paths.scores("xd", "audio_visual", seed=0), scored)
+    # All videos are test videos: the file of normal training videos holds none.
+    none = scores.only(scored, ())
+    scores.write(folder / paths.normal_scores("xd", "audio_visual", seed=0), none)
     recipe = {"weights": {"sha256": "0" * 64}, "precision": "float32"}
     section = {"kind": "xd_violence", "videos": "v", "annotations": "a", "classes": list(CLASSES)}
     shipped = YAML(typ="safe").load(ROOT / "params.yaml")
     params = {
-        "datasets": {"xd": section | {"visual": recipe | {"stride": STRIDE}, "audio": recipe}},
+        "datasets": {
+            "xd": section | {"visual": recipe | {"stride": STRIDE}, "audio": recipe, "selection": {"by": "last"}}
+        },
         "evaluate": SETTINGS.model_dump(mode="json") | {"bootstrap_resamples": 0},
         "train": shipped["train"],
         "distill": shipped["distill"],

@@ -1,19 +1,24 @@
 """Stage ``evaluate``: scores of a data set + ground truth + thresholds -> metrics, plots, summary, alarm."""
 
 from avadclip import config, paths, scripting
+from avadclip.evaluation.budget import choose_levels
 from avadclip.evaluation.detectors import read_detectors, untrained
 from avadclip.evaluation.evaluate import assess_all, write_results
 from avadclip.evaluation.testset import read_test_set
 from avadclip.prediction.alarm import write_alarm
+from avadclip.report.shown import shown_on_page
 
 
 def main(dataset: str) -> None:
     """Evaluate every detector that params.yaml names."""
     params = config.load()
-    write_alarm(paths.model(dataset), params.evaluate)  # whatever there is to evaluate
-    test_set = read_test_set(dataset, params.dataset(dataset))
-    assessments = assess_all(read_detectors(test_set, params), test_set, params.evaluate)
-    write_results(paths.results(dataset), assessments, test_set, params.evaluate, untrained(dataset, params))
+    settings, test_set = params.evaluate, read_test_set(dataset, params.dataset(dataset))
+    detectors = read_detectors(test_set, params)
+    levels = choose_levels(detectors, test_set, params)
+    level = levels[shown_on_page(detectors, params)[0].name][0].level if levels else settings.level
+    write_alarm(paths.model(dataset), settings.at(level))
+    assessments = assess_all(detectors, test_set, settings, levels)
+    write_results(paths.results(dataset), assessments, test_set, settings, untrained(dataset, params))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,11 @@
-"""Stage ``score``: a trained detector over the test videos of a data set -> one score file."""
+"""Stage ``score``: a trained detector over videos of a data set -> a score file of the test videos, one of normal ones.
+
+The normal ones are videos of the training, on which `evaluate.alarm_threshold` may choose a level by a budget.
+"""
 
 from avadclip import config, paths, scripting
 from avadclip.datasets.manifest import read_manifest
+from avadclip.datasets.splitting import level_videos
 from avadclip.detectors.description import read_refusal
 from avadclip.device import resolve_device
 from avadclip.scoring import scores
@@ -11,22 +15,26 @@ from avadclip.scoring.run import Job, score
 def main(dataset: str, variant: str, seed: str, trained_on: str = "") -> None:
     """Score with the detector that was trained on `trained_on`; by default on the same data set.
 
-    Where none was trained, because features lack what it needs, the score file says so, too.
+    Where none was trained, because features lack what it needs, the score files say so, too.
     """
     params = config.load()
     job = Job(dataset, variant, trained_on or dataset, int(seed))
-    output = paths.scores(dataset, variant, job.seed, job.trained_on)
+    outputs = [place(dataset, variant, job.seed, job.trained_on) for place in (paths.scores, paths.normal_scores)]
     if (reason := read_refusal(paths.run(job.trained_on, variant, job.seed))) is not None:
-        scores.write_refusal(output, reason)
+        for output in outputs:
+            scores.write_refusal(output, reason)
         return
     videos = read_manifest(paths.manifest(dataset))
+    tested = [video.id for video in videos if video.split == "test" and not video.excluded]
+    normal = [video.id for video in level_videos(videos, params.dataset(dataset).selection)]
     if params.execution.engine == "ray":
         from avadclip.scoring.cluster import score_on_cluster  # an engine is imported only when it is asked for
 
-        scored = score_on_cluster(job, videos, params.compute.device, params.execution)
+        scored = score_on_cluster(job, [*tested, *normal], params.compute.device, params.execution)
     else:
-        scored = score(job, videos, resolve_device(params.compute.device))
-    scores.write(output, scored)
+        scored = score(job, [*tested, *normal], resolve_device(params.compute.device))
+    for output, ids in zip(outputs, (tested, normal), strict=True):
+        scores.write(output, scores.only(scored, ids))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """Sections ``score``, ``evaluate``, ``figures`` and ``report``: from a trained detector to numbers and pictures."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, TypeAdapter, WrapValidator, model_validator
 
-from avadclip.config.base import Section
+from avadclip.config.base import Section, validated_as
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Branch = Literal["classification", "alignment"]
@@ -67,10 +67,25 @@ class Alarms(Section):
         return "; ".join(text for is_set, text in told if is_set)
 
 
+class Budget(Section):
+    """What alarms may cost; the level that keeps to it is chosen, see :mod:`avadclip.evaluation.budget`."""
+
+    false_alarms_per_hour: Annotated[float, Field(gt=0, allow_inf_nan=False)]  # of normal video
+
+
+_SHARE: TypeAdapter[float] = TypeAdapter(Share)
+
+
+def _level_or_budget(value: Any, _: Any) -> float | Budget:
+    is_budget = isinstance(value, dict | Budget)
+    return validated_as(Budget, value) if is_budget else _SHARE.validate_python(value, strict=True)
+
+
 class Evaluate(Section):
     """Thresholds and resampling of the stage ``evaluate``; nothing else depends on them."""
 
-    alarm_threshold: Share = 0.5  # operating point: an alarm is on where the score reaches this
+    # Operating point: an alarm is on where the score reaches this; or what it may cost.
+    alarm_threshold: Annotated[float | Budget, WrapValidator(_level_or_budget)] = 0.5
     alarm_branch: Branch = "alignment"  # the branch that raises alarms; the published AP is of this one
     alarms: Alarms = Alarms()
     iou_thresholds: Annotated[tuple[Share, ...], Field(min_length=1)] = (0.1, 0.2, 0.3, 0.4, 0.5)
@@ -81,6 +96,22 @@ class Evaluate(Section):
     confidence: Share = 0.95  # of the intervals
     random_seed: int = 0  # of the Random row
     reliability_bins: Annotated[int, Field(ge=2)] = 10
+
+    @property
+    def budget(self) -> float | None:
+        """False alarms per hour of normal video, if a level is to be chosen by them."""
+        return self.alarm_threshold.false_alarms_per_hour if isinstance(self.alarm_threshold, Budget) else None
+
+    @property
+    def level(self) -> float:
+        """The score from which an alarm is on; of a budget it has to be chosen first."""
+        if isinstance(self.alarm_threshold, Budget):
+            raise TypeError("a budget is no level; see `Evaluate.at`")
+        return self.alarm_threshold
+
+    def at(self, level: float) -> Self:
+        """The same at a level that was chosen."""
+        return self.model_copy(update={"alarm_threshold": level})
 
     @model_validator(mode="after")
     def _iou_thresholds_ascend(self) -> Self:

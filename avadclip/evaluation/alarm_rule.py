@@ -6,6 +6,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Self
 
 import numpy as np
@@ -77,6 +78,26 @@ class AlarmRule:
         alarmed: NDArray[np.bool_] = change.cumsum(axis=1)[:, :n] > 0
         return alarmed
 
+    def highest_levels(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The highest threshold at which an alarm is on in each snippet [n]; -inf where none is at any.
+
+        With thresholds in single precision, :meth:`alarmed` says nothing else: a lower one alarms wherever a higher one
+        does, and each step of the rule is a maximum or a minimum over neighbours.
+        """
+        reached = self._smoothed(scores)
+        if self == EVERY_RUN:
+            return reached
+        if self.off < 1:
+            reached = _reconstructed(reached, _last_level(reached, self.off))
+        for window, steps in (
+            (self.bridge + 1, (np.maximum, np.minimum)),  # short gaps are closed
+            (self.shortest, (np.minimum, np.maximum)),  # short alarms are dropped
+        ):
+            reached = np.pad(reached, window - 1, constant_values=-np.inf)
+            for extreme in steps:
+                reached = _slide(extreme, reached, window)
+        return _slide(np.maximum, np.pad(reached, self.pad, constant_values=-np.inf), 2 * self.pad + 1)
+
     def _smoothed(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         if not self.smooth:
             return scores
@@ -88,6 +109,50 @@ class AlarmRule:
 
 
 EVERY_RUN = AlarmRule()  # that reaches the threshold is an alarm
+
+
+def n_runs(alarmed: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """How many alarms there are in each row."""
+    begins = alarmed & ~np.pad(alarmed, ((0, 0), (1, 0)))[:, :-1]
+    n: NDArray[np.int64] = begins.sum(axis=1, dtype=np.int64)
+    return n
+
+
+def _slide(extreme: np.ufunc, values: NDArray[np.float32], window: int) -> NDArray[np.float32]:
+    """`np.maximum` or `np.minimum` over each window: [n - window + 1]."""
+    n = len(values) - window + 1
+    found: NDArray[np.float32] = reduce(extreme, (values[first : first + n] for first in range(window)))
+    return found
+
+
+def _last_level(scores: NDArray[np.float32], off: float) -> NDArray[np.float32]:
+    """The highest level at which an alarm goes on at each score: `off` of it, rounded, is not above the score."""
+
+    def goes_on(levels: NDArray[np.float32]) -> NDArray[np.bool_]:
+        return (off * levels.astype(np.float64)).astype(np.float32) <= scores
+
+    levels = (scores / off).astype(np.float32)  # or a neighbour of it
+    while not (on := goes_on(levels)).all():
+        levels = np.where(on, levels, np.nextafter(levels, np.float32(-1)))
+    while (on := goes_on(higher := np.nextafter(levels, np.float32(np.inf)))).any():
+        levels = np.where(on, higher, levels)
+    return levels
+
+
+def _reconstructed(begun: NDArray[np.float32], goes_on: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The highest level of an alarm that has begun somewhere and has gone on up to here, either way in time."""
+    both = []
+    for way in (1, -1):
+        level, reached = -math.inf, []
+        for begins, last in zip(begun[::way].tolist(), goes_on[::way].tolist(), strict=True):
+            if begins > level:
+                level = begins
+            if last < level:
+                level = last
+            reached.append(level)
+        both.append(reached[::way])
+    highest: NDArray[np.float32] = np.array(both, np.float32).max(axis=0)
+    return highest
 
 
 def _runs(rows: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:

@@ -47,8 +47,7 @@ def alarmed_snippets(timeline: Timeline, settings: Evaluate, stride: int) -> NDA
     scores, bounds = timeline.alarm_scores(settings.alarm_branch), pairwise(timeline.first_snippet.tolist())
     rules = [AlarmRule.of(settings.alarms, stride, video.frame_rate) for video in timeline.videos]
     of_videos = [
-        rule.alarmed(scores[first:end], [settings.alarm_threshold])[0]
-        for rule, (first, end) in zip(rules, bounds, strict=True)
+        rule.alarmed(scores[first:end], [settings.level])[0] for rule, (first, end) in zip(rules, bounds, strict=True)
     ]
     return np.concatenate([np.zeros(0, bool), *of_videos])
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from avadclip.config.evaluation import Evaluate
 from avadclip.evaluation import alarms, metrics, protocols, resampling, timeline
 from avadclip.evaluation.alarms import Tally
+from avadclip.evaluation.budget import ChosenLevel
 from avadclip.evaluation.detectors import ScoredDetector
 from avadclip.evaluation.metrics import Metrics
 from avadclip.evaluation.protocols import Protocol
@@ -58,6 +59,7 @@ class Assessment:
     notes : what a reader of the numbers has to know.
     protocol : the ranked frames of the first seed, that curves are drawn from.
     trade_off : of the first seed, what each alarm level would give; see :mod:`avadclip.evaluation.trade_off`.
+    levels : one entry a seed, if they were chosen by a budget; else empty.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Assessment:
     notes: tuple[str, ...]
     protocol: Protocol
     trade_off: pd.DataFrame
+    levels: tuple[ChosenLevel, ...]
 
 
 @dataclass(frozen=True)
@@ -112,16 +115,27 @@ class _Joined:
         return found | self.whole.resampled(weights)
 
 
-def assess(detector: ScoredDetector, test_set: TestSet, settings: Evaluate, resamples: int) -> Assessment:
+def assess(
+    detector: ScoredDetector,
+    test_set: TestSet,
+    settings: Evaluate,
+    resamples: int,
+    levels: tuple[ChosenLevel, ...] = (),
+) -> Assessment:
     """Evaluate one detector.
 
     Every seed sees the same resamples of the videos; an interval is of the mean over the seeds.
+
+    Parameters
+    ----------
+    levels : one a seed, if the settings have a budget.
 
     Raises
     ------
     EvaluationError : scores, manifest and ground truth do not fit together, see :mod:`avadclip.evaluation.joining`.
     """
-    seeds = [_join(found.scores, test_set, settings) for found in detector.answers]
+    at = [settings.at(chosen.level) for chosen in levels] or [settings] * len(detector.answers)
+    seeds = [_join(found.scores, test_set, own) for found, own in zip(detector.answers, at, strict=True)]
     parts = _parts_by_audio(seeds[0].has_audio)
     n_results = len({_content(found.scores) for found in detector.answers})
     notes = (*detector.notes, *_notes_on_seeds(detector.seeds, n_results), *_notes(detector, seeds))
@@ -148,19 +162,21 @@ def assess(detector: ScoredDetector, test_set: TestSet, settings: Evaluate, resa
         notes=notes,
         protocol=seeds[0].strict,
         trade_off=trade_off(seeds[0].strict.timeline, settings, detector.first.scores.provenance.stride, resamples),
+        levels=levels,
     )
 
 
 def _join(scores: Scores, test_set: TestSet, settings: Evaluate) -> _Joined:
     every = timeline.strict(scores, test_set.videos, test_set.segments, test_set.classes)
     joined, stride = timeline.located(every), scores.provenance.stride
+    alarmed = alarms.alarmed_snippets(every, settings, stride)
     return _Joined(
         has_audio=np.array([video.has_audio for video in every.videos], dtype=bool),
         is_located=every.is_located,
-        whole=WholeVideos.of(every, settings.alarm_branch, alarms.alarmed_snippets(every, settings, stride)),
+        whole=WholeVideos.of(every, settings.alarm_branch, alarmed),
         released=protocols.released(joined, stride, settings.released, settings.iou_thresholds),
         strict=protocols.strict(joined, settings.strict, settings.iou_thresholds),
-        alarms=alarms.tally(joined, alarms.alarmed_snippets(joined, settings, stride)),
+        alarms=alarms.tally(joined, alarmed[every.is_located[every.video]]),
         iou_thresholds=settings.iou_thresholds,
     )
 

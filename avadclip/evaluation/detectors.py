@@ -5,12 +5,13 @@ fresh clone would give other results than an old one.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from avadclip import paths
 from avadclip.config import Params
+from avadclip.datasets.model import Video
 from avadclip.errors import ConfigError, EvaluationError
 from avadclip.evaluation.joining import check_scores, videos_under_test
 from avadclip.evaluation.testset import TestSet
@@ -23,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ScoredDetector:
-    """What one detector says of the test videos.
+    """What one detector says of videos, the tested or normal ones.
 
     Attributes
     ----------
@@ -48,18 +49,20 @@ class ScoredDetector:
         return tuple(found.scores.provenance.seed for found in self.answers)
 
 
+Place = Callable[[str, str, int, str], Path]  # `paths.scores` or `paths.normal_scores`
+
+
 @dataclass(frozen=True)
 class _Run:
-    """One score file."""
+    """One detector that scored."""
 
     dataset: str
     variant: str
     trained_on: str
     seed: int
 
-    @property
-    def path(self) -> Path:
-        return paths.scores(self.dataset, self.variant, self.seed, self.trained_on)
+    def file(self, place: Place = paths.scores) -> Path:
+        return place(self.dataset, self.variant, self.seed, self.trained_on)
 
 
 def detector_name(variant: str, trained_on: str, tested_on: str) -> str:
@@ -81,23 +84,39 @@ def read_detectors(test_set: TestSet, params: Params) -> list[ScoredDetector]:
         fit the manifest; or a video has no sound and that is refused.
     ConfigError : nothing is to be scored, nothing could be trained, or two detectors would have one name.
     """
-    named = _named(test_set.dataset, params)
-    runs = [run for own in named.values() for run in own]
-    _require(runs)
-    _report_left_overs(test_set.dataset, params, runs)
-    refused = untrained(test_set.dataset, params)
+    _report_left_overs(test_set.dataset, params)
+    return _read_all(test_set.dataset, params, paths.scores, videos_under_test(test_set.videos))
+
+
+def read_on_normal_videos(dataset: str, params: Params, videos: Sequence[Video]) -> list[ScoredDetector]:
+    """The same detectors, in the same order, on the normal videos that a level of alarms may be chosen on.
+
+    Parameters
+    ----------
+    videos : see :func:`avadclip.datasets.splitting.level_videos`.
+
+    Raises
+    ------
+    EvaluationError, ConfigError : as :func:`read_detectors`.
+    """
+    return _read_all(dataset, params, paths.normal_scores, videos)
+
+
+def _read_all(dataset: str, params: Params, place: Place, videos: Sequence[Video]) -> list[ScoredDetector]:
+    named = _named(dataset, params)
+    _require([run.file(place) for own in named.values() for run in own])
+    refused = untrained(dataset, params)
     named = {name: own for name, own in named.items() if name not in refused}
     if not named:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
-        raise ConfigError(f"params.yaml: no detector of `score` can be trained on {test_set.dataset}: {reasons}")
-    runs = [run for own in named.values() for run in own]
-    read = {run: _read(run, test_set) for run in runs}
+        raise ConfigError(f"params.yaml: no detector of `score` can be trained on {dataset}: {reasons}")
+    read = {run: _read(run, run.file(place), videos) for own in named.values() for run in own}
     return [_answer(name, own, read, params) for name, own in named.items()]
 
 
 def untrained(dataset: str, params: Params) -> dict[str, str]:
     """Why detectors that params.yaml names are in no table of a data set: they need what its features do not have."""
-    reasons = {name: scores.read_refusal(own[0].path) for name, own in _named(dataset, params).items()}
+    reasons = {name: scores.read_refusal(own[0].file()) for name, own in _named(dataset, params).items()}
     return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
@@ -117,16 +136,16 @@ def _named(dataset: str, params: Params) -> dict[str, list[_Run]]:
     return named
 
 
-def _require(runs: Sequence[_Run]) -> None:
-    if absent := [str(run.path) for run in runs if not run.path.is_file()]:
+def _require(files: Sequence[Path]) -> None:
+    if absent := [str(file) for file in files if not file.is_file()]:
         raise EvaluationError(
-            f"params.yaml names {len(runs)} score files, of which {len(absent)} are not on this machine:"
+            f"params.yaml names {len(files)} score files, of which {len(absent)} are not on this machine:"
             f" {', '.join(absent)}; run `dvc repro`, or `dvc pull score` (`score_across`) if a colleague has made them"
         )
 
 
-def _report_left_overs(dataset: str, params: Params, runs: Sequence[_Run]) -> None:
-    known = {run.path for run in runs}
+def _report_left_overs(dataset: str, params: Params) -> None:
+    known = {run.file() for own in _named(dataset, params).values() for run in own}
     # An imported detector has one seed, but DVC scores it once a seed like all others.
     known |= {paths.scores(dataset, variant, seed) for variant in params.score.variants for seed in params.seeds}
     found = {path for path in paths.scores_folder(dataset).glob("*.h5") if not path.name.startswith(".")}
@@ -138,20 +157,20 @@ def _report_left_overs(dataset: str, params: Params, runs: Sequence[_Run]) -> No
         )
 
 
-def _read(run: _Run, test_set: TestSet) -> Scores:
-    found = scores.read(run.path)
+def _read(run: _Run, file: Path, videos: Sequence[Video]) -> Scores:
+    found = scores.read(file)
     made = found.provenance
     if (made.dataset, made.variant, made.trained_on) != (run.dataset, run.variant, run.trained_on):
         raise EvaluationError(
-            f"{run.path}: scores of {made.variant} from {made.trained_on} on {made.dataset}, expected {run.variant}"
+            f"{file}: scores of {made.variant} from {made.trained_on} on {made.dataset}, expected {run.variant}"
             f" from {run.trained_on} on {run.dataset}; delete it and run `dvc repro`"
         )
     if made.seed not in (None, run.seed):
-        raise EvaluationError(f"{run.path}: scores of seed {made.seed}; delete it and run `dvc repro`")
+        raise EvaluationError(f"{file}: scores of seed {made.seed}; delete it and run `dvc repro`")
     try:
-        check_scores(found, videos_under_test(test_set.videos))
+        check_scores(found, videos)
     except EvaluationError as error:
-        raise EvaluationError(f"{run.path}: {error}") from None
+        raise EvaluationError(f"{file}: {error}") from None
     return found
 
 

@@ -8,6 +8,7 @@ from avadclip.config.evaluation import Evaluate
 from avadclip.errors import ConfigError
 from avadclip.evaluation import results
 from avadclip.evaluation.assessment import Assessment, assess
+from avadclip.evaluation.budget import ChosenLevel
 from avadclip.evaluation.detectors import ScoredDetector
 from avadclip.evaluation.summary import summarize
 from avadclip.evaluation.testset import RANDOM, TestSet, random_scores
@@ -17,8 +18,17 @@ from avadclip.scoring.stand_in import Answers
 logger = logging.getLogger(__name__)
 
 
-def assess_all(detectors: Sequence[ScoredDetector], test_set: TestSet, settings: Evaluate) -> list[Assessment]:
+def assess_all(
+    detectors: Sequence[ScoredDetector],
+    test_set: TestSet,
+    settings: Evaluate,
+    levels: Mapping[str, tuple[ChosenLevel, ...]] | None = None,
+) -> list[Assessment]:
     """Assess every detector, and after them one that guesses, as in the paper's tables (without intervals).
+
+    Parameters
+    ----------
+    levels : of alarms, one a seed, by detector, if the settings have a budget: :func:`choose_levels`.
 
     Raises
     ------
@@ -29,9 +39,13 @@ def assess_all(detectors: Sequence[ScoredDetector], test_set: TestSet, settings:
         raise ConfigError(f"params.yaml: {RANDOM!r} is the name of the row that guesses; rename the variant")
     for limit in test_set.limits:
         logger.warning("%s: %s", test_set.dataset, limit)
-    assessments = [assess(detector, test_set, settings, settings.bootstrap_resamples) for detector in detectors]
+    levels = levels or {}
     guesses = Answers(random_scores(test_set, settings.random_seed), stood_in=frozenset())
-    return [*assessments, assess(ScoredDetector(RANDOM, (guesses,)), test_set, settings, resamples=0)]
+    resampled = [(detector, settings.bootstrap_resamples) for detector in detectors]
+    return [
+        assess(detector, test_set, settings, resamples, levels.get(detector.name, ()))
+        for detector, resamples in (*resampled, (ScoredDetector(RANDOM, (guesses,)), 0))
+    ]
 
 
 def write_results(

@@ -28,7 +28,7 @@ def check_scores(scores: Scores, videos: Sequence[Video]) -> None:
         raise EvaluationError(f"{listed(missing)}: no score in the {made} ({len(missing)} videos missing); {remedy}")
     if extra := set(scores.ids) - wanted:
         raise EvaluationError(
-            f"{listed(extra)}: in the {made}, but no test video of the manifest ({len(extra)} too many); {remedy}"
+            f"{listed(extra)}: in the {made}, but no video that belongs there ({len(extra)} too many); {remedy}"
         )
     stride = scores.provenance.stride
     found = dict(zip(scores.ids, scores.n_snippets.tolist(), strict=True))

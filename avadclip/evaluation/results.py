@@ -128,11 +128,20 @@ def _detail(entry: Assessment) -> dict[str, Any]:
             str(seed): {name: _nest(found.of_each[index]) for name, found in both.items()}
             for index, seed in enumerate(entry.seeds if len(entry.seeds) > 1 else ())
         },
+        # Only of a budget.
+        **({"levels": _levels(entry)} if entry.levels else {}),
         "per_class": entry.per_class,
         "by_audio": {
             part: {"videos": entry.n_videos_by_audio[part], **_nest(found)} for part, found in entry.by_audio.items()
         },
     }
+
+
+def _levels(entry: Assessment) -> list[dict[str, Any]]:
+    return [
+        {"seed": seed, **vars(chosen), "false_alarms_per_hour": chosen.false_alarms_per_hour}
+        for seed, chosen in zip(entry.seeds, entry.levels, strict=True)
+    ]
 
 
 def _without_nan(value: Any) -> Any:

@@ -1,13 +1,14 @@
 """``summary.md``: tables like the paper's I to V, every scored detector next to the published numbers."""
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 
 from avadclip.config.evaluation import Evaluate
 from avadclip.detectors.alarm_score import branch_of
 from avadclip.evaluation.assessment import Assessment, OverSeeds
+from avadclip.evaluation.budget import CHOSEN_ON
 from avadclip.evaluation.joining import videos_under_test
+from avadclip.evaluation.markdown import code, plain, table
 from avadclip.evaluation.published import ROWS
 from avadclip.evaluation.resampling import Interval
 from avadclip.evaluation.testset import TestSet
@@ -16,18 +17,6 @@ from avadclip.evaluation.trade_off import CAUGHT, within
 BUDGETS = (60.0, 10.0, 1.0, 0.0)  # false alarms per hour
 ABSENT = "–"  # noqa: RUF001 - a dash is what a table shows for "none"
 UNDEFINED = "not defined"
-
-
-_SPECIAL = re.compile(r"([\\`*\[\]<>|&])")
-
-
-def plain(text: str) -> str:
-    """A name in Markdown, on one line, whatever it holds: no markup, no HTML, no further cell."""
-    return " ".join(_SPECIAL.sub(r"\\\1", text).split())
-
-
-def _code(name: str) -> str:
-    return f"`{name}`" if name.isprintable() and "`" not in name else plain(name)
 
 
 def summarize(
@@ -41,6 +30,7 @@ def summarize(
         _whole_videos(assessments, settings),
         _frame_level(assessments, test_set, settings),
         _localisation(assessments, test_set, settings),
+        _budget(assessments, settings),
         _alarms(assessments, settings),
         _trade_off(assessments),
         _per_class(assessments),
@@ -64,7 +54,7 @@ def _videos(assessments: Sequence[Assessment], test_set: TestSet) -> str:
             f" standard deviation over the seeds, {ABSENT} where there is one.\n"
         )
     if test_set.excluded:
-        listed = "".join(f"- {_code(video_id)}: {plain(reason)}\n" for video_id, reason in test_set.excluded.items())
+        listed = "".join(f"- {code(video_id)}: {plain(reason)}\n" for video_id, reason in test_set.excluded.items())
         text += f"\n{len(test_set.excluded)} test videos are excluded:\n\n{listed}"
     return text
 
@@ -84,7 +74,7 @@ def _whole_videos(assessments: Sequence[Assessment], settings: Evaluate) -> str:
         f"Each video ranked by the highest score of the {settings.alarm_branch} branch against its label; the last"
         f" column is the share of anomalous videos with an alarm, {_rule(settings)}."
     )
-    return _table("Whole videos", explained, ("Detector", "AP", "AUC", "Anomalous videos with an alarm"), rows)
+    return table("Whole videos", explained, ("Detector", "AP", "AUC", "Anomalous videos with an alarm"), rows)
 
 
 def _frame_level(assessments: Sequence[Assessment], test_set: TestSet, settings: Evaluate) -> str:
@@ -108,7 +98,7 @@ def _frame_level(assessments: Sequence[Assessment], test_set: TestSet, settings:
     explained = (
         f"Frame level, of the alignment branch (1 - p(normal)), which the paper reports{_interval_note(settings)}."
     )
-    return _table("Coarse-grained (paper, tables I, II, V)", explained, header, rows)
+    return table("Coarse-grained (paper, tables I, II, V)", explained, header, rows)
 
 
 def _localisation(assessments: Sequence[Assessment], test_set: TestSet, settings: Evaluate) -> str:
@@ -127,7 +117,51 @@ def _localisation(assessments: Sequence[Assessment], test_set: TestSet, settings
             values = [_number(published.get(column)) for column in columns[:-1]]
             rows.append((f"*{row.method} ({row.modality})*", "published", *values, _number(row.average)))
     explained = "mAP@IoU. `released` counts normal as a class and classes without segments as 0; `strict` does neither."
-    return _table("Fine-grained (paper, tables III, IV)", explained, ("Detector", "Protocol", *columns), rows)
+    return table("Fine-grained (paper, tables III, IV)", explained, ("Detector", "Protocol", *columns), rows)
+
+
+def _budget(assessments: Sequence[Assessment], settings: Evaluate) -> str:
+    if settings.budget is None:
+        return ""
+    some, deviates = assessments[0].levels[0], _deviates(assessments)
+    rows = [
+        (
+            f"`{entry.name}`",
+            ", ".join(f"{chosen.level:.9g}" for chosen in entry.levels),
+            CHOSEN_ON[entry.levels[0].part],
+            ", ".join(f"{chosen.false_alarms_per_hour:.2f}" for chosen in entry.levels),
+            *(_with_interval(entry, f"alarm.{name}", deviates) for name in ("false_alarms_per_hour", "caught_events")),
+        )
+        for entry in assessments
+    ]
+    explained = (
+        f"Asked for: at most {settings.budget:g} false alarms per hour of normal video. Each detector, with each seed,"
+        " has the lowest level from which on alarms keep to that on"
+        f" {some.n_videos} normal videos ({some.hours:.1f} hours), none of which is a test video; the last two columns"
+        " are what came of it on the test videos. A level from videos that a detector has learned from is optimistic."
+    )
+    if settings.budget * some.hours < 1:
+        explained += (
+            f"\n\n**Too little video for this budget**: a single false alarm there is {1 / some.hours:.2g} an hour, so"
+            " the level is one without any there."
+        )
+    beyond = [
+        f"`{entry.name}`" for entry in assessments if any(level.breaks(settings.budget) for level in entry.levels)
+    ]
+    if beyond:
+        explained += (
+            f"\n\n**No level keeps to it** for {', '.join(beyond)}: false alarms reach a score of 1. It has the highest"
+            " level there is."
+        )
+    header = (
+        "Detector",
+        "Level",
+        "Chosen on",
+        "False alarms / h there",
+        "False alarms / h, test",
+        "Events caught, test",
+    )
+    return table("Levels within the budget", explained, header, rows)
 
 
 def _alarms(assessments: Sequence[Assessment], settings: Evaluate) -> str:
@@ -139,7 +173,7 @@ def _alarms(assessments: Sequence[Assessment], settings: Evaluate) -> str:
         for entry in assessments
     ]
     explained = f"Alarms are raised by the score of the {settings.alarm_branch} branch, {_rule(settings)}."
-    return _table("Operating point", explained, header, rows)
+    return table("Operating point", explained, header, rows)
 
 
 def _trade_off(assessments: Sequence[Assessment]) -> str:
@@ -157,12 +191,13 @@ def _trade_off(assessments: Sequence[Assessment]) -> str:
         " nothing about here."
     )
     header = ("Detector", *(f"{budget:g} / h" if budget else "none" for budget in BUDGETS))
-    return _table("What a level costs", explained, header, rows)
+    return table("What a level costs", explained, header, rows)
 
 
 def _rule(settings: Evaluate) -> str:
     beyond = str(settings.alarms)
-    return f"where it reaches {settings.alarm_threshold:g}" + (f" ({beyond})" if beyond else "")
+    level = f"{settings.level:g}" if settings.budget is None else "the level of the detector, which the budget gave it"
+    return f"where it reaches {level}" + (f" ({beyond})" if beyond else "")
 
 
 def _per_class(assessments: Sequence[Assessment]) -> str:
@@ -177,7 +212,7 @@ def _per_class(assessments: Sequence[Assessment]) -> str:
         for entry in assessments
         if entry.per_class
     ]
-    return _table(
+    return table(
         "Per class", "Frame-level AP / localisation AVG, strict protocol.", ("Detector", *map(plain, classes)), rows
     )
 
@@ -191,7 +226,7 @@ def _by_audio(assessments: Sequence[Assessment]) -> str:
             count = str(entry.n_videos_by_audio[part])
             rows.append((f"`{entry.name}`", used, part.replace("_", " "), count, *values))
     header = ("Detector", "Videos by modality used", "Part", "Videos", "AP", "AP, classification", "mAP AVG")
-    return _table("With and without audio", "Strict protocol.", header, rows)
+    return table("With and without audio", "Strict protocol.", header, rows)
 
 
 def _notes(assessments: Sequence[Assessment], untrained: Mapping[str, str]) -> str:
@@ -199,12 +234,6 @@ def _notes(assessments: Sequence[Assessment], untrained: Mapping[str, str]) -> s
     lines = [f"- `{entry.name}`: {note.replace('<', '&lt;')}\n" for entry in assessments for note in entry.notes]
     lines += [f"- `{name}` was not trained here: {reason.replace('<', '&lt;')}\n" for name, reason in untrained.items()]
     return "## Notes\n\n" + "".join(lines) if lines else ""
-
-
-def _table(title: str, explained: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-    body = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    return f"## {title}\n\n{explained}\n\n{body}"
 
 
 def _interval_note(settings: Evaluate) -> str:

@@ -1,5 +1,6 @@
 """What detectors are tested on, and a detector that knows nothing of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,11 +83,16 @@ def read_test_set(name: str, dataset: Dataset) -> TestSet:
     return TestSet(name, dataset.kind, dataset.classes, dataset.visual.stride, videos, segments)
 
 
-def random_scores(test_set: TestSet, seed: int) -> Scores:
-    """The Random row of the paper's tables: uniform confidences, and class probabilities from uniform numbers."""
+def random_scores(test_set: TestSet, seed: int, videos: Sequence[Video] | None = None) -> Scores:
+    """The Random row of the paper's tables: uniform confidences, and class probabilities from uniform numbers.
+
+    Parameters
+    ----------
+    videos : default: those under test.
+    """
     rng = np.random.default_rng(seed)
     rows = []
-    for video in videos_under_test(test_set.videos):
+    for video in videos_under_test(test_set.videos) if videos is None else videos:
         n_snippets = -(-video.n_frames // test_set.stride)
         confidence = rng.random(n_snippets, dtype=np.float32)
         weights = rng.random((n_snippets, len(test_set.classes)), dtype=np.float32) + np.float32(1e-6)  # never all zero

@@ -6,13 +6,12 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from avadclip import paths
 from avadclip.config.evaluation import Evaluate
 from avadclip.errors import EvaluationError
 from avadclip.evaluation import resampling
-from avadclip.evaluation.alarm_rule import AlarmRule
+from avadclip.evaluation.alarm_rule import AlarmRule, n_runs
 from avadclip.evaluation.alarms import ratio
 from avadclip.evaluation.resampling import Resampled, Values
 from avadclip.evaluation.timeline import Timeline
@@ -49,7 +48,7 @@ class Counts:
             alarmed = AlarmRule.of(settings.alarms, stride, video.frame_rate).alarmed(scores[first:end], LEVELS)
             if video.is_normal:
                 hours[index] = video.n_frames / video.frame_rate / 3600
-                false_alarms[:, index] = _n_runs(alarmed)
+                false_alarms[:, index] = n_runs(alarmed)
             for start_frame, end_frame in timeline.anomalous.of(index):
                 events[index] += 1
                 caught[:, index] += alarmed[:, start_frame // stride : -(-end_frame // stride)].any(axis=1)
@@ -123,10 +122,3 @@ def _cell(row: Any, rate: str) -> str:
         return "-"
     low, high = row[f"{rate}_low"], row[f"{rate}_high"]
     return f"{row[rate]:.1f}" + ("" if pd.isna(low) else f" [{low:.1f}, {high:.1f}]")
-
-
-def _n_runs(alarmed: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """How many runs there are in each row."""
-    begins = alarmed & ~np.pad(alarmed, ((0, 0), (1, 0)))[:, :-1]
-    n: NDArray[np.int64] = begins.sum(axis=1, dtype=np.int64)
-    return n

@@ -41,10 +41,10 @@ def read_alarm(folder: Path) -> Alarm:
 
 
 def write_alarm(folder: Path, settings: Evaluate) -> None:
-    """Write the operating point into a model folder (stage ``evaluate``)."""
+    """Write the operating point, at a level, into a model folder (stage ``evaluate``)."""
     write_section(folder / ALARM, operating_point(settings))
 
 
 def operating_point(settings: Evaluate) -> Alarm:
-    """That of an evaluation."""
-    return Alarm(threshold=settings.alarm_threshold, branch=settings.alarm_branch, rule=settings.alarms)
+    """That of an evaluation; of a budget, a level has been chosen."""
+    return Alarm(threshold=settings.level, branch=settings.alarm_branch, rule=settings.alarms)

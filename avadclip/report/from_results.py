@@ -12,7 +12,7 @@ from avadclip.errors import EvaluationError
 from avadclip.evaluation.detectors import ScoredDetector, read_detectors
 from avadclip.evaluation.joining import check_ground_truth, videos_under_test
 from avadclip.evaluation.testset import TestSet
-from avadclip.prediction.alarm import operating_point
+from avadclip.prediction.alarm import ALARM, read_alarm
 from avadclip.prediction.assembly import AboutVideo, assemble
 from avadclip.prediction.document import AnnotatedSegment, Prediction
 from avadclip.prediction.familiarity import read_distances
@@ -37,8 +37,9 @@ def write_report(folder: Path, test_set: TestSet, params: Params) -> None:
     """
     name = test_set.dataset
     summary, footage = paths.summary(name), read_footage(paths.footage(name))
-    if not summary.is_file():
-        raise EvaluationError(f"{summary}: no such file; run `dvc repro evaluate`")
+    for file in (summary, paths.model(name) / ALARM):
+        if not file.is_file():
+            raise EvaluationError(f"{file}: no such file; run `dvc repro evaluate`")
     pages = [
         PageVideo(
             found,
@@ -70,7 +71,7 @@ def predict_test_set(
     unknown = frozenset(test_set.without_segments)
     shown = shown_on_page(read_detectors(test_set, params), params)
     rows = [{row.id: row for row in scores.rows(detector.first.scores)} for detector in shown]
-    alarm = operating_point(params.evaluate)
+    alarm = read_alarm(paths.model(test_set.dataset))  # also of a level that a budget chose
     for video in videos_under_test(test_set.videos):
         clock = footage.clock(video)
         start_seconds = float(clock[0])

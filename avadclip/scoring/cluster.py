@@ -9,11 +9,10 @@ from avadclip.cluster.mapping import Lost, Row, map_rows
 from avadclip.cluster.session import connected
 from avadclip.config.execution import Execution
 from avadclip.datasets.exclusion import exclude_lines
-from avadclip.datasets.model import Video
 from avadclip.device import kind_of_machine, resolve_device
 from avadclip.errors import EvaluationError
 from avadclip.progress import rate_progress
-from avadclip.scoring.run import Job, Scorer, scored_ids
+from avadclip.scoring.run import Job, Scorer
 from avadclip.scoring.scores import Scores, VideoScores, collect
 
 IN_FLIGHT = 8  # videos that a worker has at a time, so that it never waits for the driver
@@ -31,7 +30,7 @@ class ScoringWorker:
         return self._scorer.score_video(video_id)
 
 
-def score_on_cluster(job: Job, videos: Sequence[Video], device: str, execution: Execution) -> Scores:
+def score_on_cluster(job: Job, video_ids: Sequence[str], device: str, execution: Execution) -> Scores:
     """:func:`avadclip.scoring.run.score` on a cluster whose nodes see the project's folder under the same name.
 
     Raises
@@ -41,16 +40,15 @@ def score_on_cluster(job: Job, videos: Sequence[Video], device: str, execution: 
     EvaluationError : also: workers died whenever they were given these videos.
     """
     provenance = Scorer(job, "cpu").provenance  # before anything is started, what is missing is said
-    ids = scored_ids(videos)
     rows: dict[str, VideoScores] = {}
     lost: dict[str, str] = {}
     with ExitStack() as stack:
         ray = stack.enter_context(connected(execution))
         progress = stack.enter_context(rate_progress())
-        bar = progress.add_task(f"scoring {len(ids)} videos", total=len(ids), unit="videos")
+        bar = progress.add_task(f"scoring {len(video_ids)} videos", total=len(video_ids), unit="videos")
         results = map_rows(
             ray,
-            (Row(video_id, video_id) for video_id in ids),
+            (Row(video_id, video_id) for video_id in video_ids),
             partial(ScoringWorker, job, device),
             execution,
             root=str(Path.cwd()),
@@ -66,7 +64,7 @@ def score_on_cluster(job: Job, videos: Sequence[Video], device: str, execution: 
             progress.advance(bar)
     if lost:
         raise EvaluationError(
-            f"{len(lost)} test videos of {job.dataset} cannot be scored; mend them, or in params.yaml, under"
+            f"{len(lost)} videos of {job.dataset} cannot be scored; mend them, or in params.yaml, under"
             f" datasets.{job.dataset}.exclude:\n{exclude_lines(lost)}"
         )
     return collect(provenance, list(rows.values()))

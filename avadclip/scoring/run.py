@@ -1,4 +1,4 @@
-"""A trained detector over the test videos of a data set -> scores of every snippet, once."""
+"""A trained detector over videos of a data set -> scores of every snippet, once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import torch
 
 from avadclip import paths
-from avadclip.datasets.model import Video
 from avadclip.detectors.checkpoint import Checkpoint, load_checkpoint
 from avadclip.detectors.inference import detect
 from avadclip.scoring.scores import Provenance, Scores, VideoScores, collect
@@ -70,8 +69,8 @@ class Scorer:
         return score_video(self._checkpoint, read_video(self._folders, video_id), self._device)
 
 
-def score(job: Job, videos: Sequence[Video], device: torch.device | str) -> Scores:
-    """Score the test videos of a manifest that are not excluded.
+def score(job: Job, video_ids: Sequence[str], device: torch.device | str) -> Scores:
+    """Score these videos.
 
     Raises
     ------
@@ -79,12 +78,7 @@ def score(job: Job, videos: Sequence[Video], device: torch.device | str) -> Scor
     FeatureError : features are missing or damaged.
     """
     scorer = Scorer(job, device)
-    return collect(scorer.provenance, [scorer.score_video(video_id) for video_id in scored_ids(videos)])
-
-
-def scored_ids(videos: Sequence[Video]) -> list[str]:
-    """The test videos that are not excluded."""
-    return [video.id for video in videos if video.split == "test" and not video.excluded]
+    return collect(scorer.provenance, [scorer.score_video(video_id) for video_id in video_ids])
 
 
 def score_video(checkpoint: Checkpoint, features: VideoFeatures, device: torch.device | str) -> VideoScores:

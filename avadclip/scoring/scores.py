@@ -1,11 +1,11 @@
-"""The score file: what one detector says about every test video of one data set. No torch: evaluation reads it.
+"""The score file: what one detector says about videos of one data set. No torch: evaluation reads it.
 
 One HDF5 file holds all videos end to end, because opening 800 groups would take longer than evaluating them.
 """
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -57,7 +57,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of all test videos, end to end: video v owns snippets ``first_snippet[v]:first_snippet[v + 1]``.
+    """Scores of videos, end to end: video v owns snippets ``first_snippet[v]:first_snippet[v + 1]``.
 
     Attributes
     ----------
@@ -134,6 +134,11 @@ def rows(scores: Scores) -> list[VideoScores]:
         uncertainty = None if np.isnan(scores.uncertainty[own]).any() else scores.uncertainty[own]
         found.append(VideoScores(video_id, modality, scores.anomaly_confidence[own], probabilities, uncertainty))
     return found
+
+
+def only(scores: Scores, video_ids: Collection[str]) -> Scores:
+    """The scores of these videos alone."""
+    return collect(scores.provenance, [row for row in rows(scores) if row.id in video_ids])
 
 
 def write(path: Path, scores: Scores) -> None:

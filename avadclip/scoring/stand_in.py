@@ -45,7 +45,7 @@ def answer(scores: Scores, stand_in: Scores | None, policy: MissingAudio) -> Ans
         return Answers(scores, frozenset())
     if policy == "refuse":
         raise EvaluationError(
-            f"{len(silent)} test videos of {scores.provenance.dataset} have no sound and `score.missing_audio` is"
+            f"{len(silent)} videos of {scores.provenance.dataset} have no sound and `score.missing_audio` is"
             f" `refuse`: {', '.join(sorted(silent))}; exclude them, or choose `stand_in` or `fallback`"
         )
     if stand_in is None:

@@ -25,9 +25,9 @@ from avadclip.detectors.protocol import Detector
 from avadclip.device import resolve_device
 from avadclip.errors import TrainingError
 from avadclip.store.video import Folders, VideoFeatures, open_folders, read_video
+from avadclip.training.fitness import check_trainable
 from avadclip.training.loop import fit
 from avadclip.training.run import Run, prepare
-from avadclip.training.splitting import check_trainable
 
 SAME_SNIPPET = 0.999  # cosine of two snippets that show the same
 MOST_SNIPPETS = 30_000  # beyond this many the search for twins would take minutes

@@ -20,6 +20,7 @@ from avadclip.config.variants import Variant
 from avadclip.datasets.ground_truth import read_ground_truth
 from avadclip.datasets.manifest import read_manifest
 from avadclip.datasets.model import Video
+from avadclip.datasets.splitting import Split, split_training
 from avadclip.detectors.checkpoint import (
     WEIGHTS,
     Checkpoint,
@@ -40,11 +41,11 @@ from avadclip.io import sha256_of
 from avadclip.store.video import Folders, open_folders
 from avadclip.training.bags import sample_length
 from avadclip.training.data import TrainingSet, load_training_set
+from avadclip.training.fitness import check_trainable
 from avadclip.training.loop import fit
 from avadclip.training.reproducibility import seed_round
 from avadclip.training.resume import forget_state
 from avadclip.training.selection import RoundScore, released_test_score, validation_score
-from avadclip.training.splitting import Split, check_trainable, hold_out
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +121,7 @@ def train(run: Run, compute: Compute) -> None:
     folders = open_folders(run.dataset, dict.fromkeys((*run.in_training, *taught)))
     _check_teacher(run, teacher, folders)
     videos = [video for video in read_manifest(paths.manifest(run.dataset)) if not video.excluded]
-    split = _split(videos, run.dataset_section)
+    split = split_training(videos, run.dataset_section.selection)
     check_trainable(split.train, run.dataset_section.classes)
     detector, data = prepare(run, compute, split.train, folders, run.seed)
     own_folders = {modality: folders[modality] for modality in detector.modalities}
@@ -181,13 +182,6 @@ def _check_teacher(run: Run, teacher: Checkpoint | None, folders: Folders) -> No
     if found != expected:
         who = f"teacher {run.dataset}/{teacher.description.variant}"
         raise CheckpointError(f"{who}: expected {expected}, found {found}; train the teacher again")
-
-
-def _split(videos: Sequence[Video], section: Dataset) -> Split:
-    candidates = [video for video in videos if video.split == "train"]
-    if section.selection.by == "validation":
-        return hold_out(candidates, section.selection.validation_fraction)
-    return Split(train=tuple(candidates), validation=())
 
 
 def _round_score(

@@ -11,7 +11,7 @@ from avadclip.datasets.model import Segment, Video
 from avadclip.detectors.inference import detect
 from avadclip.detectors.protocol import Detector
 from avadclip.store.video import Folders, read_video
-from avadclip.training.splitting import check_rankable
+from avadclip.training.fitness import check_rankable
 
 RoundScore = Callable[[Detector], float]
 

@@ -13,7 +13,7 @@ from avadclip import scripting
 from avadclip.cli import app
 from avadclip.datasets import ids
 from avadclip.errors import DatasetError, MediaError, ReportError, printable
-from avadclip.evaluation.summary import plain
+from avadclip.evaluation.markdown import plain
 from avadclip.prediction.naming import safe_id
 from avadclip.prediction.subtitles import to_vtt
 from avadclip.report import tables

@@ -112,3 +112,22 @@ def test_it_is_told_in_words() -> None:
     assert str(Alarms(smooth_seconds=2.0, off=0.8, pad_seconds=1.0)) == (
         "scores are means over 2 s; an alarm goes on down to 0.8 of that; 1 s are added before and after"
     )
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_the_highest_level_of_each_snippet_says_the_same_for_every_level(seed: int) -> None:
+    """At every score that occurs, at every level where an alarm may end, and at their neighbours."""
+    random = np.random.default_rng(seed)
+    n = int(random.integers(1, 25))
+    scores = (random.integers(0, 9, n) / 8 if seed % 3 else random.random(n)).astype(np.float32)
+    rule = AlarmRule(
+        smooth=int(random.integers(0, 3)),
+        off=float(random.choice([1.0, 0.9, 0.37])),
+        bridge=int(random.integers(0, 4)),
+        shortest=int(random.integers(1, 5)),
+        pad=int(random.integers(0, 3)),
+    )
+    reached = AlarmRule(smooth=rule.smooth).highest_levels(scores)
+    levels = np.concatenate([reached, (reached / rule.off).astype(np.float32), [np.float32(0.5)]])
+    levels = np.concatenate([np.nextafter(levels, np.float32(-1)), levels, np.nextafter(levels, np.float32(2))])
+    assert np.array_equal(rule.alarmed(scores, levels.tolist()), rule.highest_levels(scores) >= levels[:, None])

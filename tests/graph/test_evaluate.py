@@ -14,6 +14,8 @@ from avadclip import config, paths
 from avadclip.datasets import csv_file
 from avadclip.datasets.ground_truth import write_ground_truth
 from avadclip.datasets.manifest import write_manifest
+from avadclip.datasets.model import Video
+from avadclip.prediction.alarm import read_alarm
 from avadclip.prediction.familiarity import DISTANCES_HEADER
 from avadclip.scoring import scores
 from tests.support.dvc_project import (
@@ -32,7 +34,7 @@ from tests.support.dvc_project import (
     write_params,
     write_yaml,
 )
-from tests.support.evaluation_factory import Case, make_case, make_scores
+from tests.support.evaluation_factory import Case, make_case, make_scores, make_video
 from tests.support.media_factory import tone, write_video
 
 pytestmark = pytest.mark.slow
@@ -61,17 +63,20 @@ def write_inputs(folder: Path) -> None:
         sound = tone(video.n_frames / 24)
         write_video(VIDEOS / video.path, n_frames=video.n_frames, frame_rate=24, audio=sound)
     videos = tuple(replace(video, path=str(VIDEOS / video.path)) for video in case.videos)
-    write_manifest(paths.manifest("demo"), videos)
+    normal = make_video("normal", 2400, ["normal"], split="train", content_hash="1" * 64)
+    write_manifest(paths.manifest("demo"), (*videos, normal))
     write_ground_truth(paths.ground_truth("demo"), case.segments)
     for variant in ("audio_visual", "visual_student"):
-        write_scores(case, variant, 0)
-    write_scores(case, "audio_visual", 1)
+        write_scores(case, normal, variant, 0)
+    write_scores(case, normal, "audio_visual", 1)
     csv_file.write(paths.distances("demo"), DISTANCES_HEADER, [(video.id, "0.5") for video in videos])
     recipe = {"weights": {"sha256": "0" * 64}, "precision": "float32"}
     demo = {"kind": "table", "videos": "videos", "annotations": "annotations", "classes": list(case.classes)}
     params = config.validate(
         {
-            "datasets": {"demo": demo | {"visual": recipe | {"stride": 4}, "audio": recipe}},
+            "datasets": {
+                "demo": demo | {"visual": recipe | {"stride": 4}, "audio": recipe, "selection": {"by": "last"}}
+            },
             "train": {"audio_visual": {"kind": "audio_visual"}},
             "distill": {"visual_student": {"kind": "student"}},
             "score": {"variants": ["audio_visual", "visual_student"]},
@@ -84,10 +89,12 @@ def write_inputs(folder: Path) -> None:
     write_yaml(folder / "params.yaml", params.model_dump(mode="json"))
 
 
-def write_scores(case: Case, variant: str, seed: int) -> None:
+def write_scores(case: Case, normal: Video, variant: str, seed: int) -> None:
     rng = np.random.default_rng([seed, len(variant)])
-    made = make_scores(case.videos, case.classes, 4, rng, variant=variant, seed=seed)
-    scores.write(paths.scores("demo", variant, seed), made)
+    for place, videos in ((paths.scores, case.videos), (paths.normal_scores, (normal,))):
+        scores.write(
+            place("demo", variant, seed), make_scores(videos, case.classes, 4, rng, variant=variant, seed=seed)
+        )
 
 
 def page() -> dict:
@@ -152,6 +159,21 @@ def test_what_a_change_reruns(project: Path) -> None:
     assert repro(project) >= THRESHOLD | PLAYERS
     change(project, "extraction.workers", 7)
     assert repro(project) == set()
+
+
+def test_a_budget_reruns_what_a_level_does(project: Path) -> None:
+    """Follows the tests above. Figures and page are of the level that was chosen."""
+    before = read_params(project)["evaluate"]["alarm_threshold"]
+    change(project, "evaluate.alarm_threshold", {"false_alarms_per_hour": 100})
+    assert repro(project) == THRESHOLD
+    detail = json.loads(paths.details("demo").read_text())["detectors"]["audio_visual"]
+    (chosen,) = detail["levels"]
+    assert (chosen["part"], chosen["n_videos"]) == ("training", 1)
+    assert read_alarm(paths.model("demo")).threshold == chosen["level"]
+    assert {row["threshold"] for row in page()["videos"]} == {chosen["level"]}
+    assert repro(project) == set()
+    change(project, "evaluate.alarm_threshold", before)
+    assert repro(project) <= THRESHOLD  # nothing, where it comes back from the run cache of DVC
 
 
 def test_a_variant_that_was_removed_is_in_no_result(project: Path) -> None:

@@ -89,7 +89,8 @@ def _run_graph(params: Params) -> None:
     write_familiarity(write_model_folder(params), strange_training())
     for variant in params.score.variants:
         job = Job(NAME, variant, NAME, seed=0)
-        scores.write(paths.scores(NAME, variant, 0), score(job, prepared.videos, "cpu"))
+        ids = [video.id for video in prepared.videos if video.split == "test"]
+        scores.write(paths.scores(NAME, variant, 0), score(job, ids, "cpu"))
 
 
 @pytest.fixture(scope="module")

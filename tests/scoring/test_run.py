@@ -10,10 +10,10 @@ import torch
 from numpy.testing import assert_allclose
 from ruamel.yaml import YAML
 
-from avadclip import paths, store
+from avadclip import config, paths, store
 from avadclip.datasets.manifest import read_manifest
-from avadclip.datasets.model import Video
-from avadclip.detectors.checkpoint import dimensions_of, load_checkpoint, save_checkpoint
+from avadclip.datasets.splitting import split_training
+from avadclip.detectors.checkpoint import dimensions_of, load_checkpoint, save_checkpoint, save_refusal
 from avadclip.detectors.description import Description
 from avadclip.detectors.inference import detect
 from avadclip.detectors.registry import build, settings_of
@@ -41,10 +41,10 @@ SEED = 3
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Features of five test videos, of which one has no sound, a training video, and two detectors."""
+    """Features of five test videos, of which one has no sound, of five training videos, and two detectors."""
     monkeypatch.chdir(tmp_path)
     videos = [replace(v, n_frames=n) for v, n in zip(make_videos(0, 5), N_FRAMES, strict=True)]
-    videos.append(replace(make_videos(6, 0)[5], n_frames=40))
+    videos += [replace(video, n_frames=40) for video in make_videos(10, 0)[5:]]
     write_training_project(tmp_path, videos, {"visual": 2.0, "audio": 2.0})
     path = paths.features(NAME, "audio") / f"{SILENT}.h5"
     heard = store.read(path)
@@ -74,12 +74,12 @@ def save_detector(variant: str, kind: str, trained_on: str = NAME, **changes: ob
     save_checkpoint(paths.run(trained_on, variant, SEED), detector, replace(description, **changes))
 
 
-def manifest() -> tuple[Video, ...]:
-    return read_manifest(paths.manifest(NAME))
+def ids_under_test() -> list[str]:
+    return [video.id for video in read_manifest(paths.manifest(NAME)) if video.split == "test"]
 
 
 def run_job(variant: str = "audio_visual", device: str = "cpu") -> scores.Scores:
-    return score(Job(NAME, variant, NAME, SEED), manifest(), device)
+    return score(Job(NAME, variant, NAME, SEED), ids_under_test(), device)
 
 
 def of(scored: scores.Scores, video_id: str) -> slice:
@@ -135,13 +135,13 @@ def test_features_of_another_recipe_are_refused_on_the_own_data_set() -> None:
 def test_detector_of_another_data_set_may_have_seen_another_stride_but_not_another_encoder() -> None:
     own = {modality: {"modality": modality, "stride": 16} for modality in ("visual", "audio")}
     save_detector("audio_visual", "audio_visual", trained_on="other", recipes=own)
-    scored = score(Job(NAME, "audio_visual", "other", SEED), manifest(), "cpu")
+    scored = score(Job(NAME, "audio_visual", "other", SEED), ids_under_test(), "cpu")
     assert scored.provenance.trained_on == "other"
     assert scored.provenance.stride == STRIDE
     other = {modality: recipe | {"encoder": "another"} for modality, recipe in own.items()}
     save_detector("audio_visual", "audio_visual", trained_on="other", recipes=other)
     with pytest.raises(CheckpointError, match="encoder 'another'"):
-        score(Job(NAME, "audio_visual", "other", SEED), manifest(), "cpu")
+        score(Job(NAME, "audio_visual", "other", SEED), ids_under_test(), "cpu")
 
 
 def test_stage_writes_the_same_file_twice() -> None:
@@ -151,6 +151,44 @@ def test_stage_writes_the_same_file_twice() -> None:
     assert scores.read(path).checksum == run_job().checksum
     main(NAME, "audio_visual", str(SEED), NAME)
     assert path.read_bytes() == first
+
+
+def normal_ids() -> tuple[str, ...]:
+    """The videos whose scores stage `score` writes for a level to be chosen on."""
+    paths.ground_truth(NAME).unlink(missing_ok=True)  # nobody looks at it
+    main(NAME, "audio_visual", str(SEED))
+    found = scores.read(paths.normal_scores(NAME, "audio_visual", SEED))
+    assert scores.read(paths.scores(NAME, "audio_visual", SEED)).checksum == run_job().checksum
+    return found.ids
+
+
+def test_normal_training_videos_are_scored_too() -> None:
+    select("last")
+    assert normal_ids() == ("video006", "video009")  # every third is normal; those below 5 are test videos
+    scored = scores.read(paths.normal_scores(NAME, "audio_visual", SEED))
+    alone = score(Job(NAME, "audio_visual", NAME, SEED), scored.ids, "cpu")
+    assert scored.checksum == alone.checksum
+
+
+def test_of_those_only_the_held_out_ones_where_some_are() -> None:
+    select("validation")
+    (held_out,) = normal_ids()
+    split = split_training(read_manifest(paths.manifest(NAME)), config.load().dataset(NAME).selection)
+    assert held_out in {video.id for video in split.validation}
+
+
+def test_why_a_detector_was_not_trained_is_in_both_files() -> None:
+    save_refusal(paths.run(NAME, "audio_visual", SEED), "no sound")
+    main(NAME, "audio_visual", str(SEED))
+    files = [place(NAME, "audio_visual", SEED) for place in (paths.scores, paths.normal_scores)]
+    assert [scores.read_refusal(file) for file in files] == ["no sound", "no sound"]
+
+
+def select(by: str) -> None:
+    yaml = YAML()
+    params = yaml.load(Path("params.yaml"))
+    params["datasets"][NAME]["selection"] = {"by": by, "validation_fraction": 0.5}
+    yaml.dump(params, Path("params.yaml"))
 
 
 @pytest.mark.slow

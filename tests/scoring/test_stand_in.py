@@ -72,7 +72,7 @@ def test_otherwise_a_detector_answers_for_itself(detector: Scores, student: Scor
 
 
 def test_refusal_lists_the_videos() -> None:
-    with pytest.raises(EvaluationError, match=r"2 test videos of demo have no sound.*: mute, quiet;"):
+    with pytest.raises(EvaluationError, match=r"2 videos of demo have no sound.*: mute, quiet;"):
         answer(DETECTOR, STUDENT, "refuse")
 
 

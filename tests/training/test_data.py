@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from avadclip import paths, store
 from avadclip.datasets.model import Segment, Video
+from avadclip.datasets.splitting import hold_out
 from avadclip.detectors.inference import detect, split
 from avadclip.detectors.parts.padding import PaddingDetector, PaddingSettings
 from avadclip.detectors.protocol import Batch, Dimensions, Needs, Scores, Targets
@@ -19,8 +20,8 @@ from avadclip.errors import FeatureError, TrainingError
 from avadclip.store.video import VideoFeatures, open_folders, read_video
 from avadclip.training.bags import bag_audio, bag_visual, draw, stored_length
 from avadclip.training.data import TrainingSet, load_training_set
+from avadclip.training.fitness import check_trainable
 from avadclip.training.selection import released_test_score, validation_score
-from avadclip.training.splitting import check_trainable, hold_out
 from tests.support.training_factory import (
     CLASSES,
     NAME,

@@ -69,7 +69,7 @@ def _draw_one(
     folder: Path, views: dict[str, Timeline], choice: Choice, evaluate: Evaluate, settings: Figures
 ) -> list[Path]:
     values = {name: view.alarm_scores(evaluate.alarm_branch).astype(np.float64) for name, view in views.items()}
-    picture = compose(views, values, choice.video, choice.reason, evaluate.alarm_threshold)
+    picture = compose(views, values, choice.video, choice.reason, evaluate.level)
     figure = draw(picture)
     written = [folder / f"{picture.title}.{suffix}" for suffix in settings.formats]
     for path in written:

@@ -1,44 +1,9 @@
-"""Which videos train and which validate, and whether they can."""
+"""Whether videos can train a detector, or validate one."""
 
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-
-import numpy as np
 
 from avadclip.datasets.model import Video
 from avadclip.errors import TrainingError
-
-
-@dataclass(frozen=True)
-class Split:
-    """The training videos of a data set in two parts."""
-
-    train: tuple[Video, ...]
-    validation: tuple[Video, ...]
-
-
-SPLIT_SEED = 0  # not the seed of training: detectors of several seeds are compared on the same videos
-
-
-def hold_out(videos: Sequence[Video], fraction: float) -> Split:
-    """Hold out a fraction of the videos of every set of labels, drawn at random; both parts keep their order.
-
-    Of a set with a single video none is held out: training needs it more.
-    """
-    by_labels: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    for video in videos:
-        by_labels[tuple(sorted(video.labels))].append(video.id)
-    held_out: set[str] = set()
-    random = np.random.default_rng(SPLIT_SEED)
-    for labels in sorted(by_labels):
-        ids = by_labels[labels]
-        n_held_out = min(max(1, round(fraction * len(ids))), len(ids) - 1)
-        held_out.update(random.permutation(ids)[:n_held_out].tolist())
-    return Split(
-        train=tuple(video for video in videos if video.id not in held_out),
-        validation=tuple(video for video in videos if video.id in held_out),
-    )
 
 
 def check_trainable(videos: Sequence[Video], classes: Sequence[str]) -> None:

@@ -1,0 +1,66 @@
+"""Which videos train, which validate, and on which a level of alarms may be chosen."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from avadclip.config.training import Selection
+from avadclip.datasets.model import Video
+
+SPLIT_SEED = 0  # not the seed of training: detectors of several seeds are compared on the same videos
+ENOUGH = 100  # normal videos for a level, however few test videos there are
+
+
+@dataclass(frozen=True)
+class Split:
+    """The training videos of a data set in two parts."""
+
+    train: tuple[Video, ...]
+    validation: tuple[Video, ...]
+
+
+def split_training(videos: Sequence[Video], selection: Selection) -> Split:
+    """The training videos of a manifest that are not excluded, some of them held out if the round is chosen on them."""
+    candidates = tuple(video for video in videos if video.split == "train" and not video.excluded)
+    if selection.by == "validation":
+        return hold_out(candidates, selection.validation_fraction)
+    return Split(train=candidates, validation=())
+
+
+def hold_out(videos: Sequence[Video], fraction: float) -> Split:
+    """Hold out a fraction of the videos of every set of labels, drawn at random; both parts keep their order.
+
+    Of a set with a single video none is held out: training needs it more.
+    """
+    by_labels: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for video in videos:
+        by_labels[tuple(sorted(video.labels))].append(video.id)
+    held_out: set[str] = set()
+    random = np.random.default_rng(SPLIT_SEED)
+    for labels in sorted(by_labels):
+        ids = by_labels[labels]
+        n_held_out = min(max(1, round(fraction * len(ids))), len(ids) - 1)
+        held_out.update(random.permutation(ids)[:n_held_out].tolist())
+    return Split(
+        train=tuple(video for video in videos if video.id not in held_out),
+        validation=tuple(video for video in videos if video.id in held_out),
+    )
+
+
+def level_videos(videos: Sequence[Video], selection: Selection) -> tuple[Video, ...]:
+    """The normal videos of a manifest that a level of alarms may be chosen on, sorted by id.
+
+    Those held out for validation where some are, else those of the training; never a test video, nor a copy of one. At
+    most as many as there are test videos (or `ENOUGH`, if that is more), so that scoring them costs no more than
+    scoring the test videos: those whose ids have the lowest hashes.
+    """
+    split = split_training(videos, selection)
+    tested = {video.content_hash for video in videos if video.split == "test" and not video.excluded}
+    n_tested = sum(video.split == "test" and not video.excluded for video in videos)
+    normal = [video for video in split.validation if video.is_normal] or [v for v in split.train if v.is_normal]
+    unseen_by_tests = [video for video in normal if video.content_hash not in tested]
+    drawn = sorted(unseen_by_tests, key=lambda video: hashlib.sha256(video.id.encode()).digest())
+    return tuple(sorted(drawn[: max(n_tested, ENOUGH)], key=lambda video: video.id))

@@ -1,0 +1,178 @@
+"""A budget of false alarms -> the alarm level of each detector, chosen on normal videos that are no test videos.
+
+The level is the lowest from which on the budget is kept: by it, and by every higher one. Just the lowest that keeps to
+it would not do, because alarms merge while the level falls, and one that never ends would be the cheapest of all.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avadclip import paths
+from avadclip.config import Params
+from avadclip.config.evaluation import Evaluate
+from avadclip.datasets.model import Video
+from avadclip.datasets.splitting import level_videos
+from avadclip.detectors.alarm_score import alarm_score
+from avadclip.errors import EvaluationError
+from avadclip.evaluation.alarm_rule import AlarmRule, n_runs
+from avadclip.evaluation.detectors import ScoredDetector, read_on_normal_videos
+from avadclip.evaluation.testset import RANDOM, TestSet, random_scores
+from avadclip.scoring.scores import Provenance, Scores
+
+Part = Literal["validation", "training", "unseen"]
+CHOSEN_ON: Mapping[Part, str] = {
+    "validation": "held out for validation",
+    "training": "of the training",
+    "unseen": "of a training that was not its own",
+}
+HIGHEST = 0.9999999  # seven digits tell all scores below 1 from 1
+_DECIMALS = 8  # tell a score in single precision from the next, but for those close to 0
+
+
+@dataclass(frozen=True)
+class ChosenLevel:
+    """The alarm level of one detector, trained with one seed.
+
+    Attributes
+    ----------
+    level : an alarm is on where the score reaches it.
+    part : what the videos that it was chosen on are to the detector: held out for ``validation``, of its ``training``,
+        or ``unseen``, because it was trained on another data set.
+    n_videos, hours : of normal video that it was chosen on.
+    false_alarms : that it raises there.
+    """
+
+    level: float
+    part: Part
+    n_videos: int
+    hours: float
+    false_alarms: int
+
+    @property
+    def false_alarms_per_hour(self) -> float:
+        """On the videos that it was chosen on."""
+        return self.false_alarms / self.hours
+
+    def breaks(self, budget: float) -> bool:
+        """Whether there was no level that keeps to the budget."""
+        return self.false_alarms_per_hour > budget
+
+
+def choose_levels(
+    detectors: Sequence[ScoredDetector], test_set: TestSet, params: Params
+) -> dict[str, tuple[ChosenLevel, ...]]:
+    """The level of every detector, once a seed, and of the one that guesses; empty if there is no budget.
+
+    Each network has a scale of its own, and so each seed has a level of its own.
+
+    Raises
+    ------
+    EvaluationError : there is no normal video to choose on; or its scores are missing or damaged.
+    """
+    settings, name = params.evaluate, test_set.dataset
+    if settings.budget is None:
+        return {}
+    videos = level_videos(test_set.videos, params.dataset(name).selection)
+    if not videos:
+        raise EvaluationError(
+            f"params.yaml: evaluate.alarm_threshold: a level is chosen on normal training videos, of which {name} has"
+            " none (that is no copy of a test video); give a level, such as 0.5, in place of the budget"
+        )
+    normal = {found.name: found for found in read_on_normal_videos(name, params, videos)}
+    chosen = {
+        detector.name: tuple(choose(seed.scores, videos, settings) for seed in normal[detector.name].answers)
+        for detector in detectors
+    }
+    guesses = random_scores(test_set, settings.random_seed, videos)
+    return chosen | {RANDOM: (choose(guesses, videos, settings),)}
+
+
+def choose(scores: Scores, videos: Sequence[Video], settings: Evaluate) -> ChosenLevel:
+    """The lowest level from which on alarms keep to the budget on these normal videos.
+
+    Of the levels that raise the same alarms there it is the one with the fewest decimals. `HIGHEST`, if none keeps to
+    the budget: then false alarms reach a score of 1.
+
+    Parameters
+    ----------
+    scores : of these videos.
+    videos : sorted by id.
+    """
+    budget, hours = settings.budget, sum(video.n_frames / video.frame_rate for video in videos) / 3600
+    assert budget is not None
+    alarming = alarm_score(scores.anomaly_confidence, scores.class_probabilities, settings.alarm_branch)
+    curves = [
+        (AlarmRule.of(settings.alarms, scores.provenance.stride, video.frame_rate), alarming[first:end])
+        for video, (first, end) in zip(videos, pairwise(scores.first_snippet.tolist()), strict=True)
+    ]
+    for level in (*_levels([rule.highest_levels(curve) for rule, curve in curves], hours, budget), HIGHEST):
+        n_alarms = sum(int(n_runs(rule.alarmed(curve, [level]))[0]) for rule, curve in curves)
+        if n_alarms / hours <= budget:
+            break
+    return ChosenLevel(level, part_of(scores.provenance), len(videos), hours, n_alarms)
+
+
+def part_of(made_by: Provenance) -> Part:
+    """What the videos that a level is chosen on are to the detector that scored them."""
+    if made_by.trained_on != made_by.dataset:
+        return "unseen"
+    return "validation" if made_by.selection == "validation" else "training"
+
+
+def level_lines(dataset: str, detector: str) -> list[str]:
+    """What stage ``evaluate`` chose, a line for each seed.
+
+    Raises
+    ------
+    EvaluationError : it chose nothing for this detector, or has not run.
+    """
+    path = paths.details(dataset)
+    try:
+        details = json.loads(path.read_text(encoding="utf-8"))["detectors"]
+    except FileNotFoundError:
+        raise EvaluationError(f"{path}: no such file; run `dvc repro`") from None
+    if "levels" not in details.get(detector, {}):
+        raise EvaluationError(f"{path}: no level was chosen for {detector!r} by a budget; run `dvc repro`")
+    return [
+        f"seed {found['seed']}: level {found['level']:.9g}, chosen on {found['n_videos']} normal videos"
+        f" ({found['hours']:.2f} h, {CHOSEN_ON[found['part']]}), {found['false_alarms_per_hour']:.2f} false alarms / h"
+        for found in details[detector]["levels"]
+    ]
+
+
+def _levels(curves: Sequence[NDArray[np.float32]], hours: float, budget: float) -> Iterator[float]:
+    """Levels that may be the one, those with few decimals first.
+
+    Parameters
+    ----------
+    curves : of each video, the highest level at which an alarm is on in each snippet.
+    """
+    before = np.concatenate([np.append(-np.inf, curve[:-1]) for curve in curves])
+    after = np.concatenate(curves)
+    # An alarm begins in a snippet at all levels in (before, after].
+    begins = after > before
+    lower, upper = np.sort(before[begins]), np.sort(after[begins])
+    levels = np.unique(after[np.isfinite(after)])
+    n_alarms = np.searchsorted(lower, levels) - np.searchsorted(upper, levels)
+    broken = levels[n_alarms / hours > budget]
+    above = float(broken[-1]) if len(broken) else 0.0
+    higher = levels[levels > above]
+    return _roundest(above, float(higher[0]) if len(higher) else 1.0)
+
+
+def _roundest(above: float, up_to: float) -> Iterator[float]:
+    """Levels in (above, up_to] and below 1, those with few decimals first; compared as scores are, in float32."""
+    for decimals in range(1, _DECIMALS + 1):
+        step = 10**decimals
+        for level in ((math.floor(above * step) + 1) / step, (math.floor(above * step) + 2) / step):
+            if np.float32(above) < np.float32(level) <= np.float32(up_to) and level < 1:
+                yield level
+    if up_to < 1:
+        yield up_to

@@ -1,0 +1,304 @@
+"""A budget of false alarms -> a level: kept exactly on the videos it is chosen on, and told with what came of it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from avadclip import config, paths
+from avadclip.cli import app
+from avadclip.config.evaluation import Alarms, Budget, Evaluate
+from avadclip.datasets.ground_truth import write_ground_truth
+from avadclip.datasets.manifest import write_manifest
+from avadclip.datasets.model import Segment, Video
+from avadclip.datasets.splitting import level_videos
+from avadclip.errors import ConfigError, EvaluationError
+from avadclip.evaluation.alarm_rule import AlarmRule
+from avadclip.evaluation.budget import HIGHEST, choose
+from avadclip.evaluation.segments import find_alarms
+from avadclip.prediction.alarm import read_alarm
+from avadclip.scoring import scores
+from avadclip.scoring.scores import Scores, VideoScores, collect
+from pipeline.evaluate import main
+from tests.support.evaluation_factory import CLASSES, make_scores, make_video
+
+STRIDE = 4
+RULES = (
+    Alarms(),
+    Alarms(off=0.6),
+    Alarms(smooth_seconds=0.4, off=0.7, bridge_seconds=0.2, shortest_seconds=0.3, pad_seconds=0.2),
+)
+
+
+def settings(per_hour: float, rule: Alarms = RULES[0]) -> Evaluate:
+    budget = Budget(false_alarms_per_hour=per_hour)
+    return Evaluate(alarm_threshold=budget, alarm_branch="classification", alarms=rule)
+
+
+def normal_videos(random: np.random.Generator) -> tuple[Video, ...]:
+    lengths = random.integers(1, 60, int(random.integers(1, 5))).tolist()
+    return tuple(make_video(f"v{index}", length, ["normal"]) for index, length in enumerate(lengths))
+
+
+class Slowly:
+    """One video and one level at a time."""
+
+    def __init__(self, made: Scores, videos: Sequence[Video], rule: Alarms) -> None:
+        self.curves = [
+            (row.anomaly_confidence, AlarmRule.of(rule, STRIDE, video.frame_rate))
+            for row, video in zip(scores.rows(made), videos, strict=True)
+        ]
+        self.hours = sum(video.n_frames / video.frame_rate for video in videos) / 3600
+
+    @cache  # noqa: B019 - as short-lived as the object
+    def alarms(self, level: float) -> list[list[tuple[int, int]]]:
+        return [
+            [(alarm.first, alarm.end) for alarm in find_alarms(curve, None, level, rule)] for curve, rule in self.curves
+        ]
+
+    def per_hour(self, level: float) -> float:
+        return sum(map(len, self.alarms(level))) / self.hours
+
+    def levels(self) -> list[float]:
+        """Every level below 1 where anything changes: begins at a (smoothed) score, ends where an alarm stops."""
+        found: set[float] = set()
+        for curve, rule in self.curves:
+            for score in AlarmRule(smooth=rule.smooth).highest_levels(curve):
+                ends = np.float32(score / rule.off)
+                found |= {float(np.nextafter(ends, np.float32(way))) for way in (0, 2)} | {float(score), float(ends)}
+        return sorted(level for level in found if 0 < level < 1)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("seed", range(12))
+def test_the_lowest_level_from_which_on_the_budget_is_kept(seed: int, rule: Alarms) -> None:
+    random = np.random.default_rng(seed)
+    videos = normal_videos(random)
+    made = make_scores(videos, CLASSES, STRIDE, random, levels=(None, 16)[seed % 2])
+    slowly = Slowly(made, videos, rule)
+    levels = slowly.levels()
+    for per_hour in (1.0, float(random.uniform(300, 6000))):
+        found = choose(made, videos, settings(per_hour, rule))
+        assert (found.n_videos, found.hours) == (len(videos), slowly.hours)
+        assert found.false_alarms_per_hour == pytest.approx(slowly.per_hour(found.level), rel=1e-15)  # one division
+        if slowly.per_hour(HIGHEST) > per_hour:
+            assert found.level == HIGHEST  # a score of 1
+            assert found.breaks(per_hour)
+            continue
+        assert not found.breaks(per_hour)
+        broken = [level for level in levels if slowly.per_hour(level) > per_hour]
+        assert found.level > max(broken, default=0)
+        # Whatever lies between the last that breaks it and the chosen one raises the same alarms.
+        same = [level for level in levels if max(broken, default=0) < level < found.level]
+        assert all(slowly.alarms(level) == slowly.alarms(found.level) for level in same)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "per_hour", "level", "false_alarms"),
+    [
+        ([0.1, 0.8, 0.1, 0.6], 1, 0.9, 0),  # anything above 0.8 will do
+        ([0.1, 0.8, 0.1, 0.6], 1000, 0.7, 1),
+        ([0.1, 0.8, 0.1, 0.6], 2000, 0.1, 1),  # two at 0.6, which may be; one that never ends at 0.1
+        ([0.1, 0.8123, 0.1, 0.8124], 1000, 0.8124, 1),
+        ([0.1, 0.99995, 0.2, 0.1], 1, 0.99996, 0),
+        ([0.1, 1.0, 0.2, 1.0], 1, HIGHEST, 2),  # no level is above
+    ],
+)
+def test_by_hand(confidence: list[float], per_hour: float, level: float, false_alarms: int) -> None:
+    """A video of four snippets, 4 s: one alarm is 900 an hour."""
+    video = make_video("v", 16, ["normal"], frame_rate=4.0)
+    made = make_scores((video,), CLASSES, STRIDE, np.random.default_rng(0))
+    row = VideoScores("v", "visual", np.array(confidence, np.float32))
+    found = choose(collect(made.provenance, [row]), (video,), settings(per_hour))
+    assert (found.level, found.false_alarms) == (level, false_alarms)
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "selection", "part"),
+    [("demo", "validation", "validation"), ("demo", "last", "training"), ("other", "validation", "unseen")],
+)
+def test_what_the_videos_are_to_the_detector(trained_on: str, selection: str, part: str) -> None:
+    video = make_video("v", 16, ["normal"])
+    made_by = {"trained_on": trained_on, "selection": selection}
+    made = make_scores((video,), CLASSES, STRIDE, np.random.default_rng(0), **made_by)
+    assert choose(made, (video,), settings(1)).part == part
+
+
+PARAMS = """
+datasets:
+  demo:
+    kind: table
+    videos: videos
+    annotations: annotations
+    classes: [normal, fighting, shooting, riot]
+    visual: {{weights: {{sha256: "{sha}"}}, stride: 4, precision: float32}}
+    audio: {{weights: {{sha256: "{sha}"}}, precision: float32}}
+    selection: {{by: {by}, validation_fraction: 0.5}}
+evaluate: {{bootstrap_resamples: 10, alarm_threshold: {threshold}}}
+seeds: [0, 1]
+train: {{audio_visual: {{kind: audio_visual}}}}
+distill: {{visual_student: {{kind: student}}}}
+score: {{detector: audio_visual, variants: [audio_visual, visual_student], missing_audio: {missing}}}
+"""
+TRAINING = tuple(
+    make_video(f"train-{index}", 2400 + index, ["normal"], split="train", content_hash=f"{index:064x}")
+    for index in range(1, 5)
+)
+TESTED = (make_video("a", 90, ["fighting"]), make_video("b", 2400, ["normal"]))
+SEGMENTS = (Segment("a", "fighting", 10, 50),)
+SILENT = "train-2"
+
+
+def write_params(threshold: object, by: str = "last", missing: str = "stand_in") -> None:
+    text = PARAMS.format(sha="0" * 64, threshold=json.dumps(threshold), by=by, missing=missing)
+    Path("params.yaml").write_text(text, encoding="utf-8")
+
+
+def write_scores(normal: Sequence[Video] = TRAINING, selection: str = "last") -> None:
+    for variant, modalities in (("audio_visual", ("visual", "audio")), ("visual_student", ("visual",))):
+        for seed in (0, 1):
+            made_by = {"variant": variant, "seed": seed, "modalities": modalities, "selection": selection}
+            for place, videos in ((paths.scores, TESTED), (paths.normal_scores, normal)):
+                random = np.random.default_rng([seed, len(variant), len(videos)])
+                made = make_scores(videos, CLASSES, STRIDE, random, **made_by)
+                used = [replace(row, modality="visual") if row.id == SILENT else row for row in scores.rows(made)]
+                scores.write(place("demo", variant, seed), collect(made.provenance, used))
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything up to `score` has run, with two seeds."""
+    monkeypatch.chdir(tmp_path)
+    write_manifest(paths.manifest("demo"), (*TESTED, *TRAINING))
+    write_ground_truth(paths.ground_truth("demo"), SEGMENTS)
+    write_scores()
+
+
+BUDGET = {"false_alarms_per_hour": 300}
+
+
+def details() -> dict:
+    return json.loads(paths.details("demo").read_text(encoding="utf-8"))["detectors"]
+
+
+@pytest.mark.usefixtures("project")
+def test_each_detector_and_seed_has_a_level_of_its_own_which_is_told_and_used() -> None:
+    write_params(BUDGET)
+    main("demo")
+    found = details()
+    levels = {name: [chosen["level"] for chosen in detail["levels"]] for name, detail in found.items()}
+    assert {name: len(set(own)) for name, own in levels.items()} == {
+        "audio_visual": 2,
+        "visual_student": 2,
+        "random": 1,
+    }
+    assert all(chosen["false_alarms_per_hour"] <= 300 for detail in found.values() for chosen in detail["levels"])
+    assert read_alarm(paths.model("demo")).threshold == levels["audio_visual"][0]
+    summary = paths.summary("demo").read_text(encoding="utf-8")
+    assert "## Levels within the budget" in summary
+    assert "on 4 normal videos (0.1 hours), none of which is a test video" in summary
+    of_seeds = ", ".join(f"{level:.9g}" for level in levels["audio_visual"])
+    assert f"| `audio_visual` | {of_seeds} | of the training |" in summary
+    # What came of it is what a number would have given.
+    write_params(levels["visual_student"][1])
+    main("demo")
+    as_number = details()["visual_student"]
+    assert as_number["by_seed"]["1"] == found["visual_student"]["by_seed"]["1"]
+    assert "levels" not in as_number
+
+
+@pytest.mark.usefixtures("project")
+def test_the_stand_in_answers_for_silent_normal_videos_too() -> None:
+    write_params(BUDGET)
+    main("demo")
+    before = details()["audio_visual"]["levels"]
+    own, student = (scores.read(paths.normal_scores("demo", name, 0)) for name in ("audio_visual", "visual_student"))
+    (silent,) = (row for row in scores.rows(student) if row.id == SILENT)
+    mixed = collect(own.provenance, [silent if row.id == SILENT else row for row in scores.rows(own)])
+    expected = choose(mixed, TRAINING, Evaluate(alarm_threshold=Budget(**BUDGET)))
+    assert before[0]["level"] == expected.level
+    write_params(BUDGET, missing="refuse")
+    with pytest.raises(EvaluationError, match=f"1 videos of demo have no sound.*: {SILENT};"):
+        main("demo")
+
+
+@pytest.mark.usefixtures("project")
+def test_videos_that_were_held_out_are_told_apart() -> None:
+    write_params(BUDGET, by="validation")
+    with pytest.raises(EvaluationError, match=r"normal_scores/demo\.audio_visual\.seed0\.h5: .*belongs there"):
+        main("demo")  # the files hold all four
+    chosen = level_videos((*TESTED, *TRAINING), config.load().dataset("demo").selection)
+    assert len(chosen) == 2
+    write_scores(chosen, "validation")
+    main("demo")
+    assert {chosen["part"] for chosen in details()["audio_visual"]["levels"]} == {"validation"}
+    shown = CliRunner().invoke(app, ["threshold", "demo"])
+    assert shown.exit_code == 0, shown.output
+    assert "now: evaluate.alarm_threshold {false_alarms_per_hour: 300}" in shown.output
+    for chosen in details()["audio_visual"]["levels"]:
+        assert (
+            f"seed {chosen['seed']}: level {chosen['level']:.9g}, chosen on 2 normal videos (0.06 h, held out"
+            in shown.output
+        )
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize(("per_hour", "too_little"), [(1, True), (300, False)])
+def test_too_little_video_is_told(per_hour: float, too_little: bool) -> None:
+    write_params({"false_alarms_per_hour": per_hour})
+    main("demo")
+    summary = paths.summary("demo").read_text(encoding="utf-8")
+    assert ("**Too little video for this budget**: a single false alarm there is 9 an hour" in summary) == too_little
+    if too_little:
+        assert {chosen["false_alarms"] for detail in details().values() for chosen in detail["levels"]} == {0}
+
+
+@pytest.mark.usefixtures("project")
+def test_without_a_normal_training_video_there_is_nothing_to_choose_on() -> None:
+    copies = [replace(video, content_hash=TESTED[1].content_hash) for video in TRAINING]
+    write_manifest(paths.manifest("demo"), (*TESTED, *copies))
+    write_params(BUDGET)
+    with pytest.raises(EvaluationError, match=r"evaluate\.alarm_threshold: .*demo has none.*give a level"):
+        main("demo")
+    write_params(0.5)
+    main("demo")
+
+
+@pytest.mark.usefixtures("project")
+def test_a_number_looks_at_no_normal_video_and_no_level_is_told() -> None:
+    write_params(0.5)
+    for file in paths.normal_scores("demo", "audio_visual", 0).parent.iterdir():
+        file.unlink()
+    main("demo")
+    shown = CliRunner().invoke(app, ["threshold", "demo"])
+    assert "now: evaluate.alarm_threshold 0.5; choose it" in shown.output
+    write_params(BUDGET)
+    shown = CliRunner().invoke(app, ["threshold", "demo"])
+    assert "no level was chosen for 'audio_visual' by a budget; run `dvc repro`" in shown.output
+    with pytest.raises(EvaluationError, match="4 are not on this machine: results/demo/normal_scores/demo"):
+        main("demo")
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize(
+    ("threshold", "message"),
+    [
+        ({"false_alarms_per_hour": 0}, r"alarm_threshold\.false_alarms_per_hour: .*greater than 0, found 0"),
+        ({"false_alarms_per_hour": float("inf")}, r"false_alarms_per_hour: .*finite number"),
+        ({"false_alarms_per_hour": "1"}, r"false_alarms_per_hour: .*valid number, found '1'"),
+        ({}, r"alarm_threshold\.false_alarms_per_hour: missing"),
+        ({"false_alarms_per_hour": 1, "per_day": 2}, r"alarm_threshold\.per_day: unknown key"),
+        ("low", r"alarm_threshold: .*valid number, found 'low'"),
+        (None, r"alarm_threshold: .*valid number, found None"),
+    ],
+)
+def test_a_budget_that_makes_no_sense_is_named(threshold: object, message: str) -> None:
+    text = PARAMS.format(sha="0" * 64, threshold=json.dumps(threshold), by="last", missing="stand_in")
+    Path("params.yaml").write_text(text.replace("Infinity", ".inf"), encoding="utf-8")
+    with pytest.raises(ConfigError, match=message):
+        config.load()
