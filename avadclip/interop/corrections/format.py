@@ -3,8 +3,8 @@
 - `dataset`: name of the data set; empty where `avadclip predict` made the page of somebody's folder.
 - `video`: its id. `content_hash`: sha256 of its file, as in ``manifest.csv``; empty where unknown.
 - `judgement`: `right`, `wrong`, `unsure` or `other_class`.
-- `start_seconds`, `end_seconds`: edges of the event as the person left them, and `class`, which counts where there is an
-  event (`right` and `other_class`).
+- `start_seconds`, `end_seconds`: edges of the event as the person left them, and `class`, which counts where there is
+  an event (`right` and `other_class`).
 - `alarm_start_seconds`, `alarm_end_seconds`, `alarm_class`: the alarm as it was raised.
 
 Seconds count from the moment of the first frame, as in ``segments.csv``.
@@ -26,7 +26,7 @@ JUDGEMENTS = ("right", "wrong", "unsure", "other_class")
 _EVENTS = ("right", "other_class")
 _MOST_BYTES = 64 << 20  # some 400,000 judgements, more than a person makes in a life
 _SHA256 = re.compile("[0-9a-f]{64}")
-_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")  # no sign, no exponent, no NaN
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})?")  # no sign, no exponent, no NaN; tables have them so, too
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,9 @@ def read_corrections(path: Path) -> list[Judged]:
         judged = _judged(row)
         first = line_of.setdefault((judged.dataset, judged.video, judged.alarm_span), row.line)
         if first != row.line:
-            row.fail("video", f"the same alarm as in line {first}; expected each alarm once, so remove one of the lines")
+            row.fail(
+                "video", f"the same alarm as in line {first}; expected each alarm once, so remove one of the lines"
+            )
         return judged
 
     return csv_file.parse_all(rows, parse)
