@@ -175,16 +175,20 @@ def _read_back(plan: Plan, videos: str, segments: str, added: Mapping[str, str])
         if segments:
             write_text(Path(folder) / SEGMENTS, segments)
         found = read_tables(plan.dataset.model_copy(update={"annotations": folder}), files)
+    # A new video has the id that the table gives it, which may have its folders in it.
+    new_ids = [row.video.id for row in found.videos[len(plan.tables.videos) :]]
+    id_of = {row.video.id: row.video.id for row in plan.tables.videos} | dict(zip(added, new_ids, strict=True))
     labels = {row.video.id: row.video.labels for row in plan.tables.videos}
-    labels |= {change.target.id: change.labels for change in plan.changes}
+    labels |= {id_of[change.target.id]: change.labels for change in plan.changes}
     spans = Counter((row.id, row.span) for row in plan.tables.segments)
     for change in plan.changes:
-        spans.subtract({(change.target.id, span): spans[change.target.id, span] for span in change.removed})
-        spans.update((change.target.id, span) for span in change.added)
+        for span in change.removed:
+            del spans[change.target.id, span]
+        spans.update((id_of[change.target.id], span) for span in change.added)
     if (
         {row.video.id: row.video.labels for row in found.videos} != labels
-        or {row.video.id: row.video.split for row in found.videos} != plan.splits
-        or Counter((row.id, row.span) for row in found.segments) != +spans
+        or {row.video.id: row.video.split for row in found.videos} != {id_of[i]: s for i, s in plan.splits.items()}
+        or Counter((row.id, row.span) for row in found.segments) != spans
     ):
         raise DatasetError(
             f"{plan.dataset.annotations}: the tables would be read otherwise than they were meant; nothing was written"

@@ -73,7 +73,7 @@ def decide(
     if untouched:
         first = untouched[0]
         place = f"{first.label} from {first.start:g} to {first.end:g}"
-        return replace(unchanged, reason=f"its alarms were wrong, but {place} is in the table, and no alarm was there")
+        return replace(unchanged, reason=f"its alarms were wrong, but the table has {place}, where none was judged")
     return Decision((NORMAL,), ())
 
 
