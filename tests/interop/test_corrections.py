@@ -26,9 +26,10 @@ from avadclip.extraction.modalities import modality
 from avadclip.extraction.run import extract
 from avadclip.interop.corrections import apply
 from avadclip.interop.corrections.decisions import Span, Verdict, decide
-from avadclip.interop.corrections.format import HEADER
+from avadclip.interop.corrections.format import HEADER, UNNAMED
 from avadclip.interop.corrections.plan import make_plan
 from avadclip.io import sha256_of
+from avadclip.prediction import assembly
 from avadclip.scoring.run import score_video
 from avadclip.store.video import open_folders, read_video
 from avadclip.store.work_cache import WorkCache
@@ -257,7 +258,7 @@ def test_a_file_of_judgements_changes_the_tables_and_nothing_else() -> None:
     assert (
         "note: hall: stays as it is: its alarms were wrong, but the table has riot from 1 to 2, where" in shown.stdout
     )
-    assert "note: 1 judged test videos stay as they are: lane;" in shown.stdout
+    assert "note: test videos stay as they are, although judged: lane;" in shown.stdout
     counted = "1 video becomes normal, 2 events added, 1 video with other classes, 1 unsure left alone"
     assert shown.stdout.endswith(f"nothing is written; it would be: {counted}\n")
     assert run(answer="n\n").stdout.endswith(f"nothing is written; it would be: {counted}\n")
@@ -277,7 +278,7 @@ def test_test_videos_learn_only_when_they_are_told_to() -> None:
     save(row("lane", "wrong", 3, 5), row("dock", "wrong", 1, 2))
     before = texts()
     result = run("--yes")
-    assert "2 judged test videos stay as they are: dock, lane" in result.stdout
+    assert "test videos stay as they are, although judged: dock, lane;" in result.stdout
     assert result.stdout.endswith("nothing changes\n")
     assert texts() == before
     result = run("--yes", "--move-to-training")
@@ -456,6 +457,7 @@ def test_a_video_of_somebodys_folder_is_added() -> None:
     )
     assert "line 2, column dataset: empty: the page was made by `avadclip predict`; say --videos" in run().stderr
     result = run("--yes", "--videos", "cctv")
+    assert "note: videos/Gate 7.MP4: becomes a link to /" in result.stdout
     assert "note: broken: is not added: no alarm was confirmed" in result.stdout
     assert result.stdout.endswith("1 event added, 1 video added, 1 unsure left alone; now: dvc repro\n")
     assert Path("annotations/videos.csv").read_text() == VIDEOS + "Gate 7.MP4,theft,train\n"
@@ -477,7 +479,7 @@ def test_a_video_that_the_data_set_has_by_another_name_is_not_added_again() -> N
     save(row("copy", "wrong", 0.5, 1, dataset=""))
     before = texts()
     result = run("--yes", "--videos", "cctv")
-    assert "1 judged test videos stay as they are: dock" in result.stdout
+    assert "test videos stay as they are, although judged: dock;" in result.stdout
     assert texts() == before
 
 
@@ -531,6 +533,7 @@ def test_files_that_are_none() -> None:
     for content, message in (
         (b"", "line 1: expected the header dataset,video,"),
         (b"dataset,video\n", "line 1: expected the header dataset,video,content_hash"),
+        (f"{','.join(HEADER)}\n{FINE}".encode(), "expected a last line that ends, found none: it is cut off"),
         (b"\xff\xfe\x00", "not readable as CSV in UTF-8"),
         (",".join(HEADER).encode() + b"\n" + b"x" * (1 << 20), "longer than 1048576 characters"),
     ):
@@ -541,6 +544,18 @@ def test_files_that_are_none() -> None:
     assert "expected at most 67108864 bytes, found 1099511627776" in run("--yes").stderr
     Path("corrections.csv").unlink()
     assert "corrections.csv: no such file" in run("--yes").stderr
+
+
+def test_an_alarm_without_a_class_is_of_the_only_one() -> None:
+    save(row("yard", "right", 1, 2, UNNAMED, alarm_label=UNNAMED))
+    assert (
+        "column class: expected one of fighting, riot, theft, found 'anomaly'; choose one on the page" in run().stderr
+    )
+    write_params(classes=["normal", "fighting"])
+    write_tables("video,labels,split\nyard,normal,train\ngate,fighting,train\n", None)
+    assert run("--yes").exit_code == 0
+    assert spans() == {("yard", "fighting", 1, 2)}
+    assert UNNAMED == assembly.UNNAMED
 
 
 def test_data_sets_that_cannot_be_edited() -> None:

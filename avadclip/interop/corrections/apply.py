@@ -77,8 +77,9 @@ def edits(plan: Plan) -> Edits:
 
 
 def notes(edits: Edits) -> list[str]:
-    """What git could not undo."""
-    return [
+    """What the table of changes does not show: links, and what git could not undo."""
+    links = [f"{link}: becomes a link to {file}" for link, file in edits.links]
+    return links + [
         f"{path}: git does not have it as it is now, and could not undo this; commit it first"
         for path in edits.files
         if path.exists() and not _is_committed(path)
@@ -171,9 +172,9 @@ def _read_back(plan: Plan, videos: str, segments: str, added: Mapping[str, str])
     if files is not None:
         files = VideoFiles(files.folder, tuple(sorted({*files.relative, *added.values()})), files.others)
     with TemporaryDirectory() as folder:
-        write_text(Path(folder) / VIDEOS, videos)
-        if segments:
-            write_text(Path(folder) / SEGMENTS, segments)
+        for name, text in ((VIDEOS, videos), (SEGMENTS, segments)):
+            if text:
+                Path(folder, name).write_bytes(text.encode())
         found = read_tables(plan.dataset.model_copy(update={"annotations": folder}), files)
     # A new video has the id that the table gives it, which may have its folders in it.
     new_ids = [row.video.id for row in found.videos[len(plan.tables.videos) :]]

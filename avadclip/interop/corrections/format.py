@@ -23,6 +23,7 @@ HEADER = (
     *("alarm_start_seconds", "alarm_end_seconds", "alarm_class"),
 )
 JUDGEMENTS = ("right", "wrong", "unsure", "other_class")
+UNNAMED = "anomaly"  # class of an alarm of a detector that names none
 _EVENTS = ("right", "other_class")
 _MOST_BYTES = 64 << 20  # some 400,000 judgements, more than a person makes in a life
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -66,12 +67,14 @@ def read_corrections(path: Path) -> list[Judged]:
 
     Raises
     ------
-    DatasetError : no such file, too large, another header, no rows; or a line for each wrong cell and for each alarm
+    DatasetError : no such file, too large, cut off, another header, no rows; or a line for each wrong cell and for each alarm
         that is judged twice, with file, line and column.
     """
     if path.is_file() and (size := path.stat().st_size) > _MOST_BYTES:
         raise DatasetError(f"{path}: expected at most {_MOST_BYTES} bytes, found {size}; is it a file of corrections?")
     rows = csv_file.read(path, HEADER)
+    if not path.read_bytes().endswith(b"\n"):  # the page ends every line
+        raise DatasetError(f"{path}: expected a last line that ends, found none: it is cut off; save it again")
     if not rows:
         raise DatasetError(f"{path}: a header, but no judgements; judge alarms on the page and save them again")
     line_of: dict[tuple[object, ...], int] = {}

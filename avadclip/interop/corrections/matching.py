@@ -6,13 +6,13 @@ from functools import partial
 from pathlib import Path
 
 from avadclip.config.datasets import Dataset
-from avadclip.datasets.csv_file import did_you_mean
+from avadclip.datasets.csv_file import did_you_mean, shortened
 from avadclip.datasets.features import EvenFrames
 from avadclip.datasets.frame_spans import Timeline, fit
 from avadclip.datasets.model import TimedSegment, Video
 from avadclip.errors import DatasetError, MediaError
 from avadclip.interop.corrections.decisions import Span, Verdict
-from avadclip.interop.corrections.format import Judged
+from avadclip.interop.corrections.format import UNNAMED, Judged
 from avadclip.interop.corrections.tables import Tables, VideoRow
 from avadclip.io import sha256_of
 from avadclip.media.probe import probe
@@ -79,22 +79,24 @@ class Matcher:
             its end; with file, line and column.
         """
         if judged.dataset not in ("", self.name):
+            found = shortened(judged.dataset)
             judged.row.fail(
-                "dataset", f"expected {self.name!r}, found {judged.dataset!r}: judgements of another data set; name it"
+                "dataset", f"expected {self.name!r}, found {found!r}: say --dataset as the page was made of"
             )
         key = (judged.dataset, judged.video)
         if key not in self._known:
             self._known[key] = self._listed(judged, judged.video) if judged.dataset else self._of_folder(judged)
         target = self._known[key]
         self._check_content(judged, target)
-        self._check_class(judged)
         return Matched(target, self._verdict(judged, target))
 
     def _listed(self, judged: Judged, id_: str) -> Target:
         row = judged.row
         if id_ not in self._rows:
             near = did_you_mean(id_, self._rows)
-            row.fail("video", f"expected a video of {self.name!r}, found {id_!r}{near}; was it judged elsewhere?")
+            row.fail(
+                "video", f"expected a video of {self.name!r}, found {shortened(id_)!r}{near}; was it judged elsewhere?"
+            )
         if (video := self.manifest.get(id_)) is None:
             row.fail("video", f"{id_!r} is not in the manifest; run `dvc repro prepare@{self.name}`, and judge it then")
         if video.excluded:
@@ -115,7 +117,10 @@ class Matcher:
             )
         if (path := self._in_folder.get(id_)) is None:
             near = did_you_mean(id_, self._in_folder)
-            row.fail("video", f"expected a video below {self.folder}, found {id_!r}{near}; name its folder as --videos")
+            found = shortened(id_)
+            row.fail(
+                "video", f"expected a video below {self.folder}, found {found!r}{near}; say its folder as --videos"
+            )
         known = self._same_video(path)
         if known is not None and known.video.id in self.manifest:
             return self._listed(judged, known.video.id)
@@ -153,18 +158,22 @@ class Matcher:
                 " judged; make the page again, and judge what it shows",
             )
 
-    def _check_class(self, judged: Judged) -> None:
-        if judged.is_event and judged.label not in self.dataset.classes[1:]:
-            known = self.dataset.classes[1:]
+    def _class_of(self, judged: Judged) -> str:
+        label, known = judged.label, self.dataset.classes[1:]
+        if label not in known:
+            if label == UNNAMED and len(known) == 1:
+                return known[0]
             judged.row.fail(
                 "class",
-                f"expected one of {', '.join(known)}, found {judged.label!r}{did_you_mean(judged.label, known)}; add it"
-                f" to datasets.{self.name}.classes in params.yaml, or judge another class",
+                f"expected one of {', '.join(known)}, found {shortened(label)!r}{did_you_mean(label, known)}; choose one"
+                f" on the page, or add it to datasets.{self.name}.classes in params.yaml",
             )
+        return label
 
     def _verdict(self, judged: Judged, target: Target) -> Verdict:
+        label = self._class_of(judged) if judged.is_event else ""
         raised = self._in_unit(judged, target, judged.alarm_label, judged.alarm_span, "alarm_")
-        placed = self._in_unit(judged, target, judged.label, judged.span, "")
+        placed = self._in_unit(judged, target, label, judged.span, "")
         return Verdict(
             raised,
             placed if judged.is_event else None,

@@ -174,7 +174,7 @@ def _notes(
     notes = []
     if tested:
         notes.append(
-            f"{len(tested)} judged test videos stay as they are: {listed(tested)}; what learns from a video is not"
+            f"test videos stay as they are, although judged: {listed(tested)}; what learns from a video is not"
             " measured with it any more. --move-to-training makes training videos of them"
         )
     labels = {row.video.id: row.video.labels for row in tables.videos if row.video.id not in dataset.exclude}
