@@ -67,8 +67,8 @@ def read_corrections(path: Path) -> list[Judged]:
 
     Raises
     ------
-    DatasetError : no such file, too large, cut off, another header, no rows; or a line for each wrong cell and for each alarm
-        that is judged twice, with file, line and column.
+    DatasetError : no such file, too large, cut off, another header, no rows; or a line for each wrong cell and for each
+        alarm that is judged twice, with file, line and column.
     """
     if path.is_file() and (size := path.stat().st_size) > _MOST_BYTES:
         raise DatasetError(f"{path}: expected at most {_MOST_BYTES} bytes, found {size}; is it a file of corrections?")

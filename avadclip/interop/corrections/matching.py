@@ -163,10 +163,11 @@ class Matcher:
         if label not in known:
             if label == UNNAMED and len(known) == 1:
                 return known[0]
+            found = f"{shortened(label)!r}{did_you_mean(label, known)}"
             judged.row.fail(
                 "class",
-                f"expected one of {', '.join(known)}, found {shortened(label)!r}{did_you_mean(label, known)}; choose one"
-                f" on the page, or add it to datasets.{self.name}.classes in params.yaml",
+                f"expected one of {', '.join(known)}, found {found}; choose one on the page, or add it to"
+                f" datasets.{self.name}.classes in params.yaml",
             )
         return label
 
