@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from avadclip import config, paths
-from avadclip.commands import interop, labels, sharing
+from avadclip.commands import corrections, interop, labels, sharing
 from avadclip.commands.choose import choose
 from avadclip.commands.encoders import train_audio_encoder
 from avadclip.commands.predict import predict
@@ -25,6 +25,8 @@ features = typer.Typer(no_args_is_help=True, help="Look at feature stores, check
 app.add_typer(features, name="features")
 label_files = typer.Typer(no_args_is_help=True, help="Temporal labels of other programs, in and out.")
 app.add_typer(label_files, name="labels")
+judged = typer.Typer(no_args_is_help=True, help="Judgements of alarms, back into the labels.")
+app.add_typer(judged, name="corrections")
 console = Console()
 
 ParamsFile = Annotated[Path, typer.Option("--params", help="Parameter file.")]
@@ -214,6 +216,14 @@ def _labels() -> None:
 
 
 label_files.command()(one_line_errors(labels.convert))
+
+
+@judged.callback()
+def _corrections() -> None:
+    """A group, although it has one command today."""
+
+
+judged.command()(one_line_errors(corrections.apply))
 
 
 @app.command()

@@ -31,7 +31,7 @@ ROOMS: dict[str, set[str]] = {
         *("extraction", "detectors", "scoring", "evaluation"),
     },
     "report": {"config", "media", "datasets", "detectors.alarm_score", "scoring.scores", "evaluation", "prediction"},
-    "interop": {"media", "config", "recipes", "datasets", "encoders", "store", "detectors"},
+    "interop": {"media", "config", "recipes", "datasets", "encoders", "store", "detectors", "prediction.naming"},
     "pretraining": {"config", "datasets", "encoders", "store", "extraction", "training"},
     "demo": {"config", "media", "encoders", "pretraining"},
     "commands": {

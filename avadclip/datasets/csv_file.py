@@ -11,6 +11,7 @@ from typing import NoReturn, TextIO, TypeVar
 from avadclip.errors import DatasetError
 from avadclip.io import replacing
 
+S = TypeVar("S")
 T = TypeVar("T")
 _MOST_PROBLEMS = 20
 _LONGEST_LINE = 1 << 20  # characters; a file without line ends would be read into memory as a whole
@@ -115,7 +116,7 @@ def write(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> N
         writer.writerows(rows)
 
 
-def parse_all(rows: Iterable[Row], parse: Callable[[Row], T]) -> list[T]:
+def parse_all(rows: Iterable[S], parse: Callable[[S], T]) -> list[T]:
     """Apply `parse` to each row; the errors of several rows come as one, a line each, up to 20 of them."""
     parsed, problems = [], []
     for row in rows:

@@ -21,6 +21,7 @@ from avadclip.errors import DatasetError
 
 VIDEOS, SEGMENTS = "videos.csv", "segments.csv"
 _UNITS = ("snippet", "frame", "seconds")
+SEGMENT_HEADERS = tuple(("video", "label", f"start_{unit}", f"end_{unit}") for unit in _UNITS)
 
 
 def read_tables(dataset: Dataset, with_features: Collection[str]) -> Listing:
@@ -61,7 +62,7 @@ def split_labels(cell: str) -> tuple[str, ...]:
 
 
 def _video(row: Row, dataset: Dataset, with_features: Collection[str]) -> ListedVideo:
-    id_ = _id(row)
+    id_ = id_of(row)
     try:
         ids.check(id_)
     except DatasetError as error:
@@ -76,7 +77,8 @@ def _video(row: Row, dataset: Dataset, with_features: Collection[str]) -> Listed
     return ListedVideo(id_, None, cast(Split, row.choice("split", SPLITS)), labels)
 
 
-def _id(row: Row) -> str:
+def id_of(row: Row) -> str:
+    """The video that a row of either table means."""
     return ids.from_name(PurePosixPath(row.text("video")).name)
 
 
@@ -89,12 +91,12 @@ def _check_exclude(dataset: Dataset, known: Mapping[str, object]) -> None:
 
 
 def _segments(path: Path, labels: Mapping[str, tuple[str, ...]], dataset: Dataset) -> list[Segment | TimedSegment]:
-    headers = [("video", "label", f"start_{unit}", f"end_{unit}") for unit in _UNITS]
-    return csv_file.parse_all(csv_file.read(path, *headers, strip=True), lambda row: _segment(row, labels, dataset))
+    rows = csv_file.read(path, *SEGMENT_HEADERS, strip=True)
+    return csv_file.parse_all(rows, lambda row: _segment(row, labels, dataset))
 
 
 def _segment(row: Row, labels: Mapping[str, tuple[str, ...]], dataset: Dataset) -> Segment | TimedSegment:
-    id_, label = _id(row), row.choice("label", (*dataset.classes, ANY_CLASS))
+    id_, label = id_of(row), row.choice("label", (*dataset.classes, ANY_CLASS))
     if id_ not in labels:
         row.fail("video", f"{id_!r} is not in {VIDEOS}{did_you_mean(id_, labels)}")
     if NORMAL in (label, *labels[id_]) or label not in (*labels[id_], ANY_CLASS):

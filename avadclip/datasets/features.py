@@ -42,7 +42,7 @@ class _Contents:
 
 
 @dataclass(frozen=True)
-class _EvenFrames:
+class EvenFrames:
     """The timeline of a video of which only features are known: frames at an even rate."""
 
     n_frames: int
@@ -161,9 +161,9 @@ def _odd(values: Mapping[str, Hashable]) -> list[tuple[str, Hashable, Hashable]]
     return [(id_, value, usual) for id_, value in values.items() if value != usual]
 
 
-def _timeline(found: _Contents, dataset: Dataset) -> _EvenFrames:
+def _timeline(found: _Contents, dataset: Dataset) -> EvenFrames:
     assert isinstance(dataset.visual, ImportedVisual)
-    return _EvenFrames(found.n_snippets * dataset.visual.stride, dataset.visual.frame_rate)
+    return EvenFrames(found.n_snippets * dataset.visual.stride, dataset.visual.frame_rate)
 
 
 def _row(video: ListedVideo, found: _Contents | None, dataset: Dataset) -> Video:

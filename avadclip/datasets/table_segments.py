@@ -16,8 +16,7 @@ from avadclip.datasets.model import NORMAL, Segment, TimedSegment
 
 logger = logging.getLogger(__name__)
 
-_IN_FRAMES = ("video", "label", "start_frame", "end_frame")
-_IN_SECONDS = ("video", "label", "start_seconds", "end_seconds")
+HEADERS = (("video", "label", "start_frame", "end_frame"), ("video", "label", "start_seconds", "end_seconds"))
 
 
 def read_segments(
@@ -34,7 +33,7 @@ def read_segments(
     ------
     DatasetError : a line for each wrong cell and each segment that is written twice, with file, line and column.
     """
-    rows = csv_file.read(path, _IN_FRAMES, _IN_SECONDS, strip=True)
+    rows = csv_file.read(path, *HEADERS, strip=True)
     line_of: dict[Segment | TimedSegment, int] = {}
 
     def parse(row: Row) -> Segment | TimedSegment:
