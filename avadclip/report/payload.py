@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from avadclip.errors import ReportError
 from avadclip.prediction.document import UNLIKE_TRAINING, Curve, Prediction
-from avadclip.report.judging import judgements
+from avadclip.report.levels import by_level
 
 SPARK_BINS = 60  # steps of the small curve in the list
 
@@ -32,7 +32,7 @@ def facts(prediction: Prediction) -> dict[str, Any]:
         "distance": prediction.distance_from_training and round(prediction.distance_from_training, 2),
         "unlikeTraining": UNLIKE_TRAINING if prediction.is_unlike_training else None,
         "annotated": None if annotated is None else sorted({segment.label for segment in annotated}),
-        **judgements(prediction),
+        **by_level(prediction),
         "spark": _spark(prediction.curves[0]),
     }
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from avadclip.errors import ReportError
 from avadclip.report import payload, tables
-from avadclip.report.judging import OUTCOMES, judge
+from avadclip.report.levels import OUTCOMES, at_levels
 from avadclip.report.page import PageVideo, ResultsTables, write_page
 from avadclip.report.sound_strip import draw_sound
 from tests.support import media_factory
@@ -167,20 +167,20 @@ def test_videos_come_most_alarming_first(tmp_path):
     ],
 )
 def test_alarms_are_compared_with_the_ground_truth(peak, events, expected):
-    assert judge(make_prediction(highest=peak, annotated=events), [0.5])[0].outcome == expected
+    assert at_levels(make_prediction(highest=peak, annotated=events), [0.5])[0].outcome == expected
 
 
 def test_the_list_tells_the_loudest_alarm_and_the_label_that_lasts_longest_first():
     scores = np.array([0.9, 0.1, 0.6, 0.6, 0.6, 0.1], np.float32)
     prediction = make_prediction(seconds=6, frame_rate=25, stride=25, anomaly=scores)
     loud, long = prediction.segments
-    (judged,) = judge(prediction, [prediction.alarm_threshold])
-    assert judged.loudest == (loud.label, 0.0, 1.0)
-    assert judged.labels[0] == long.label
-    assert (judged.n_alarms, judged.seconds) == (2, 4.0)
+    (said,) = at_levels(prediction, [prediction.alarm_threshold])
+    assert said.loudest == (loud.label, 0.0, 1.0)
+    assert said.labels[0] == long.label
+    assert (said.n_alarms, said.seconds) == (2, 4.0)
     facts = payload.facts(prediction)
-    n_alarms, seconds, labels, loudest, outcome = facts["judged"]
-    assert [facts["names"][place] for place in labels] == judged.labels
+    n_alarms, seconds, labels, loudest, outcome = facts["given"]
+    assert [facts["names"][place] for place in labels] == said.labels
     assert [facts["names"][loudest[0]], *loudest[1:]] == [loud.label, 0.0, 1.0]
     assert (n_alarms, seconds, OUTCOMES[outcome]) == (2, 4.0, "false alarm")
     assert facts["spark"] == [90, 10, 60, 60, 60, 10]

@@ -5,7 +5,7 @@ const facts = new Map(index.videos.map((entry) => [entry.number, entry]));
 const narrow = matchMedia("(max-width: 900px)");
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
-const viewer = createViewer(index, { onThreshold: () => (list.judge(), summarise()) });
+const viewer = createViewer(index, { onThreshold: () => (list.followLevel(), summarise()) });
 const list = createList(index, {
   onChoose: choose,
   threshold: () => (viewer.threshold.isOwn ? viewer.threshold.value : null),

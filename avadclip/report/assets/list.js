@@ -1,4 +1,4 @@
-// The list of videos: filtered, sorted, chosen with mouse or keys; judged at the level that a person has chosen.
+// The list of videos: filtered, sorted, chosen with mouse or keys; for the alarm level that a person has chosen.
 
 const ORDERS = {
   alarm: (a, b) => b.alarm - a.alarm,
@@ -18,10 +18,10 @@ function createList(index, { onChoose, threshold }) {
   byId("filter-outcome").hidden = !index.isAnnotated;
 
   // Everything that the list says depends on the level; entries are drawn again where it says something else.
-  function judge() {
+  function followLevel() {
     const level = threshold();
     for (const facts of index.videos) {
-      const now = level === null ? facts.judged : judgedAt(facts, level);
+      const now = level === null ? facts.given : atLevel(facts, level);
       if (now === facts.now) continue;
       facts.now = now;
       describeEntry(entries.get(facts.number), facts, index);
@@ -96,16 +96,16 @@ function createList(index, { onChoose, threshold }) {
   });
 
   for (const facts of index.videos) {
-    facts.judged = judged(facts.names, facts.judged);
-    facts.levels = facts.levels.map(([step, ...row]) => [step, judged(facts.names, row)]);
+    facts.given = unpackRow(facts.names, facts.given);
+    facts.levels = facts.levels.map(([step, ...row]) => [step, unpackRow(facts.names, row)]);
   }
-  judge();
+  followLevel();
 
   return {
     refresh,
     // Another level has been chosen, or none any more.
-    judge() {
-      judge();
+    followLevel() {
+      followLevel();
       refresh();
     },
     step,
@@ -117,8 +117,8 @@ function createList(index, { onChoose, threshold }) {
   };
 }
 
-// A row as an object; the order is that of `Judged` in avadclip/report/judging.py, and of `OUTCOMES` there.
-function judged(names, [nAlarms, seconds, labels, loudest, outcome]) {
+// A row as an object; the order is that of `AtLevel` in avadclip/report/levels.py, and of `OUTCOMES` there.
+function unpackRow(names, [nAlarms, seconds, labels, loudest, outcome]) {
   return {
     nAlarms,
     seconds,
@@ -129,7 +129,7 @@ function judged(names, [nAlarms, seconds, labels, loudest, outcome]) {
 }
 
 // Levels that alarm in the same snippets as the one below them have no row of their own.
-function judgedAt(facts, level) {
+function atLevel(facts, level) {
   return facts.levels.findLast(([step]) => step <= Math.round(level * STEPS))[1];
 }
 
