@@ -345,7 +345,7 @@ def test_the_most_informative_videos_come_first_and_what_is_judged_last(tmp_path
 
 
 def test_of_a_thousand_videos_judging_touches_one(tmp_path, open_page):
-    videos = [predict(f"v{i}", (2, 4, 0.9 - i / 2000), seed=i) for i in range(1000)]
+    videos = [predict(f"v{i}", (2, 4, 0.9 - i / 4000), seed=i) for i in range(1000)]
     opened = open_page(write(tmp_path, videos), **OWN)
     at_alarm(opened, "v0", 0)
     opened.page.evaluate(

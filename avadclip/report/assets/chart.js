@@ -44,7 +44,7 @@ function createChart(index, { onSeek, onSegment, onEdge, onHover }) {
     return zoom.start + (x / width) * (zoom.end - zoom.start);
   };
 
-  const edges = createEdges(overlay, { secondsAt, onMove: onEdge });
+  const edges = createEdges(overlay, { secondsPerPixel: () => (zoom.end - zoom.start) / width, onMove: onEdge });
   const placeEdges = () => edges.place(toX, width, rows.alarms.plot);
 
   function picture(key, height, shapes) {

@@ -1,6 +1,6 @@
 // Where an alarm begins and ends on the timeline: two handles that are dragged, or moved with arrow keys.
 
-function createEdges(host, { secondsAt, onMove }) {
+function createEdges(host, { secondsPerPixel, onMove }) {
   const frame = element("div", { class: "edges" });
   const handles = { start: createHandle("start", "Alarm begins"), end: createHandle("end", "Alarm ends") };
   frame.hidden = true;
@@ -14,11 +14,11 @@ function createEdges(host, { secondsAt, onMove }) {
       if (event.button !== 0) return;
       handle.setPointerCapture(event.pointerId);
       const from = event.clientX;
-      const grabbed = secondsAt(from) - span[edge]; // the edge does not jump to where it was grabbed
+      const before = span[edge];
       let dragged = false;
       const drag = ({ clientX }) => {
         dragged ||= Math.abs(clientX - from) > 2;
-        if (dragged) onMove(edge, secondsAt(clientX) - grabbed);
+        if (dragged) onMove(edge, before + (clientX - from) * secondsPerPixel());
       };
       const finish = () => handle.removeEventListener("pointermove", drag);
       handle.addEventListener("pointermove", drag);
