@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -211,6 +212,38 @@ def test_the_list_knows_what_every_level_would_say(seed: int) -> None:
         else:
             met = [a for a in alarms for _, start, end in events if a.start_seconds < end and start < a.end_seconds]
             assert OUTCOMES[outcome] == ("caught" if met else "missed")
+
+
+def test_the_page_knows_whose_videos_it_shows_and_from_which_scores(tmp_path):
+    first, second = (replace(make_prediction(name, seed=3), content_hash=name * 64) for name in "ab")
+    scores = second.curves[0].anomaly.copy()
+    scores[-1] += 0.25
+    changes = {
+        "same": second,
+        "scores": replace(second, curves=(replace(second.curves[0], anomaly=scores), *second.curves[1:])),
+        "file": replace(second, content_hash="c" * 64),
+        "level": replace(second, alarm_threshold=0.3),
+    }
+    identities = {}
+    for name, other in changes.items():
+        write_page(tmp_path / name, [PageVideo(first, None), PageVideo(other, None)], title=name, dataset="mine")
+        index = index_of(tmp_path / name)
+        assert index["dataset"] == "mine"
+        assert {row["id"]: row["contentHash"] for row in index["videos"]} == {"a": "a" * 64, "b": other.content_hash}
+        identities[name] = index["identity"]
+    assert identities["same"] == identities["level"]
+    assert len(set(identities.values())) == 3
+
+
+def test_what_would_teach_most_is_told_where_the_score_is_highest():
+    both = make_prediction(seed=4)
+    deciding, student, _ = both.curves
+    peak = max(range(len(deciding.anomaly)), key=lambda i: deciding.anomaly[i])
+    doubt = payload.facts(both)["doubt"]
+    assert doubt["uncertainty"] == ["visual_student", pytest.approx(float(student.uncertainty[peak]))]
+    assert doubt["disagreement"] == pytest.approx(abs(max(deciding.anomaly) - max(student.anomaly)))
+    alone = replace(both, curves=(deciding,))
+    assert payload.facts(alone)["doubt"] == {"uncertainty": None, "disagreement": None}
 
 
 def test_a_page_without_videos_is_a_page(tmp_path):
