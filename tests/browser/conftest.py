@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from avadclip.prediction.document import Prediction
 from avadclip.report.page import PageVideo, ResultsTables, write_page
 from avadclip.report.sound_strip import draw_sound
 from tests.support import media_factory
+from tests.support.judging_factory import predict
 from tests.support.page_factory import ARGUMENTS, CHROMIUM, HOSTILE, Opened, new_page, world_predictions
 
 
@@ -80,3 +82,13 @@ def world(tmp_path_factory) -> Path:
     results = ResultsTables("# Results\n\n| a | b |\n| --- | ---: |\n| c | 1 |\n", [folder / "figure.png"])
     write_page(folder / "page", videos, title=f"World {HOSTILE}", results=results)
     return folder / "page"
+
+
+@pytest.fixture(scope="module")
+def three() -> list[Prediction]:
+    """In the order of the list: three alarms, one, none."""
+    return [
+        predict("hall", (2, 4, 0.9), (8, 12, 0.8), (15, 16, 0.6), seed=1),
+        predict("gate", (6, 10, 0.7), seed=2),
+        predict("yard", seed=3, base=0.3),
+    ]
