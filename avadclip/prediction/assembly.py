@@ -30,6 +30,7 @@ class AboutVideo:
     boundary_seconds: NDArray[np.float64]  # [n + 1], counting from the first frame
     clock_start_seconds: float = 0.0
     distance_from_training: float | None = None
+    content_hash: str = ""
 
 
 def assemble(
@@ -67,6 +68,7 @@ def assemble(
         annotated=annotated,
         clock_start_seconds=video.clock_start_seconds,
         distance_from_training=video.distance_from_training,
+        content_hash=video.content_hash,
     )
 
 

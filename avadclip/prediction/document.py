@@ -83,6 +83,8 @@ class Prediction:
     segments : in order of time.
     annotated : the ground truth, or None where there is none.
     clock_start_seconds : what the clock of the file says at the first frame; players of some containers count on it.
+    content_hash : sha256 of the file, hex, so that what people say of this video is not taken for another one's; empty
+        where it is not known.
     distance_from_training : of its features from those of the training videos, beyond 1 it is unlike them; None where
         that is not known. See :mod:`avadclip.prediction.familiarity`.
     """
@@ -104,6 +106,7 @@ class Prediction:
     clock_start_seconds: float = 0.0
     distance_from_training: float | None = None
     alarm_rule: AlarmRule = EVERY_RUN
+    content_hash: str = ""
 
     @property
     def alarm(self) -> float:

@@ -138,5 +138,6 @@ class Predictor:
             boundary_seconds=boundary_seconds - boundary_seconds[0],
             clock_start_seconds=float(boundary_seconds[0]),
             distance_from_training=distance(self._familiarity, extracted.features),
+            content_hash=extracted.facts.content_hash,
         )
         return assemble(about, scores, self._detectors.classes, self.alarm)

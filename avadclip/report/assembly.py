@@ -11,7 +11,7 @@ from typing import Any
 from avadclip.report import assets
 
 # In the order in which a reader would want them; the browser gets one style sheet and one script.
-STYLES = ("base.css", "list.css", "viewer.css", "chart.css", "results.css")
+STYLES = ("base.css", "list.css", "viewer.css", "judging.css", "chart.css", "results.css")
 SCRIPTS = (
     "text.js",
     "data.js",
@@ -22,7 +22,12 @@ SCRIPTS = (
     "threshold.js",
     "zoom.js",
     "drawing.js",
+    "edges.js",
     "chart.js",
+    "judgements.js",
+    "corrections.js",
+    "judging.js",
+    "orders.js",
     "list.js",
     "viewer.js",
     "app.js",

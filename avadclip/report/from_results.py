@@ -51,7 +51,8 @@ def write_report(folder: Path, test_set: TestSet, params: Params) -> None:
     with TemporaryDirectory() as pictures:
         figures = draw_plots(paths.results(name) / "plots", Path(pictures))
         results = ResultsTables(summary.read_text(encoding="utf-8"), figures)
-        write_page(folder, pages, title=f"Test videos of {name}", results=results, copy_media=False)
+        title = f"Test videos of {name}"
+        write_page(folder, pages, title=title, dataset=name, results=results, copy_media=False)
 
 
 def predict_test_set(
@@ -87,6 +88,7 @@ def predict_test_set(
                 boundary_seconds=np.append(clock[:-1][:: test_set.stride], clock[-1]),
                 clock_start_seconds=start_seconds,
                 distance_from_training=distances.get(video.id),
+                content_hash=video.content_hash,
             ),
             _speaking(shown, [of_detector[video.id] for of_detector in rows], params.score.student),
             shown[0].first.scores.provenance.classes,

@@ -1,5 +1,6 @@
 """Predictions -> a folder with ``report.html``, to be opened from disk, without network and without a server."""
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,6 +61,7 @@ def write_page(
     videos: Sequence[PageVideo],
     *,
     title: str,
+    dataset: str = "",
     results: ResultsTables | None = None,
     copy_media: bool = True,
 ) -> None:
@@ -71,6 +73,7 @@ def write_page(
 
     Parameters
     ----------
+    dataset : whose videos these are, for the corrections of people; empty: of no data set.
     copy_media : False: videos are played from where they lie, relative to `folder`, and need not be there now.
 
     Raises
@@ -84,7 +87,7 @@ def write_page(
     clear_page(folder)
     rows = [_write_video(folder, f"{number:04d}", video, copy_media) for number, video in enumerate(ordered, start=1)]
     results_html = None if results is None else _write_results(folder, results)
-    _write_text(folder / PAGE, assemble(title, _index(title, rows, ordered), results_html))
+    _write_text(folder / PAGE, assemble(title, _index(title, dataset, rows, ordered), results_html))
 
 
 def _require(sources: Sequence[Path], folder: Path) -> None:
@@ -121,7 +124,7 @@ def _write_video(folder: Path, number: str, video: PageVideo, copy_media: bool) 
     return {"number": number, **payload.facts(prediction), "media": media, "sound": sound}
 
 
-def _index(title: str, rows: list[dict[str, Any]], videos: Sequence[PageVideo]) -> dict[str, Any]:
+def _index(title: str, dataset: str, rows: list[dict[str, Any]], videos: Sequence[PageVideo]) -> dict[str, Any]:
     """What the scripts know before any video is chosen. Room for the most that a video shows is kept for all of them,
     so that nothing moves from one to the next."""
     predictions = [video.prediction for video in videos]
@@ -132,6 +135,8 @@ def _index(title: str, rows: list[dict[str, Any]], videos: Sequence[PageVideo]) 
     uncertainties = [curve.uncertainty for curve in curves if curve.uncertainty is not None]
     return {
         "title": title,
+        "dataset": dataset,
+        "identity": _identity(predictions),
         "videos": rows,
         "classColors": {name: color for name, color in class_colors(["", *classes]).items() if name},
         "detectors": [
@@ -151,6 +156,15 @@ def _index(title: str, rows: list[dict[str, Any]], videos: Sequence[PageVideo]) 
         if uncertainties
         else None,
     }
+
+
+def _identity(predictions: Sequence[Prediction]) -> str:
+    """Of what people judge: other videos or other scores, as after another training, have another one."""
+    digest = hashlib.sha256()
+    for prediction in predictions:
+        digest.update(f"{prediction.id}\n{prediction.content_hash}\n".encode(errors="replace"))
+        digest.update(prediction.curves[0].anomaly.tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _write_results(folder: Path, results: ResultsTables) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from avadclip.errors import ReportError
 from avadclip.prediction.document import UNLIKE_TRAINING, Curve, Prediction
-from avadclip.report.judging import judgements
+from avadclip.report.levels import by_level
 
 SPARK_BINS = 60  # steps of the small curve in the list
 
@@ -23,6 +23,7 @@ def facts(prediction: Prediction) -> dict[str, Any]:
     return {
         "id": prediction.id,
         "path": prediction.path,
+        "contentHash": prediction.content_hash,
         "seconds": round(prediction.duration_seconds, 3),
         # Browsers count from here; where a clock begins below zero they count from zero.
         "clockStart": round(max(prediction.clock_start_seconds, 0.0), 6),
@@ -32,8 +33,32 @@ def facts(prediction: Prediction) -> dict[str, Any]:
         "distance": prediction.distance_from_training and round(prediction.distance_from_training, 2),
         "unlikeTraining": UNLIKE_TRAINING if prediction.is_unlike_training else None,
         "annotated": None if annotated is None else sorted({segment.label for segment in annotated}),
-        **judgements(prediction),
+        **by_level(prediction),
+        "doubt": doubt(prediction),
         "spark": _spark(prediction.curves[0]),
+    }
+
+
+def doubt(prediction: Prediction) -> dict[str, Any]:
+    """What, beside the score itself, says how much a person's judgement of the video would teach; see ``orders.js``.
+
+    Returns
+    -------
+    dict : ``uncertainty``: name of a detector, and how uncertain it is in the snippet with the highest score of the
+        deciding one; of the deciding detector, or else the first that knows; None if none does. ``disagreement``: how
+        far the highest scores of the deciding detector and of the one shown beside it are apart, 0..1; None if there is
+        one only.
+    """
+    deciding, *others = prediction.curves
+    peak = int(deciding.anomaly.argmax())
+    uncertain = (
+        [curve.detector, _digits(curve.uncertainty[peak])]
+        for curve in prediction.curves
+        if curve.uncertainty is not None
+    )
+    return {
+        "uncertainty": next(uncertain, None),
+        "disagreement": _digits(abs(deciding.anomaly.max() - others[0].anomaly.max())) if others else None,
     }
 
 

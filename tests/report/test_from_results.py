@@ -67,4 +67,5 @@ def test_a_page_of_whatever_the_test_split_holds(
     known = {row["id"]: (row["distance"], row["unlikeTraining"]) for row in rows}
     by_id = {"a": (1.5, UNLIKE_TRAINING), "b": (None, None), "c": (0.5, None)}
     assert known == {video.id: by_id[video.id] for video in videos}
+    assert {row["id"]: row["contentHash"] for row in rows} == {video.id: video.content_hash for video in videos}
     assert re.findall(r"<figcaption>(.*?)</figcaption>", Path("page/report.html").read_text()) == expected

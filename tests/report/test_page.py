@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from PIL import Image
 
 from avadclip.errors import ReportError
 from avadclip.report import payload, tables
-from avadclip.report.judging import OUTCOMES, judge
+from avadclip.report.levels import OUTCOMES, at_levels
 from avadclip.report.page import PageVideo, ResultsTables, write_page
 from avadclip.report.sound_strip import draw_sound
 from tests.support import media_factory
@@ -167,20 +168,20 @@ def test_videos_come_most_alarming_first(tmp_path):
     ],
 )
 def test_alarms_are_compared_with_the_ground_truth(peak, events, expected):
-    assert judge(make_prediction(highest=peak, annotated=events), [0.5])[0].outcome == expected
+    assert at_levels(make_prediction(highest=peak, annotated=events), [0.5])[0].outcome == expected
 
 
 def test_the_list_tells_the_loudest_alarm_and_the_label_that_lasts_longest_first():
     scores = np.array([0.9, 0.1, 0.6, 0.6, 0.6, 0.1], np.float32)
     prediction = make_prediction(seconds=6, frame_rate=25, stride=25, anomaly=scores)
     loud, long = prediction.segments
-    (judged,) = judge(prediction, [prediction.alarm_threshold])
-    assert judged.loudest == (loud.label, 0.0, 1.0)
-    assert judged.labels[0] == long.label
-    assert (judged.n_alarms, judged.seconds) == (2, 4.0)
+    (said,) = at_levels(prediction, [prediction.alarm_threshold])
+    assert said.loudest == (loud.label, 0.0, 1.0)
+    assert said.labels[0] == long.label
+    assert (said.n_alarms, said.seconds) == (2, 4.0)
     facts = payload.facts(prediction)
-    n_alarms, seconds, labels, loudest, outcome = facts["judged"]
-    assert [facts["names"][place] for place in labels] == judged.labels
+    n_alarms, seconds, labels, loudest, outcome = facts["given"]
+    assert [facts["names"][place] for place in labels] == said.labels
     assert [facts["names"][loudest[0]], *loudest[1:]] == [loud.label, 0.0, 1.0]
     assert (n_alarms, seconds, OUTCOMES[outcome]) == (2, 4.0, "false alarm")
     assert facts["spark"] == [90, 10, 60, 60, 60, 10]
@@ -211,6 +212,38 @@ def test_the_list_knows_what_every_level_would_say(seed: int) -> None:
         else:
             met = [a for a in alarms for _, start, end in events if a.start_seconds < end and start < a.end_seconds]
             assert OUTCOMES[outcome] == ("caught" if met else "missed")
+
+
+def test_the_page_knows_whose_videos_it_shows_and_from_which_scores(tmp_path):
+    first, second = (replace(make_prediction(name, seed=3), content_hash=name * 64) for name in "ab")
+    scores = second.curves[0].anomaly.copy()
+    scores[-1] += 0.25
+    changes = {
+        "same": second,
+        "scores": replace(second, curves=(replace(second.curves[0], anomaly=scores), *second.curves[1:])),
+        "file": replace(second, content_hash="c" * 64),
+        "level": replace(second, alarm_threshold=0.3),
+    }
+    identities = {}
+    for name, other in changes.items():
+        write_page(tmp_path / name, [PageVideo(first, None), PageVideo(other, None)], title=name, dataset="mine")
+        index = index_of(tmp_path / name)
+        assert index["dataset"] == "mine"
+        assert {row["id"]: row["contentHash"] for row in index["videos"]} == {"a": "a" * 64, "b": other.content_hash}
+        identities[name] = index["identity"]
+    assert identities["same"] == identities["level"]
+    assert len(set(identities.values())) == 3
+
+
+def test_what_would_teach_most_is_told_where_the_score_is_highest():
+    both = make_prediction(seed=4)
+    deciding, student, _ = both.curves
+    peak = max(range(len(deciding.anomaly)), key=lambda i: deciding.anomaly[i])
+    doubt = payload.facts(both)["doubt"]
+    assert doubt["uncertainty"] == ["visual_student", pytest.approx(float(student.uncertainty[peak]))]
+    assert doubt["disagreement"] == pytest.approx(abs(max(deciding.anomaly) - max(student.anomaly)))
+    alone = replace(both, curves=(deciding,))
+    assert payload.facts(alone)["doubt"] == {"uncertainty": None, "disagreement": None}
 
 
 def test_a_page_without_videos_is_a_page(tmp_path):

@@ -5,16 +5,22 @@ const facts = new Map(index.videos.map((entry) => [entry.number, entry]));
 const narrow = matchMedia("(max-width: 900px)");
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
-const viewer = createViewer(index, { onThreshold: () => (list.judge(), summarise()) });
-const list = createList(index, {
+const judgements = createJudgements(index);
+const viewer = createViewer(index, judgements, {
+  onThreshold: () => (list.followLevel(), summarise()),
+  onJudged: (video) => list.noteJudged([video]),
+});
+const list = createList(index, judgements, {
   onChoose: choose,
   threshold: () => (viewer.threshold.isOwn ? viewer.threshold.value : null),
 });
 
-function choose(number, isTap = false) {
+createCorrections(index, judgements, { onLoaded: () => (list.noteJudged(index.videos), viewer.showSegments()) });
+
+function choose(number, { isTap = false, toAlarm = false } = {}) {
   history.replaceState(null, "", `#${number}`); // a link to the page opens this video
   list.choose(number);
-  viewer.show(facts.get(number));
+  viewer.show(facts.get(number), toAlarm);
   if (isTap && narrow.matches) bringIntoView("video-title");
 }
 
@@ -56,9 +62,19 @@ const KEYS = {
   0: () => viewer.threshold.reset(),
   i: () => viewer.zoom(2),
   o: () => viewer.zoom(1 / 2),
+  r: () => viewer.judging.judge("right"),
+  w: () => viewer.judging.judge("wrong"),
+  u: () => viewer.judging.judge("unsure"),
+  c: () => viewer.judging.nextClass(),
+  m: () => viewer.stepUnjudged() || list.stepUnjudged(),
   "/": () => byId("search").focus(),
   "?": () => byId("help").showModal(),
 };
+
+for (const [key, edge, by] of [["a", "start", -1], ["s", "start", 1], ["d", "end", -1], ["f", "end", 1]]) {
+  KEYS[key] = () => viewer.judging.moveEdge(edge, by);
+  KEYS[key.toUpperCase()] = () => viewer.judging.moveEdge(edge, 10 * by);
+}
 
 addEventListener("keydown", (event) => {
   const at = event.target;

@@ -1,7 +1,7 @@
 // Everything over time, in rows that share one axis: scores, alarms, what is annotated, what each detector sees, how
 // unsure it is, and the sound. Rows have the same heights for every video, so that nothing moves from one to the next.
 
-function createChart(index, { onSeek, onSegment, onHover }) {
+function createChart(index, { onSeek, onSegment, onEdge, onHover }) {
   const host = byId("chart");
   const rows = {};
   const seenRow = (detector) => `seen by ${detector}`;
@@ -26,7 +26,8 @@ function createChart(index, { onSeek, onSegment, onHover }) {
   const surface = element("div", { class: "surface", role: "slider", tabindex: "0", "aria-label": "Moment" });
   const playhead = element("div", { class: "playhead" });
   const hover = element("div", { class: "playhead hover" });
-  host.append(element("div", { class: "overlay" }, surface, hover, playhead));
+  const overlay = element("div", { class: "overlay" }, surface, hover, playhead);
+  host.append(overlay);
   const zoom = createZoom(host, surface, { onChange: draw });
 
   let video = null;
@@ -42,6 +43,9 @@ function createChart(index, { onSeek, onSegment, onHover }) {
     const x = clamp(clientX - surface.getBoundingClientRect().left, 0, width);
     return zoom.start + (x / width) * (zoom.end - zoom.start);
   };
+
+  const edges = createEdges(overlay, { secondsPerPixel: () => (zoom.end - zoom.start) / width, onMove: onEdge });
+  const placeEdges = () => edges.place(toX, width, rows.alarms.plot);
 
   function picture(key, height, shapes) {
     const view = { width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" };
@@ -75,6 +79,7 @@ function createChart(index, { onSeek, onSegment, onHover }) {
     sound?.style.setProperty("left", `${toX(video.startSeconds)}px`);
     sound?.style.setProperty("width", `${toX(video.endSeconds) - toX(video.startSeconds)}px`);
     placePlayhead();
+    placeEdges();
   }
 
   function showSound(facts) {
@@ -136,6 +141,7 @@ function createChart(index, { onSeek, onSegment, onHover }) {
     show(facts, nextVideo) {
       video = nextVideo;
       zoom.showAll(video);
+      edges.setRange(video);
       surface.setAttribute("aria-valuemin", video.startSeconds.toFixed(1));
       surface.setAttribute("aria-valuemax", video.endSeconds.toFixed(1));
       showSound(facts);
@@ -144,11 +150,17 @@ function createChart(index, { onSeek, onSegment, onHover }) {
     clear() {
       video = null;
       segments = [];
+      edges.show(null);
       for (const { plot } of Object.values(rows)) plot.querySelector("svg, img, .words")?.remove();
     },
     showSegments(found) {
       segments = found;
       if (video && width) picture("alarms", ALARM_HEIGHT, drawAlarms(scene(), segments));
+    },
+    // Of the alarm that is judged: { start, end } in seconds, or null.
+    showEdges(span) {
+      edges.show(span);
+      if (video && width) placeEdges();
     },
     setHidden(detector, isHidden) {
       if (isHidden) hidden.add(detector);

@@ -1,15 +1,10 @@
-// The list of videos: filtered, sorted, chosen with mouse or keys; judged at the level that a person has chosen.
+// The list of videos: filtered, sorted, chosen with mouse or keys; for the alarm level that a person has chosen.
 
-const ORDERS = {
-  alarm: (a, b) => b.alarm - a.alarm,
-  time: (a, b) => b.now.seconds - a.now.seconds,
-  name: (a, b) => a.id.localeCompare(b.id, "en", { numeric: true }),
-  length: (a, b) => b.seconds - a.seconds,
-};
 const OUTCOMES = { missed: "missed", "false alarm": "false alarm", caught: "caught", quiet: "rightly quiet" };
 
-function createList(index, { onChoose, threshold }) {
+function createList(index, judgements, { onChoose, threshold }) {
   const host = byId("list");
+  const orders = createOrders(index, judgements, (facts) => threshold() ?? facts.threshold);
   const entries = new Map(index.videos.map((facts) => [facts.number, createEntry(facts)]));
   let shown = [];
   let chosen = null;
@@ -18,14 +13,31 @@ function createList(index, { onChoose, threshold }) {
   byId("filter-outcome").hidden = !index.isAnnotated;
 
   // Everything that the list says depends on the level; entries are drawn again where it says something else.
-  function judge() {
+  function followLevel() {
     const level = threshold();
     for (const facts of index.videos) {
-      const now = level === null ? facts.judged : judgedAt(facts, level);
+      const now = level === null ? facts.given : atLevel(facts, level);
       if (now === facts.now) continue;
       facts.now = now;
       describeEntry(entries.get(facts.number), facts, index);
+      noteJudged(facts);
     }
+  }
+
+  function noteJudged(facts) {
+    const nJudged = judgements.count(facts);
+    const { nAlarms } = facts.now;
+    const mark = entries.get(facts.number).querySelector(".judged");
+    mark.textContent = nJudged ? `✓ ${nJudged}/${nAlarms}` : "";
+    mark.title = nJudged ? `${nJudged} of ${nAlarms} judged` : "";
+  }
+
+  // Of the videos that are shown.
+  function showProgress() {
+    const sum = (count) => shown.reduce((total, facts) => total + count(facts), 0);
+    byId("progress").textContent = `${sum(judgements.count)} of ${sum((facts) => facts.now.nAlarms)} judged`;
+    byId("corrections-save").disabled = !index.videos.some((facts) => judgements.of(facts).length);
+    byId("not-kept").hidden = judgements.isKept;
   }
 
   function fits(facts) {
@@ -44,12 +56,12 @@ function createList(index, { onChoose, threshold }) {
   }
 
   function refresh() {
-    const order = ORDERS[byId("sort").value];
-    // Videos come in the order of their alarm, which is kept among equals.
+    const order = orders[byId("sort").value];
     shown = index.videos.filter(fits).sort(order);
     host.replaceChildren(...shown.map((facts) => entries.get(facts.number)));
     byId("count").textContent =
       shown.length === index.videos.length ? counted(shown.length, "video") : `${shown.length} of ${counted(index.videos.length, "video")}`;
+    showProgress();
     byId("list-empty").hidden = shown.length > 0 || index.videos.length === 0;
     mark();
   }
@@ -77,7 +89,7 @@ function createList(index, { onChoose, threshold }) {
 
   host.addEventListener("click", (event) => {
     const entry = event.target.closest("[data-number]");
-    if (entry) onChoose(entry.dataset.number, true);
+    if (entry) onChoose(entry.dataset.number, { isTap: true });
   });
   host.addEventListener("keydown", (event) => {
     const moves = { ArrowDown: 1, ArrowUp: -1, PageDown: 8, PageUp: -8, Home: -shown.length, End: shown.length };
@@ -96,19 +108,32 @@ function createList(index, { onChoose, threshold }) {
   });
 
   for (const facts of index.videos) {
-    facts.judged = judged(facts.names, facts.judged);
-    facts.levels = facts.levels.map(([step, ...row]) => [step, judged(facts.names, row)]);
+    facts.levels = facts.levels.map(([step, ...row]) => unpackRow(facts.names, row, step));
+    const isStep = Math.round(facts.threshold * STEPS) / STEPS === facts.threshold;
+    facts.given = isStep ? atLevel(facts, facts.threshold) : unpackRow(facts.names, facts.given, "given");
   }
-  judge();
+  followLevel();
 
   return {
     refresh,
     // Another level has been chosen, or none any more.
-    judge() {
-      judge();
+    followLevel() {
+      followLevel();
       refresh();
     },
     step,
+    // Judgements of these videos have changed; nothing moves meanwhile.
+    noteJudged(videos) {
+      videos.forEach(noteJudged);
+      showProgress();
+    },
+    // Goes on to the next video that has alarms to judge; false: there is none.
+    stepUnjudged() {
+      const at = shown.findIndex((facts) => facts.number === chosen);
+      const next = [...shown.slice(at + 1), ...shown.slice(0, at + 1)].find((facts) => judgements.count(facts) < facts.now.nAlarms);
+      if (next) onChoose(next.number, { toAlarm: true });
+      return Boolean(next);
+    },
     choose(number) {
       chosen = number;
       mark();
@@ -117,9 +142,10 @@ function createList(index, { onChoose, threshold }) {
   };
 }
 
-// A row as an object; the order is that of `Judged` in avadclip/report/judging.py, and of `OUTCOMES` there.
-function judged(names, [nAlarms, seconds, labels, loudest, outcome]) {
+// A row as an object, `level` being what tells it from the other rows of the video; the order is that of `AtLevel` in avadclip/report/levels.py, and of `OUTCOMES` there.
+function unpackRow(names, [nAlarms, seconds, labels, loudest, outcome], level) {
   return {
+    level,
     nAlarms,
     seconds,
     labels: labels.map((place) => names[place]),
@@ -129,8 +155,8 @@ function judged(names, [nAlarms, seconds, labels, loudest, outcome]) {
 }
 
 // Levels that alarm in the same snippets as the one below them have no row of their own.
-function judgedAt(facts, level) {
-  return facts.levels.findLast(([step]) => step <= Math.round(level * STEPS))[1];
+function atLevel(facts, level) {
+  return facts.levels.findLast((row) => row.level <= Math.round(level * STEPS));
 }
 
 function createEntry(facts) {
@@ -142,7 +168,7 @@ function createEntry(facts) {
     score,
     spark(facts.spark),
     element("div", { class: "what" }),
-    element("div", { class: "notes" }),
+    element("div", { class: "notes" }, element("span", { class: "outcome" }), element("span", { class: "judged" })),
     ...(facts.unlikeTraining ? [element("div", { class: "unlike" }, facts.unlikeTraining)] : []),
   );
 }
@@ -160,7 +186,7 @@ function describeEntry(entry, { now, hasAudio }, index) {
   if (now.outcome) notes.push(element("span", { class: `note ${now.outcome.replace(" ", "-")}` }, OUTCOMES[now.outcome]));
   entry.classList.toggle("calm", now.nAlarms === 0);
   entry.querySelector(".what").replaceChildren(...what);
-  entry.querySelector(".notes").replaceChildren(...notes);
+  entry.querySelector(".outcome").replaceChildren(...notes);
 }
 
 function chip(label, index) {

@@ -12,7 +12,7 @@ function createThreshold(row, { onChange, onTap }) {
   line.setAttribute("aria-valuemin", "0");
   line.setAttribute("aria-valuemax", "1");
   row.append(line);
-  let own = null; // what a person has chosen; null: the level that the video was judged with
+  let own = null; // what a person has chosen; null: the level of the evaluation
   let given = 0.5;
 
   const value = () => own ?? given;
@@ -78,7 +78,7 @@ function createThreshold(row, { onChange, onTap }) {
     get isOwn() {
       return own !== null;
     },
-    // The level that a video was judged with; a person's choice stays over it.
+    // The level of the evaluation; a person's choice stays over it.
     setGiven(threshold) {
       given = threshold;
       show();

@@ -3,19 +3,26 @@
 // Into a snippet, not onto its edge: a player that rounds would show the picture before it.
 const INTO_SECONDS = 1e-3;
 
-function createViewer(index, { onThreshold }) {
+function createViewer(index, judgements, { onThreshold, onJudged }) {
   let facts = null;
   let video = null;
   let segments = [];
+  let chosen = null; // the alarm that is judged: where the playhead is, or was last
   const player = createPlayer({ onMove: move, onState: showState });
   const chart = createChart(index, {
     onSeek: seek,
     onSegment: seekSegment,
+    onEdge: (edge, seconds) => judging.setEdge(edge, seconds),
     onHover: (seconds) => describe(seconds ?? player.seconds),
   });
   const threshold = createThreshold(chart.scoreRow, {
-    onChange: () => (showSegments(), onThreshold()),
+    onChange: () => (onThreshold(), showSegments()),
     onTap: (clientX) => video && seek(chart.secondsAt(clientX)),
+  });
+  const judging = createJudging(index, judgements, {
+    showEdges: chart.showEdges,
+    onSeek: seek,
+    onJudged: (segment) => (describeVerdict(segment), onJudged(facts)),
   });
   const legend = createLegend();
   byId("play").addEventListener("click", player.toggle);
@@ -29,13 +36,14 @@ function createViewer(index, { onThreshold }) {
   }
 
   function seekSegment(segment) {
+    choose(segment);
     seek(segment.startSeconds + INTO_SECONDS);
   }
 
   function move() {
     chart.place(player.seconds);
     describe(player.seconds);
-    markCurrent();
+    followPlayhead();
   }
 
   function showState() {
@@ -45,10 +53,12 @@ function createViewer(index, { onThreshold }) {
     button.setAttribute("aria-label", button.textContent);
   }
 
-  async function show(nextFacts) {
+  // toAlarm: the playhead goes to the first alarm that is not judged.
+  async function show(nextFacts, toAlarm = false) {
     facts = nextFacts;
     video = null;
     segments = [];
+    choose(null);
     chart.clear();
     byId("alarms").replaceChildren();
     byId("readout").textContent = "";
@@ -71,6 +81,8 @@ function createViewer(index, { onThreshold }) {
     showLegend();
     showSegments();
     move();
+    const open = toAlarm && segments.find(isOpen);
+    if (open) seekSegment(open);
   }
 
   function describeVideo({ seconds, hasAudio, annotated, distance, unlikeTraining }) {
@@ -113,6 +125,7 @@ function createViewer(index, { onThreshold }) {
   function showSegments() {
     if (!video) return;
     segments = findSegments(video, threshold.value);
+    judgements.meet(facts, facts.now.level, segments);
     chart.showSegments(segments);
     const digits = video.endSeconds - video.startSeconds < 600 ? 1 : 0;
     // A level close to the curve can give thousands; a person reads the first ones and moves the level.
@@ -126,6 +139,7 @@ function createViewer(index, { onThreshold }) {
           chip(segment.label, index),
           element("span", { class: "when" }, span(segment.startSeconds, segment.endSeconds, digits)),
           element("span", { class: "peak" }, segment.score.toFixed(2)),
+          ...verdict(facts, segment, judgements),
         ),
       ),
     );
@@ -133,21 +147,37 @@ function createViewer(index, { onThreshold }) {
     if (!rows.length) rows.push(element("li", { class: "empty" }, emptyWords()));
     byId("alarms").replaceChildren(...rows);
     byId("alarms-title").textContent = segments.length ? counted(segments.length, "alarm") : "No alarm";
-    markCurrent();
+    const isSame = (s) => chosen && s.first === chosen.first && s.end === chosen.end;
+    choose(segments.find(isSame) ?? alarmAt(player.seconds) ?? segments.find(isOpen) ?? segments[0] ?? null);
+    onJudged(facts);
+  }
+
+  const isOpen = (segment) => !judgements.find(facts, segment);
+  const alarmAt = (now) => segments.find((segment) => segment.startSeconds <= now && now < segment.endSeconds);
+  const itemOf = (segment) => byId("alarms").querySelector(`[data-at="${segments.indexOf(segment)}"]`);
+
+  function describeVerdict(segment) {
+    const item = itemOf(segment);
+    item?.querySelectorAll(".verdict, .before").forEach((part) => part.remove());
+    item?.append(...verdict(facts, segment, judgements));
   }
 
   function emptyWords() {
     return `The score stays below ${Number(threshold.value.toFixed(3))}; its highest value is ${facts.alarm.toFixed(2)}.`;
   }
 
-  function markCurrent() {
+  function choose(segment) {
+    chosen = segment;
+    byId("alarms").querySelector("[aria-current]")?.removeAttribute("aria-current");
+    if (segment) itemOf(segment)?.setAttribute("aria-current", "true");
+    judging.show(facts, video, segment);
+  }
+
+  // An alarm stays chosen until the playhead is in another one.
+  function followPlayhead() {
     const now = player.seconds;
-    const at = segments.findIndex((segment) => segment.startSeconds <= now && now < segment.endSeconds);
-    const before = byId("alarms").querySelector("[aria-current]");
-    const current = at < 0 ? null : byId("alarms").querySelector(`[data-at="${at}"]`);
-    if (before === current) return;
-    before?.removeAttribute("aria-current");
-    current?.setAttribute("aria-current", "true");
+    const at = judging.holds(now) ? null : alarmAt(now);
+    if (at && at !== chosen) choose(at);
   }
 
   // When, and what: the words under the player.
@@ -167,7 +197,9 @@ function createViewer(index, { onThreshold }) {
 
   return {
     show,
+    showSegments,
     threshold,
+    judging,
     toggle: player.toggle,
     zoom: chart.zoom,
     // Whole snippets back or on, from where they begin.
@@ -180,6 +212,13 @@ function createViewer(index, { onThreshold }) {
       const now = player.seconds;
       const ahead = by > 0 ? segments.find((s) => s.startSeconds > now + 1e-2) : segments.findLast((s) => s.startSeconds < now - 0.5);
       if (ahead) seekSegment(ahead);
+    },
+    // Goes on to the next alarm of this video that is not judged; false: there is none.
+    stepUnjudged() {
+      const at = segments.indexOf(chosen);
+      const next = [...segments.slice(at + 1), ...segments.slice(0, at)].find(isOpen);
+      if (next) seekSegment(next);
+      return Boolean(next);
     },
   };
 }

@@ -16,7 +16,7 @@ LEVEL_STEPS = 100  # from 0 to 1, of the level that a person drags; as in thresh
 OUTCOMES = ("missed", "false alarm", "caught", "quiet")
 
 
-class Judged(NamedTuple):
+class AtLevel(NamedTuple):
     """What is said at one level.
 
     Attributes
@@ -42,12 +42,12 @@ class _Alarm(NamedTuple):
     score: float
 
 
-def judge(prediction: Prediction, levels: Sequence[float]) -> list[Judged]:
+def at_levels(prediction: Prediction, levels: Sequence[float]) -> list[AtLevel]:
     """What the deciding curve says at each of these levels."""
-    return _judge(prediction, prediction.alarm_rule.alarmed(prediction.curves[0].anomaly, levels))
+    return _at_levels(prediction, prediction.alarm_rule.alarmed(prediction.curves[0].anomaly, levels))
 
 
-def _judge(prediction: Prediction, alarmed: NDArray[np.bool_]) -> list[Judged]:
+def _at_levels(prediction: Prediction, alarmed: NDArray[np.bool_]) -> list[AtLevel]:
     """At each level, where these snippets alarm [levels, n]."""
     curve, edges = prediction.curves[0], prediction.boundary_seconds.tolist()
     names = [UNNAMED, *prediction.classes[1:]]
@@ -59,12 +59,12 @@ def _judge(prediction: Prediction, alarmed: NDArray[np.bool_]) -> list[Judged]:
     ]
 
 
-def _summarise(prediction: Prediction, alarms: Sequence[_Alarm]) -> Judged:
+def _summarise(prediction: Prediction, alarms: Sequence[_Alarm]) -> AtLevel:
     seconds: dict[str, float] = defaultdict(float)
     for alarm in alarms:
         seconds[alarm.label] += alarm.end - alarm.start
     loudest = max(alarms, key=lambda alarm: alarm.score, default=None)
-    return Judged(
+    return AtLevel(
         n_alarms=len(alarms),
         seconds=round(sum(seconds.values()), 2),
         labels=sorted(seconds, key=lambda label: (-seconds[label], label)),
@@ -83,27 +83,27 @@ def _outcome(prediction: Prediction, alarms: Sequence[_Alarm]) -> str | None:
     return "caught" if is_met else "missed"
 
 
-def judgements(prediction: Prediction) -> dict[str, Any]:
-    """JSON values: at the evaluation's level (`judged`), and from which step on what is said at others (`levels`).
+def by_level(prediction: Prediction) -> dict[str, Any]:
+    """JSON values: at the evaluation's level (`given`), and from which step on what is said at others (`levels`).
 
-    A row is as :class:`Judged`, short, because there are up to a hundred a video: labels are places in `names`,
+    A row is as :class:`AtLevel`, short, because there are up to a hundred a video: labels are places in `names`,
     outcomes places in `OUTCOMES`. A level that alarms in the same snippets as the one below it has no row.
     """
     levels = np.arange(LEVEL_STEPS + 1) / LEVEL_STEPS
     own, *others = prediction.alarm_rule.alarmed(prediction.curves[0].anomaly, [prediction.alarm_threshold, *levels])
     steps = [0, *(step for step, (below, at) in enumerate(pairwise(others), 1) if (below != at).any())]
-    at_own, *at_others = _judge(prediction, np.stack([own, *(others[step] for step in steps)]))
+    at_own, *at_others = _at_levels(prediction, np.stack([own, *(others[step] for step in steps)]))
     places: dict[str, int] = {}
 
-    def row(judged: Judged) -> list[Any]:
-        labels = [places.setdefault(label, len(places)) for label in judged.labels]
-        loudest = judged.loudest and [places[judged.loudest[0]], *judged.loudest[1:]]
-        outcome = None if judged.outcome is None else OUTCOMES.index(judged.outcome)
-        return [judged.n_alarms, judged.seconds, labels, loudest, outcome]
+    def row(said: AtLevel) -> list[Any]:
+        labels = [places.setdefault(label, len(places)) for label in said.labels]
+        loudest = said.loudest and [places[said.loudest[0]], *said.loudest[1:]]
+        outcome = None if said.outcome is None else OUTCOMES.index(said.outcome)
+        return [said.n_alarms, said.seconds, labels, loudest, outcome]
 
-    rows = [row(judged) for judged in (at_own, *at_others)]
+    rows = [row(said) for said in (at_own, *at_others)]
     return {
         "names": list(places),
-        "judged": rows[0],
+        "given": rows[0],
         "levels": [[step, *short] for step, short in zip(steps, rows[1:], strict=True)],
     }
