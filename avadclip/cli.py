@@ -60,15 +60,23 @@ for interop_command in interop.COMMANDS:
 @app.command()
 @one_line_errors
 def recipe(
-    name: Annotated[str | None, typer.Argument(help="A published data set, or `zoo`; default: list them.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A published data set, `zoo`, or a table (`table_i` ...); default: list them.")
+    ] = None,
     add: Annotated[bool, typer.Option("--add", help="Paste it into the parameter file.")] = False,
+    dataset: Annotated[str | None, typer.Option(help="Of a table: the data set that it is to be of.")] = None,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Print the block of params.yaml for a published data set, or for all published detectors (`zoo`)."""
+    """Print the block of params.yaml for a published data set, all published detectors, or a table of the paper."""
     from avadclip import recipes
+    from avadclip.recipes import table_variants
 
     if name is None:
-        typer.echo("\n".join(recipes.names() + recipes.detector_names()))
+        typer.echo("\n".join([*recipes.names(), *recipes.detector_names(), *recipes.TABLES]))
+    elif add and name in recipes.TABLES:
+        new = table_variants.add(name, params, dataset)
+        targets = f"dvc repro evaluate@{dataset}" if dataset else "dvc repro"
+        typer.echo(f"{params}: added {', '.join(new) or 'nothing, all is there'}; `{targets}` fills the table")
     elif add and name in recipes.detector_names():
         new = recipes.add_detectors(name, params)
         typer.echo(f"{params}: {len(new)} more variants under train, which are scored: {', '.join(new) or 'none'}")
