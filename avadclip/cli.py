@@ -17,6 +17,7 @@ from avadclip.commands import interop, labels, sharing
 from avadclip.commands.choose import choose
 from avadclip.commands.encoders import train_audio_encoder
 from avadclip.commands.predict import predict
+from avadclip.commands.table import table
 from avadclip.config import Params
 from avadclip.errors import AvadclipError, printable, refused_write
 
@@ -53,6 +54,7 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
 app.command()(one_line_errors(train_audio_encoder))
 app.command()(one_line_errors(predict))
 app.command()(one_line_errors(choose))
+app.command()(one_line_errors(table))
 for interop_command in interop.COMMANDS:
     app.command()(one_line_errors(interop_command))
 

@@ -1,7 +1,7 @@
 """Recipes to be pasted into params.yaml, pinned to published numbers.
 
-A file here is a data set, for ``datasets:``; one in ``detectors/`` holds variants, for ``train:``; one in ``tables/`` the
-variants that tables of the paper are of.
+A file here is a data set, for ``datasets:``; one in ``detectors/`` holds variants, for ``train:``; one in ``tables/``
+the variants that tables of the paper are of.
 """
 
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ def read(name: str, margin: str = "  ") -> str:
     ------
     ConfigError : no such recipe.
     """
-    known = {name: FOLDER for name in names()} | {name: DETECTORS for name in detector_names()}
+    known = dict.fromkeys(names(), FOLDER) | dict.fromkeys(detector_names(), DETECTORS)
     known |= dict.fromkeys(TABLES, FOLDER / "tables")
     if name not in known:
         raise ConfigError(f"no recipe {name!r}; there are: {', '.join(known)}")

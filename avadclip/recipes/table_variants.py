@@ -1,7 +1,7 @@
 """``avadclip recipe table_vi --add``: the variants that a table of the paper is of, made from those that are there.
 
-What a row changes is all that it says: the rest stays that of its variant in the parameter file, by a YAML merge, so that
-both are trained alike whatever is changed there later.
+What a row changes is all that it says: the rest stays that of its variant in the parameter file, by a YAML merge, so
+that both are trained alike whatever is changed there later.
 """
 
 from pathlib import Path
@@ -35,7 +35,7 @@ def add(name: str, params: Path, dataset: str | None = None) -> list[str]:
     sections = YAML().load(recipes.read(name, margin=""))
     if "distill" in sections and loaded.distill and loaded.teacher != "audio_visual":
         raise ConfigError(
-            f"{params}: teacher is {loaded.teacher!r}, but the students of {name} are those of `audio_visual`; set it so"
+            f"{params}: teacher is {loaded.teacher!r}, but the students of {name} learn from `audio_visual`; set it so"
         )
     new = recipes.add_detectors("zoo", params) if recipes.TABLES[name] == "members" else []
     with edited(params) as content:
@@ -43,7 +43,8 @@ def add(name: str, params: Path, dataset: str | None = None) -> list[str]:
         for section, variants in sections.items():
             new += _add_variants(content.setdefault(section, CommentedMap()), variants, content)
         scored = score.setdefault("variants", [])
-        scored.extend(variant for variant in new if variant not in scored)
+        wanted = [*new, *(variant for variants in sections.values() for variant in variants)]
+        scored.extend(variant for variant in dict.fromkeys(wanted) if variant not in scored)
         across = score.setdefault("across", CommentedMap())
         known = {(one.dataset, one.trained_on) for one in loaded.score.across.values() if one.variant == "audio_visual"}
         for tested, trained in pairs:

@@ -1,4 +1,4 @@
-"""The variants of the paper's tables in a parameter file: each differs from the one that it is made from in its switch."""
+"""The variants of the paper's tables in a parameter file: each differs from its base in its switch alone."""
 
 import shutil
 from pathlib import Path
