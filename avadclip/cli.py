@@ -17,6 +17,7 @@ from avadclip.commands import corrections, interop, labels, sharing
 from avadclip.commands.choose import choose
 from avadclip.commands.encoders import train_audio_encoder
 from avadclip.commands.predict import predict
+from avadclip.commands.table import table
 from avadclip.config import Params
 from avadclip.errors import AvadclipError, printable, refused_write
 
@@ -55,6 +56,7 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
 app.command()(one_line_errors(train_audio_encoder))
 app.command()(one_line_errors(predict))
 app.command()(one_line_errors(choose))
+app.command()(one_line_errors(table))
 for interop_command in interop.COMMANDS:
     app.command()(one_line_errors(interop_command))
 
@@ -62,15 +64,23 @@ for interop_command in interop.COMMANDS:
 @app.command()
 @one_line_errors
 def recipe(
-    name: Annotated[str | None, typer.Argument(help="A published data set, or `zoo`; default: list them.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A published data set, `zoo`, or a table (`table_i` ...); default: list them.")
+    ] = None,
     add: Annotated[bool, typer.Option("--add", help="Paste it into the parameter file.")] = False,
+    dataset: Annotated[str | None, typer.Option(help="Of a table: the data set that it is to be of.")] = None,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Print the block of params.yaml for a published data set, or for all published detectors (`zoo`)."""
+    """Print the block of params.yaml for a published data set, all published detectors, or a table of the paper."""
     from avadclip import recipes
+    from avadclip.recipes import table_variants
 
     if name is None:
-        typer.echo("\n".join(recipes.names() + recipes.detector_names()))
+        typer.echo("\n".join([*recipes.names(), *recipes.detector_names(), *recipes.TABLES]))
+    elif add and name in recipes.TABLES:
+        new = table_variants.add(name, params, dataset)
+        targets = f"dvc repro evaluate@{dataset}" if dataset else "dvc repro"
+        typer.echo(f"{params}: added {', '.join(new) or 'nothing, all is there'}; `{targets}` fills the table")
     elif add and name in recipes.detector_names():
         new = recipes.add_detectors(name, params)
         typer.echo(f"{params}: {len(new)} more variants under train, which are scored: {', '.join(new) or 'none'}")

@@ -73,6 +73,16 @@ def summary(dataset: str) -> Path:
     return results(dataset) / "summary.md"
 
 
+def records(dataset: str) -> Path:
+    """Folder of one file a detector, from which tables are made, here and elsewhere (stage ``evaluate``)."""
+    return results(dataset) / "records"
+
+
+def tables(dataset: str) -> Path:
+    """Folder of the paper's tables (``avadclip table all``)."""
+    return results(dataset) / "tables"
+
+
 def figures(dataset: str) -> Path:
     """Folder of timelines (stage ``figures``)."""
     return results(dataset) / "figures"

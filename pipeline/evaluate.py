@@ -7,6 +7,7 @@ from avadclip.evaluation.evaluate import assess_all, write_results
 from avadclip.evaluation.testset import read_test_set
 from avadclip.prediction.alarm import write_alarm
 from avadclip.report.shown import shown_on_page
+from avadclip.tables.records import write_records
 
 
 def main(dataset: str) -> None:
@@ -18,7 +19,9 @@ def main(dataset: str) -> None:
     level = levels[shown_on_page(detectors, params)[0].name][0].level if levels else settings.level
     write_alarm(paths.model(dataset), settings.at(level))
     assessments = assess_all(detectors, test_set, settings, levels)
-    write_results(paths.results(dataset), assessments, test_set, settings, untrained(dataset, params))
+    absent = untrained(dataset, params)
+    write_results(paths.results(dataset), assessments, test_set, settings, absent)
+    write_records(paths.records(dataset), assessments, test_set, params, absent)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ ROOMS: dict[str, set[str]] = {
     "training": {"config", "datasets", "store", "detectors", "graph"},
     "scoring": {"config", "datasets", "store", "cluster", "detectors"},
     "evaluation": {"config", "datasets", "detectors.alarm_score", "scoring.scores", "scoring.stand_in"},  # no torch
+    "tables": {"config", "detectors.alarm_score", "scoring.scores", "evaluation"},  # no torch
     "prediction": {
         *("config", "media", "datasets", "encoders", "store"),
         *("extraction", "detectors", "scoring", "evaluation"),
@@ -36,7 +37,7 @@ ROOMS: dict[str, set[str]] = {
     "demo": {"config", "media", "encoders", "pretraining"},
     "commands": {
         *("config", "recipes", "media", "datasets", "encoders", "store", "cluster", "extraction", "detectors"),
-        *("training", "scoring", "evaluation", "prediction", "report", "interop", "pretraining"),
+        *("training", "scoring", "evaluation", "tables", "prediction", "report", "interop", "pretraining"),
     },
 }
 

@@ -1,6 +1,7 @@
 """``params.yaml`` changed by a command: comments and layout stay, and what is written is valid."""
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,13 +22,14 @@ def edited(path: Path) -> Iterator[Any]:
     ConfigError : the file cannot be used before or after the change; it is left as it was.
     """
     load(path)
+    before = path.read_bytes().decode("utf-8")
     yaml = YAML()
     yaml.preserve_quotes, yaml.width = True, 4096  # what is not changed is written as it was
-    content = yaml.load(path)
+    content = yaml.load(before)
     yield content
     text = io.StringIO()
     yaml.dump(content, text)
-    replace(path, text.getvalue())
+    replace(path, _comments_stay_above(before, text.getvalue()))
 
 
 def replace(path: Path, text: str) -> None:
@@ -39,3 +41,11 @@ def replace(path: Path, text: str) -> None:
     """
     parse(text, origin=str(path))
     write_text(path, text)
+
+
+def _comments_stay_above(before: str, after: str) -> str:
+    """To the parser, what stands above a key belongs to the last entry before it, and stays there if more are added."""
+    for comments, key in re.findall(r"^((?:[ ]*(?:#.*)?\n)+)([ ]*\w.*\n)", before, re.MULTILINE):
+        if comments + key not in after and after.count(comments) == after.count("\n" + key) == 1:
+            after = after.replace(comments, "").replace("\n" + key, "\n" + comments + key)
+    return after

@@ -25,6 +25,7 @@ class AudioVisualSettings(BranchSettings):
 
     modalities: Annotated[tuple[Modality, ...], Field(min_length=1, max_length=2)] = ("visual", "audio")
     fusion: Literal["adaptive", "add", "concat_linear", "cross_attention", "none"] = "adaptive"
+    focal: bool = True  # the focal loss, as half of L_align
     local_layers: Count = 2
     audio_levels: Count = 3  # dilations 1, 2, 4 ... of the temporal convolutions over the audio features
     audio_dropout: Share = 0.1
@@ -56,7 +57,7 @@ class AudioVisualDetector(BranchDetector):
         if self.fusion is not None:
             levels, dropout = settings.audio_levels, settings.audio_dropout
             self.audio = AudioModel(dimensions.widths["audio"], width, levels, dropout)
-        self.branches = Branches(settings, dimensions, tower)
+        self.branches = Branches(settings, dimensions, tower, settings.focal)
 
     @classmethod
     def needs(cls, settings: Any) -> Needs:

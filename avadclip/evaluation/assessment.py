@@ -52,7 +52,10 @@ class Assessment:
     provenance : what made the scores of the first seed.
     seeds : of training; None where it is not known.
     released, strict : the metrics of each protocol; `strict` holds those of whole videos and the operating point too.
-    intervals : lower and upper end of the means of `strict`, over resampled videos; empty without resampling.
+    provenances : what made the scores of each seed.
+    resampled : the means of `strict` in each resample of the videos, which are the same for every detector; empty
+        without resampling.
+    intervals : their lower and upper ends.
     per_class : under the strict protocol, by anomaly class.
     by_audio : `strict` of the videos ``with_audio`` and ``without_audio`` alone; a part without videos is absent.
     n_videos_by_audio, n_videos_by_modality : how many videos these are, and how many each modality was used for.
@@ -64,9 +67,11 @@ class Assessment:
 
     name: str
     provenance: Provenance
+    provenances: tuple[Provenance, ...]
     seeds: tuple[int | None, ...]
     released: OverSeeds
     strict: OverSeeds
+    resampled: Resampled
     intervals: dict[str, Interval]
     per_class: dict[str, Metrics]
     by_audio: dict[str, Metrics]
@@ -142,19 +147,21 @@ def assess(
     for note in notes:
         logger.warning("%s: %s", detector.name, note)
     per_class = [metrics.per_class(seed.strict) for seed in seeds]
+    resampled = resampling.resample(
+        lambda weights: metrics.mean_over_seeds([seed.resampled(weights) for seed in seeds]),
+        len(seeds[0].is_located),
+        resamples,
+        settings.bootstrap_seed,
+    )
     return Assessment(
         name=detector.name,
         provenance=detector.first.scores.provenance,
+        provenances=tuple(found.scores.provenance for found in detector.answers),
         seeds=detector.seeds,
         released=_over_seeds([metrics.released(seed.released, settings.iou_thresholds) for seed in seeds], n_results),
         strict=_over_seeds([seed.under(seed.ones) for seed in seeds], n_results),
-        intervals=resampling.intervals(
-            lambda weights: metrics.mean_over_seeds([seed.resampled(weights) for seed in seeds]),
-            len(seeds[0].is_located),
-            resamples,
-            settings.bootstrap_seed,
-            settings.confidence,
-        ),
+        resampled=resampled,
+        intervals=resampling.ends(resampled, settings.confidence),
         per_class={name: _mean([found[name] for found in per_class]) for name in per_class[0]},
         by_audio={part: _mean([seed.under(weights) for seed in seeds]) for part, weights in parts.items()},
         n_videos_by_audio={part: int(weights.sum()) for part, weights in parts.items()},

@@ -22,9 +22,15 @@ Interval = tuple[float, float]
 def intervals(
     evaluate: Callable[[Values], Resampled], n_videos: int, resamples: int, seed: int, confidence: float
 ) -> dict[str, Interval]:
-    """Percentile interval of each metric.
+    """Percentile interval of each metric, :func:`ends` of :func:`resample`; `confidence` is the share inside of it."""
+    return ends(resample(evaluate, n_videos, resamples, seed), confidence)
 
-    Every detector sees the same resamples, because they depend on `n_videos` and `seed` alone.
+
+def resample(evaluate: Callable[[Values], Resampled], n_videos: int, resamples: int, seed: int) -> Resampled:
+    """Each metric in each resample.
+
+    Every detector sees the same resamples, because they depend on `n_videos` and `seed` alone: two can be compared
+    resample by resample.
 
     Parameters
     ----------
@@ -32,25 +38,27 @@ def intervals(
     n_videos : videos of the test set; so many are drawn, with replacement.
     resamples : how often; 0 gives no intervals.
     seed : of the draws.
-    confidence : share of the resamples inside the interval, 0..1.
-
-    Returns
-    -------
-    Lower and upper end by name. A metric that is NaN in a resample (no anomalous video was drawn) is ignored there; one
-    that is NaN in all has no interval.
     """
     if resamples == 0 or n_videos == 0:
         return {}
     drawn = np.random.default_rng(seed).integers(n_videos, size=(resamples, n_videos))
-    weights = np.stack([np.bincount(row, minlength=n_videos) for row in drawn]).astype(np.float64)
+    return evaluate(np.stack([np.bincount(row, minlength=n_videos) for row in drawn]).astype(np.float64))
+
+
+def ends(resampled: Resampled, confidence: float) -> dict[str, Interval]:
+    """Lower and upper end of each metric, with the share `confidence` of the resamples inside, 0..1.
+
+    A metric that is NaN in a resample (no anomalous video was drawn) is ignored there; one that is NaN in all has no
+    interval.
+    """
     tail = (1 - confidence) / 2
-    ends = {}
-    for name, values in evaluate(weights).items():
+    found = {}
+    for name, values in resampled.items():
         defined = values[np.isfinite(values)]
         if len(defined):
             low, high = np.quantile(defined, [tail, 1 - tail])
-            ends[name] = (float(low), float(high))
-    return ends
+            found[name] = (float(low), float(high))
+    return found
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Recipes to be pasted into params.yaml, pinned to published numbers.
 
-A file here is a data set, for ``datasets:``; one in ``detectors/`` holds variants, for ``train:``.
+A file here is a data set, for ``datasets:``; one in ``detectors/`` holds variants, for ``train:``; one in ``tables/``
+the variants that tables of the paper are of.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,14 @@ from avadclip.errors import ConfigError
 
 FOLDER = Path(__file__).parent
 DETECTORS = FOLDER / "detectors"
+# Table of the paper -> its file in ``tables/``: what differs between some is the data set alone.
+TABLES = {
+    **dict.fromkeys(("table_i", "table_ii", "table_iii", "table_iv"), "members"),
+    "table_v": "across",
+    "table_vi": "modules",
+    "table_vii": "fusion",
+    **dict.fromkeys(("table_viii", "table_ix"), "distillation"),
+}
 
 
 def names() -> list[str]:
@@ -34,9 +43,11 @@ def read(name: str, margin: str = "  ") -> str:
     ------
     ConfigError : no such recipe.
     """
-    path = (DETECTORS if name in detector_names() else FOLDER) / f"{name}.yaml"
-    if name not in names() + detector_names():
-        raise ConfigError(f"no recipe {name!r}; there are: {', '.join(names() + detector_names())}")
+    known = dict.fromkeys(names(), FOLDER) | dict.fromkeys(detector_names(), DETECTORS)
+    known |= dict.fromkeys(TABLES, FOLDER / "tables")
+    if name not in known:
+        raise ConfigError(f"no recipe {name!r}; there are: {', '.join(known)}")
+    path = known[name] / f"{TABLES.get(name, name)}.yaml"
     return indent(path.read_text(encoding="utf-8"), margin)
 
 

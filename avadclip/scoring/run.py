@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import torch
 
 from avadclip import paths
-from avadclip.detectors.checkpoint import Checkpoint, load_checkpoint
+from avadclip.detectors.checkpoint import WEIGHTS, Checkpoint, load_checkpoint
 from avadclip.detectors.inference import detect
+from avadclip.io import sha256_of
 from avadclip.scoring.scores import Provenance, Scores, VideoScores, collect
 from avadclip.store.video import Folders, VideoFeatures, open_folders, read_video
 
@@ -53,6 +54,7 @@ class Scorer:
     def provenance(self) -> Provenance:
         """Of what this scores."""
         job, description = self._job, self._checkpoint.description
+        folder = paths.run(job.trained_on, job.variant, job.seed)
         return Provenance(
             dataset=job.dataset,
             variant=job.variant,
@@ -62,6 +64,14 @@ class Scorer:
             selection=description.selection,
             classes=description.classes,
             stride=_stride(self._folders),
+            detector={
+                "kind": description.kind,
+                "settings": description.settings,
+                "round": description.round,
+                "imported": description.imported,
+                "checkpoint_sha256": sha256_of(folder / WEIGHTS),
+                "recipes": {modality: dict(folder.recipe) for modality, folder in self._folders.items()},
+            },
         )
 
     def score_video(self, video_id: str) -> VideoScores:

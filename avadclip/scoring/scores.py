@@ -6,9 +6,10 @@ One HDF5 file holds all videos end to end, because opening 800 groups would take
 import hashlib
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -53,6 +54,9 @@ class Provenance:
     selection: str  # how the round was chosen; `released_test_selected` has to be shown with every number
     classes: tuple[str, ...]  # columns of the class probabilities
     stride: int  # source frames a snippet
+    # What else is pinned of it: kind, settings, chosen round, sha256 of its weights, recipes of the features that it
+    # saw here. Nothing of one that guesses.
+    detector: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

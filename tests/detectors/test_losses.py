@@ -88,6 +88,16 @@ def test_align(lengths: list[int]) -> None:
     )
 
 
+@pytest.mark.parametrize("lengths", LENGTHS)
+def test_align_without_the_focal_loss_is_the_cross_entropy(lengths: list[int]) -> None:
+    logits, labels = leaf(len(lengths), 40, 4, scale=3), labels_of(len(lengths))
+    assert_same(
+        lambda: losses.align(logits, labels, torch.tensor(lengths), None),
+        lambda: 2 * align_slow(logits, labels, lengths, torch.zeros(4, dtype=torch.float64)),
+        [logits],
+    )
+
+
 def test_text() -> None:
     embeddings = leaf(5, 8)
 

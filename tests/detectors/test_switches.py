@@ -132,3 +132,13 @@ def test_a_step_opens_the_gate_and_moves_prompts_unless_they_are_frozen(
     assert ("branches.prompts.context" in changed) == moved
     assert ("temporal.gate" in changed) == ("skip" in switch)
     assert "branches.classifier.weight" in changed
+
+
+def test_without_the_focal_loss_the_detector_is_otherwise_the_same() -> None:
+    released, switched = detector_of("audio_visual"), detector_of("audio_visual", focal=False)
+    assert released.state_dict().keys() - switched.state_dict().keys() == {"branches.focal_weights"}
+    expected, found = output_of(released.eval()), output_of(switched.eval())
+    assert torch.equal(expected.class_logits, found.class_logits)
+    targets = Targets(torch.eye(3)[[0, 1, 2, 0]])
+    terms, without = released.losses(expected, BATCH, targets), switched.losses(found, BATCH, targets)
+    assert {name for name in terms if not torch.equal(terms[name], without[name])} == {"align"}

@@ -18,6 +18,7 @@ from avadclip.detectors.description import Description
 from avadclip.detectors.inference import detect
 from avadclip.detectors.registry import build, settings_of
 from avadclip.errors import CheckpointError, FeatureError
+from avadclip.io import sha256_of
 from avadclip.scoring import scores
 from avadclip.scoring.run import Job, score
 from avadclip.store.video import open_folders, read_video
@@ -91,9 +92,17 @@ def test_every_snippet_of_every_test_video_once() -> None:
     scored = run_job()
     assert scored.ids == tuple(f"video{index:03}" for index in range(5))
     assert scored.n_snippets.tolist() == [-(-n // STRIDE) for n in N_FRAMES]
+    detector = scored.provenance.detector
     assert scored.provenance == scores.Provenance(
-        NAME, "audio_visual", NAME, SEED, ("visual", "audio"), "last", CLASSES, STRIDE
+        NAME, "audio_visual", NAME, SEED, ("visual", "audio"), "last", CLASSES, STRIDE, detector
     )
+    assert detector["kind"] == "audio_visual"
+    assert detector["settings"]["fusion"] == "adaptive"
+    assert detector["checkpoint_sha256"] == sha256_of(paths.run(NAME, "audio_visual", SEED) / "model.safetensors")
+    assert {modality: recipe["stride"] for modality, recipe in detector["recipes"].items()} == {
+        "visual": STRIDE,
+        "audio": STRIDE,
+    }
     assert scored.class_probabilities is not None
     assert_allclose(scored.class_probabilities.sum(axis=1), 1, rtol=1e-6)  # a softmax in float32
     assert np.isnan(scored.uncertainty).all()

@@ -102,8 +102,8 @@ class Branches(nn.Module):
         self.classifier_mlp = Mlp(width)
         self.classifier = nn.Linear(width, 1)
         self.prompt_mlp = None if self.av_prompt == "none" else Mlp(width)
-        if focal:  # alpha of the focal loss, learned
-            self.focal_weights = nn.Parameter(torch.full((dimensions.n_classes,), 0.25))
+        # alpha of the focal loss, learned
+        self.focal_weights = nn.Parameter(torch.full((dimensions.n_classes,), 0.25)) if focal else None
 
     def forward(self, features: Tensor, attendable: Tensor | None, log_variance: Tensor | None = None) -> BranchOutput:
         """`attendable` [b, n]: positions that may influence others, None for all. `log_variance` is passed through."""

@@ -42,9 +42,11 @@ def nce(class_logits: Tensor, labels: Tensor, n_snippets: Tensor) -> Tensor:
     return _class_terms(class_logits, labels, n_snippets)[1].mean()
 
 
-def align(class_logits: Tensor, labels: Tensor, n_snippets: Tensor, focal_weights: Tensor) -> Tensor:
-    """L_align = (L_nce + L_focal) / 2; focal_weights [C] are the learned alpha of the focal loss."""
+def align(class_logits: Tensor, labels: Tensor, n_snippets: Tensor, focal_weights: Tensor | None) -> Tensor:
+    """L_align = (L_nce + L_focal) / 2; focal_weights [C] are the learned alpha of the focal loss. Without: L_nce."""
     share, cross_entropy, hit = _class_terms(class_logits, labels, n_snippets)
+    if focal_weights is None:
+        return cross_entropy.mean()
     focal = (share * focal_weights).sum(dim=1) * (1.0 - hit) ** FOCUS * cross_entropy
     return (cross_entropy.mean() + focal.mean()) / 2
 
@@ -63,7 +65,9 @@ def text(class_embeddings: Tensor) -> Tensor:
     return functional.cosine_similarity(normal, anomalies, dim=1).abs().mean()
 
 
-def of_branches(output: "BranchOutput", labels: Tensor, n_snippets: Tensor, focal_weights: Tensor) -> dict[str, Tensor]:
+def of_branches(
+    output: "BranchOutput", labels: Tensor, n_snippets: Tensor, focal_weights: Tensor | None
+) -> dict[str, Tensor]:
     """The terms that AVadCLIP's detectors learn from labels: `binary`, `align`, `text`."""
     return {
         "binary": binary(output.anomaly_logits, labels, n_snippets),

@@ -1,0 +1,102 @@
+"""``avadclip recipe table_vi --add``: the variants that a table of the paper is of, made from those that are there.
+
+What a row changes is all that it says: the rest stays that of its variant in the parameter file, by a YAML merge, so
+that both are trained alike whatever is changed there later.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+
+from avadclip import config, recipes
+from avadclip.config.datasets import Dataset
+from avadclip.config.editing import edited
+from avadclip.errors import ConfigError
+
+
+def add(name: str, params: Path, dataset: str | None = None) -> list[str]:
+    """Put the variants of a table below ``train:`` and ``distill:`` and have them scored; those that were not there.
+
+    Parameters
+    ----------
+    dataset : the one that detectors of others are tested on (table V); None: each on each.
+
+    Raises
+    ------
+    ConfigError : no such data set, no variant that a row could be made from, another teacher than the rows have, or no
+        two data sets with features of one kind (table V). The file is left as it was.
+    """
+    loaded = config.load(params)
+    if dataset is not None:
+        loaded.dataset(dataset)
+    pairs = _pairs(loaded.datasets, dataset) if recipes.TABLES[name] == "across" else []
+    sections = YAML().load(recipes.read(name, margin=""))
+    if "distill" in sections and loaded.distill and loaded.teacher != "audio_visual":
+        raise ConfigError(
+            f"{params}: teacher is {loaded.teacher!r}, but the students of {name} learn from `audio_visual`; set it so"
+        )
+    new = recipes.add_detectors("zoo", params) if recipes.TABLES[name] == "members" else []
+    with edited(params) as content:
+        score = content.setdefault("score", CommentedMap())
+        for section, variants in sections.items():
+            new += _add_variants(content.setdefault(section, CommentedMap()), variants, content)
+        scored = score.setdefault("variants", [])
+        wanted = [*new, *(variant for variants in sections.values() for variant in variants)]
+        scored.extend(variant for variant in dict.fromkeys(wanted) if variant not in scored)
+        across = score.setdefault("across", CommentedMap())
+        known = {(one.dataset, one.trained_on) for one in loaded.score.across.values() if one.variant == "audio_visual"}
+        for tested, trained in pairs:
+            if (tested, trained) not in known:
+                across.fa.set_block_style()
+                key = f"{tested}_from_{trained}"
+                across[key] = {"dataset": tested, "trained_on": trained, "variant": "audio_visual"}
+                new.append(key)
+    return new
+
+
+def _add_variants(section: Any, variants: Any, content: Any) -> list[str]:
+    known = {**content.get("train", {}), **content.get("distill", {})}
+    new = [variant for variant in variants if variant not in known]
+    for variant in new:
+        block = variants[variant]
+        if block.merge:
+            name = next(name for name, other in variants.items() if other is block.merge[0])
+            block.merge[0] = _base(name, known | dict(section))
+        section[variant] = block
+    return new
+
+
+def _base(name: str, known: dict[str, Any]) -> Any:
+    """The variant that a row is made from, with an anchor."""
+    if "kind" not in known[name]:
+        raise ConfigError(f"variant {name!r} is imported, not trained, so no row can be made from it; rename it")
+    if known[name].anchor.value is None:
+        known[name].yaml_set_anchor(name)
+    return known[name]
+
+
+def _pairs(datasets: dict[str, Dataset], tested: str | None) -> list[tuple[str, str]]:
+    """Tested and trained on, of all data sets whose features one encoder made: a detector takes no others."""
+    pairs = [
+        (one, other)
+        for one in datasets
+        for other in datasets
+        if one != other and tested in (None, one) and _encoders(datasets[one]) == _encoders(datasets[other])
+    ]
+    if not pairs:
+        raise ConfigError(
+            "table V needs two data sets under `datasets` whose features the same encoders made; add one, for example"
+            " with `avadclip recipe cctv_fights_sub --add`"
+        )
+    return pairs
+
+
+def _encoders(dataset: Dataset) -> list[object]:
+    """Whatever a detector's own features must have in common with those of other data sets."""
+    keys = ("encoder", "encoder_config", "width", "extractor")
+    sections = (dataset.visual, dataset.audio)
+    found = [[type(section).__name__, *(getattr(section, key, None) for key in keys)] for section in sections]
+    pinned = [getattr(getattr(section, "weights", None), "sha256", None) for section in sections]
+    return [*found, pinned]
