@@ -1,7 +1,7 @@
-"""When something happens in training videos, where somebody has said so (docs/method.md, "Segments").
+"""When something happens in training videos, where somebody has said so.
 
 Weak supervision knows video labels alone. Only with `recipe.loss_weights.segments` above 0 does training read the
-segments of training videos; what lies outside of all segments of such a video is then normal.
+segments of training videos (docs/method.md, "Segments of training videos").
 """
 
 import logging
