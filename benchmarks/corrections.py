@@ -7,6 +7,7 @@ corrections. Nothing is written into PROJECT.
 
 import logging
 import os
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ from avadclip.store.video import open_folders, read_video
 from avadclip.training.run import Run, train
 from avadclip.training.segments import anomalous_frames
 
+Found = dict[tuple[str, int, float], list[float]]  # how chosen, how many, weight -> AP of each seed
+
 
 def main(
     project: Annotated[Path, typer.Argument(help="With params.yaml, data and features.")],
@@ -47,17 +50,15 @@ def main(
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         study = Study.linked(project, dataset, variant)
-        found: dict[tuple[str, int, float], list[float]] = {}
+        found: Found = {}
         for seed in range(seeds):
             plain = study.trained(seed, 0.0, ())
-            found.setdefault(("none", 0, 0.0), []).append(study.average_precision(plain))
+            _note(found, ("none", 0, 0.0), study.average_precision(plain))
             orders = {"most informative": study.by_information(plain), "random": study.at_random(seed)}
             for (name, order), count, weight in product(
                 orders.items(), map(int, counts.split(",")), map(float, weights.split(","))
             ):
-                ap = study.average_precision(study.trained(seed, weight, order[:count]))
-                found.setdefault((name, count, weight), []).append(ap)
-                print(f"seed {seed}, {count} {name}, weight {weight:g}: {ap:.2f}", flush=True)
+                _note(found, (name, count, weight), study.average_precision(study.trained(seed, weight, order[:count])))
     print("\n".join(rows(found)))
 
 
@@ -139,7 +140,12 @@ def information(said: SnippetScores) -> float:
     return float(np.maximum(borderline, disagreement).mean())
 
 
-def rows(found: dict[tuple[str, int, float], list[float]]) -> list[str]:
+def _note(found: Found, what: tuple[str, int, float], average_precision: float) -> None:
+    found.setdefault(what, []).append(average_precision)
+    print(*what, round(average_precision, 2), file=sys.stderr, flush=True)
+
+
+def rows(found: Found) -> list[str]:
     """Markdown: mean AP ± deviation over the seeds."""
     lines = ["| videos with segments | chosen | weight | AP |", "| --- | --- | --- | --- |"]
     for (name, count, weight), values in found.items():
