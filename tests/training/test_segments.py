@@ -172,8 +172,7 @@ BAGS = [
 ]
 
 
-@pytest.mark.parametrize("thinned", [False, True])
-@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize(("together", "thinned"), [(False, False), (True, True)])
 @pytest.mark.parametrize("bag", BAGS, ids=lambda bag: bag.kind)
 def test_a_position_has_the_share_of_the_snippets_that_it_shows(bag: Bag, together: bool, thinned: bool) -> None:
     edit(lambda s: replace(s, start_frame=s.start_frame + 1, end_frame=s.end_frame - 2))  # some shares are quarters
