@@ -40,7 +40,7 @@ def main(
     project: Annotated[Path, typer.Argument(help="With params.yaml, data and features.")],
     dataset: Annotated[str, typer.Option(help="Of `worlds` in its params.yaml.")] = "demo",
     variant: Annotated[str, typer.Option(help="Of `train`.")] = "ensemble",
-    weights: Annotated[str, typer.Option(help="Comma-separated, of the loss term `segments`.")] = "0.3,1,3",
+    weights: Annotated[str, typer.Option(help="Comma-separated, of the loss term `segments`.")] = "1,4,16",
     counts: Annotated[str, typer.Option(help="Comma-separated, videos with segments.")] = "10,30",
     seeds: Annotated[int, typer.Option(help="Trainings of each.")] = 5,
 ) -> None:
