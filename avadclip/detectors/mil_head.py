@@ -127,6 +127,11 @@ class MilHead(Detector):
             terms["taught"] = errors.mean(dim=0).sum()
         return terms
 
+    def confidences(self, output: MilHeadOutput, batch: Batch) -> Tensor:
+        """Of each member [b, n, m], and of each of the teacher's: as with video labels, each learns for itself."""
+        taught = [] if output.teacher_confidences is None else [output.teacher_confidences]
+        return torch.cat([output.confidences, *taught], dim=-1)
+
     def scores(self, output: MilHeadOutput, batch: Batch) -> Scores:
         anomaly = output.confidences.mean(dim=-1, keepdim=True)
         named = anomaly * output.class_logits.float().softmax(dim=-1)

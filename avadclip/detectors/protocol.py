@@ -50,10 +50,13 @@ class LabelledBatch:
 
     batch: Batch
     labels: Tensor  # float32 [b, C], 1 for every class of the video; column 0 is `normal`
+    # Float32 [b, n]: which share of a position lies in a segment; -1 in a video without any. None: nobody asks.
+    anomalous_share: Tensor | None = None
 
     def to(self, device: torch.device | str) -> "LabelledBatch":
         """The same on a device."""
-        return LabelledBatch(self.batch.to(device), self.labels.to(device))
+        share = None if self.anomalous_share is None else self.anomalous_share.to(device)
+        return LabelledBatch(self.batch.to(device), self.labels.to(device), share)
 
 
 @dataclass(frozen=True)
@@ -159,6 +162,13 @@ class Detector(nn.Module, ABC):
         """What `output` says about each position."""
 
     # What follows does nothing unless it is overridden.
+
+    def confidences(self, output: Any, batch: Batch) -> Tensor:
+        """All that is to learn from segments of training videos: [b, n, any], each 0..1; by default the anomaly score.
+
+        Override it where alarms also depend on something else, or where the score is a mean over several.
+        """
+        return self.scores(output, batch).anomaly[..., None]
 
     def n_positions(self, longest: int) -> int:
         """To how many positions a batch must be padded if its longest video has `longest` snippets."""

@@ -18,6 +18,8 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
+SEGMENTS = "segments"  # the loss term that every detector can have, see avadclip.training.segments
+
 
 class Bag(Section):
     """How a video of any length becomes a training sample; see :mod:`avadclip.training.bags`."""
@@ -80,6 +82,11 @@ class Recipe(Section):
     precision: Literal["float32", "bfloat16"] = "float32"  # bfloat16: autocast
     loss_weights: dict[str, NotNegative] = {}
     average_rounds: Annotated[int, Field(ge=0)] = 0  # whose mean weights a phase ends with, its last; 0: none
+
+    @property
+    def learns_from_segments(self) -> bool:
+        """Whether the segments of training videos may be read."""
+        return self.loss_weights.get(SEGMENTS, 0.0) > 0
 
 
 class Settings(Section):

@@ -40,6 +40,7 @@ class TrainingSet:
     visual: Rows | None  # [rows, width]
     audio: Rows | None  # [rows, width]
     audio_valid: NDArray[np.bool_] | None  # [rows]
+    anomalous_share: NDArray[np.float32] | None = None  # [rows of audio], see LabelledBatch
 
     @property
     def widths(self) -> dict[Modality, int]:
@@ -70,7 +71,8 @@ class TrainingSet:
             n_views=n_views,
         )
         labels = self.labels[[sample.video for sample in samples for _ in range(n_views)]]
-        return LabelledBatch(batch, torch.from_numpy(labels))
+        share = None if self.anomalous_share is None else padded(self.anomalous_share, audio_rows, n)
+        return LabelledBatch(batch, torch.from_numpy(labels), share)
 
     def all_samples(self, n_positions: Callable[[int], int], device: torch.device) -> Iterator[LabelledBatch]:
         """Every sample once, alone, in order: what a detector observes before training."""
@@ -86,6 +88,7 @@ def load_training_set(
     memory_gib: float,
     views_together: bool = False,
     kept: Mapping[str, NDArray[np.bool_]] | None = None,
+    shares: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> TrainingSet:
     """Read every video once, make it a bag, and keep it in memory, or in a temporary file what is beyond `memory_gib`.
 
@@ -93,6 +96,8 @@ def load_training_set(
     ----------
     views_together : all views of a video are one sample; else each is one.
     kept : of each video [n] the snippets that may be seen, at least one; None: all.
+    shares : of each video that has segments, the share of each snippet [n] that lies in them; it becomes a bag as the
+        features do.
 
     Raises
     ------
@@ -105,6 +110,7 @@ def load_training_set(
     visual = None if first.visual is None else budget.rows(n_views * sum(lengths), first.visual.shape[-1])
     audio = None if first.audio is None else budget.rows(sum(lengths), first.audio.shape[-1])
     audio_valid = None if audio is None else np.zeros(len(audio), bool)
+    anomalous_share = np.full(sum(lengths), -1.0, np.float32) if shares else None
     samples: list[Sample] = []
     row = 0  # of the audio features; every view has as many before it
     for index, (video, length) in enumerate(zip(videos, lengths, strict=True)):
@@ -119,13 +125,17 @@ def load_training_set(
             assert features.audio_valid is not None
             bagged = bag_audio(bag, features.audio, features.audio_valid)
             audio[row : row + length], audio_valid[row : row + length] = bagged.values, bagged.valid
+        if anomalous_share is not None and shares is not None and video.id in shares:
+            share = shares[video.id] if kept is None else shares[video.id][kept[video.id]]
+            anomalous_share[row : row + length] = bag_visual(bag, share[:, None])[:, 0]
         firsts = [] if visual is None else [n_views * row + view * length for view in range(n_views)]
         if views_together or visual is None:
             samples.append(Sample(index, length, tuple(firsts), row))
         else:
             samples += [Sample(index, length, (first_row,), row) for first_row in firsts]
         row += length
-    return TrainingSet(tuple(samples), bag, multi_hot(videos, classes), visual, audio, audio_valid)
+    labels = multi_hot(videos, classes)
+    return TrainingSet(tuple(samples), bag, labels, visual, audio, audio_valid, anomalous_share)
 
 
 def _n_snippets(folders: Folders, video_id: str, kept: Mapping[str, NDArray[np.bool_]] | None) -> int:

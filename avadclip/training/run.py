@@ -45,6 +45,7 @@ from avadclip.training.fitness import check_trainable
 from avadclip.training.loop import fit
 from avadclip.training.reproducibility import seed_round
 from avadclip.training.resume import forget_state
+from avadclip.training.segments import read_shares
 from avadclip.training.selection import RoundScore, released_test_score, validation_score
 
 log = logging.getLogger(__name__)
@@ -157,7 +158,9 @@ def prepare(
     clip = run.dataset_section.visual.text_tower
     tower = text_tower(clip, classes) if run.needs.text_tower and clip is not None else None
     together = recipe.views == "together"
-    data = load_training_set(videos, folders, classes, recipe.bag, compute.memory_gib, together, kept)
+    stride = run.dataset_section.visual.stride
+    shares = read_shares(run.dataset, videos, stride, folders) if recipe.learns_from_segments else None
+    data = load_training_set(videos, folders, classes, recipe.bag, compute.memory_gib, together, kept, shares)
     seed_round(seed, 0)
     detector = build(run.section.kind, run.settings, _dimensions(run, data, tower), tower)
     return detector.to(resolve_device(compute.device)), data
@@ -244,9 +247,9 @@ def _identity(run: Run, videos: Sequence[Video], folders: Folders, compute: Comp
         "teacher": None if teacher is None else sha256_of(teacher / WEIGHTS),
         "device": str(resolve_device(compute.device)),
         "code": fingerprint([Path(__file__), *([] if kind is None else [kind])]),
-        # Only this way of choosing looks at it.
+        # Nobody else looks at it.
         "ground_truth": sha256_of(paths.ground_truth(run.dataset))
-        if selection.by == "released_test_selected"
+        if selection.by == "released_test_selected" or run.settings.recipe.learns_from_segments
         else None,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

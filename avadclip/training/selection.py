@@ -6,12 +6,16 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from avadclip.datasets.ground_truth import anomalous_spans
 from avadclip.datasets.model import Segment, Video
 from avadclip.detectors.inference import detect
 from avadclip.detectors.protocol import Detector
 from avadclip.store.video import Folders, read_video
+<<<<<<< HEAD
 from avadclip.training.fitness import check_rankable
+=======
+from avadclip.training.segments import anomalous_frames
+from avadclip.training.splitting import check_rankable
+>>>>>>> h-strong
 
 RoundScore = Callable[[Detector], float]
 
@@ -48,7 +52,10 @@ def released_test_score(
     check_rankable(videos, "test videos")
     shown = [read_video(folders, video.id) for video in videos]
     positive_frames = [
-        _positive_frames(video, [segment for segment in segments if segment.id == video.id], stride) for video in videos
+        anomalous_frames(
+            [segment for segment in segments if segment.id == video.id], max(1, video.n_frames // stride), stride
+        )
+        for video in videos
     ]
     n_positive = np.concatenate(positive_frames)
     weights = np.concatenate([n_positive, stride - n_positive])
@@ -72,13 +79,3 @@ def _average_precision(truth: ArrayLike, scores: ArrayLike, weights: ArrayLike |
 def _top_mean(scores: NDArray[np.float32]) -> float:
     k = len(scores) // 16 + 1
     return float(np.sort(scores)[-k:].mean())
-
-
-def _positive_frames(video: Video, segments: Sequence[Segment], stride: int) -> NDArray[np.int64]:
-    """Anomalous frames of every whole snippet [max(1, n_frames // stride)]."""
-    n_snippets = max(1, video.n_frames // stride)
-    anomalous = np.zeros(n_snippets * stride, np.int64)
-    for start_frame, end_frame in anomalous_spans(segments):
-        anomalous[start_frame:end_frame] = 1
-    n_positive: NDArray[np.int64] = anomalous.reshape(n_snippets, stride).sum(axis=1)
-    return n_positive

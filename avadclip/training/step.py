@@ -1,11 +1,14 @@
 """One training step: forward, named losses, backward, checks, update."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from avadclip.detectors.parts import losses
 from avadclip.detectors.protocol import Detector, LabelledBatch, Targets
+from avadclip.detectors.settings import SEGMENTS
 from avadclip.errors import ConfigError, TrainingError
 
 
@@ -19,7 +22,7 @@ def train_step(
 
     Raises
     ------
-    ConfigError : a loss term has no weight.
+    ConfigError : a loss term has no weight, or the detector cannot learn from segments.
     TrainingError : a loss term or a gradient is not finite; the detector is not updated.
     """
     recipe = detector.settings.recipe
@@ -29,6 +32,8 @@ def train_step(
         with torch.no_grad():
             taught = None if teacher is None else teacher(data.batch)
     terms = detector.losses(output, data.batch, Targets(data.labels, taught))
+    if data.anomalous_share is not None:
+        terms[SEGMENTS] = losses.segments(_confidences(detector, output, data), data.anomalous_share, data.batch.valid)
     check_losses(terms)
     optimizer.zero_grad()
     torch.autograd.backward(weighted_sum(terms, recipe.loss_weights))
@@ -37,6 +42,16 @@ def train_step(
         torch.nn.utils.clip_grad_norm_(detector.parameters(), recipe.gradient_norm)
     optimizer.step()
     return {name: value.detach() for name, value in terms.items()}
+
+
+def _confidences(detector: Detector, output: Any, data: LabelledBatch) -> Tensor:
+    found = detector.confidences(output, data.batch)
+    if not found.requires_grad:
+        raise ConfigError(
+            f"recipe.loss_weights.{SEGMENTS}: {type(detector).__name__} cannot learn from segments, because in training"
+            " no gradient comes through its `scores`; set the weight to 0, or override `confidences` in its file"
+        )
+    return found
 
 
 def weighted_sum(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:

@@ -21,6 +21,7 @@ from avadclip.datasets.manifest import read_manifest
 from avadclip.detectors.checkpoint import load_checkpoint
 from avadclip.detectors.description import read_description
 from avadclip.detectors.inference import SnippetScores, detect
+from avadclip.detectors.parts import losses
 from avadclip.detectors.protocol import Batch, Detector, Dimensions, Scores, Targets
 from avadclip.detectors.registry import build, kinds, needs, settings_of
 from avadclip.detectors.settings import Settings
@@ -145,6 +146,24 @@ def test_every_trainable_parameter_gets_a_gradient(kind: str) -> None:
     without = [name for name, p in trainable.items() if p.grad is None or not p.grad.abs().max() > 0]
     assert without == []
     assert {id(p) for p in detector.parameters() if p.requires_grad} == grouped
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_learns_from_segments_and_only_in_videos_that_have_some(kind: str) -> None:
+    detector = detector_of(kind).train()
+    batch = random_batch([32, 20, 9, 5], detector.n_positions(32))
+    confidences = detector.confidences(detector(batch), batch)
+    assert confidences.shape[:2] == batch.valid.shape
+    assert ((confidences >= 0) & (confidences <= 1)).all()
+    confidences.retain_grad()
+    share = torch.where(torch.tensor([False, True, True, False])[:, None], 0.75, -1.0) * batch.valid
+    losses.segments(confidences, share, batch.valid).backward()
+    assert confidences.grad is not None
+    counted = batch.valid & (share > 0)
+    assert ((confidences.grad != 0).all(dim=2) == counted).all()
+    gradients = [p.grad for p in detector.parameters() if p.grad is not None]
+    assert all(gradient.isfinite().all() for gradient in gradients)
+    assert any(gradient.abs().max() > 0 for gradient in gradients)
 
 
 @pytest.mark.parametrize("kind", KINDS)

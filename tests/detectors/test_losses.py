@@ -145,3 +145,23 @@ def test_what_lies_beyond_a_video_counts_for_nothing() -> None:
 def test_a_hopeless_confidence_is_a_large_loss_and_not_an_infinite_one(logit: float, loss: float) -> None:
     found = losses.binary(torch.full((1, 3), logit), torch.tensor([[1.0, 0.0]], dtype=torch.float64), torch.tensor([3]))
     assert math.isclose(float(found), loss, abs_tol=1e-6)  # torch bounds the logarithm at -100
+
+
+@pytest.mark.parametrize("n_confidences", [1, 3])
+@pytest.mark.parametrize("lengths", LENGTHS)
+def test_segments(lengths: list[int], n_confidences: int) -> None:
+    logits = leaf(len(lengths), 42, n_confidences)
+    share = torch.rand(len(lengths), 42, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    share[1::2] = -1.0  # videos without segments
+    valid = torch.arange(42) < torch.tensor(lengths)[:, None]
+
+    def slow() -> Tensor:
+        total = torch.zeros((), dtype=torch.float64)
+        for video in range(0, len(lengths), 2):
+            for snippet in range(lengths[video]):
+                for logit in logits[video, snippet]:
+                    p, wanted = 1 / (1 + torch.exp(-logit)), share[video, snippet]
+                    total = total - (wanted * torch.log(p) + (1 - wanted) * torch.log(1 - p)) / lengths[video]
+        return total / len(lengths)
+
+    assert_same(lambda: losses.segments(logits.sigmoid(), share, valid), slow, [logits])

@@ -66,6 +66,10 @@ class BranchDetector(PaddingDetector):
         features, norm = super().snippets(batch, modality), self.settings.feature_norm
         return features if norm is None else norm * unit(features)
 
+    def confidences(self, output: "BranchOutput", batch: Batch) -> Tensor:
+        """Of both branches [b, n, 2]."""
+        return torch.stack([output.anomaly_logits.float().sigmoid(), 1.0 - output.class_probabilities[..., 0]], dim=-1)
+
 
 @dataclass(frozen=True)
 class BranchOutput:
@@ -77,11 +81,16 @@ class BranchOutput:
     class_embeddings: Tensor  # [C, d], of the class prompts alone
     log_variance: Tensor | None = None  # [b, n, d], how unsure a student is of `features`
 
+    @property
+    def class_probabilities(self) -> Tensor:
+        """[b, n, C] in float32."""
+        return self.class_logits.float().softmax(dim=-1)
+
     def scores(self) -> Scores:
         """Confidences, class probabilities, and the mean log variance of a student."""
         return Scores(
             anomaly=self.anomaly_logits.float().sigmoid(),
-            class_probabilities=self.class_logits.float().softmax(dim=-1),
+            class_probabilities=self.class_probabilities,
             uncertainty=None if self.log_variance is None else self.log_variance.float().mean(dim=-1),
         )
 

@@ -94,6 +94,18 @@ def _mean(elements: Tensor, counted: Tensor) -> Tensor:
     return torch.einsum("bnd,bn->", elements, weights) / (weights.sum().clamp(min=1.0) * elements.shape[-1])
 
 
+def segments(confidences: Tensor, anomalous_share: Tensor, valid: Tensor) -> Tensor:
+    """Cross entropy of confidences [b, n, k] against the share of each snippet that lies in a segment [b, n].
+
+    Summed over k, averaged over the snippets of a video, and then over all b videos, of which those without segments
+    (their share is -1) count 0. So with weight 1, a video with segments counts as much by them as by its label.
+    """
+    known = (valid & (anomalous_share >= 0))[..., None]
+    said, wanted = confidences.float().masked_fill(~known, 0.0), anomalous_share[..., None].masked_fill(~known, 0.0)
+    errors = functional.binary_cross_entropy(said, wanted.expand_as(said), reduction="none")  # of 0 against 0: 0
+    return (errors.sum(dim=(1, 2)) / valid.sum(dim=1)).mean()
+
+
 def rank(confidence: Tensor, is_anomalous: Tensor, valid: Tensor) -> Tensor:
     """Hinge between the highest confidence [b, n] of each normal and each anomalous video (DeepMIL, eq. 6).
 
