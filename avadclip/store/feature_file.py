@@ -97,7 +97,7 @@ def fingerprint(recipe: Recipe, video_id: str, content_hash: str) -> str:
 
 def write(path: Path, features: Features) -> None:
     """Write a feature file atomically; the same features give the same bytes."""
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with hdf5.created(path) as file:
         _fill(file, features)
 
 
@@ -105,8 +105,7 @@ def to_bytes(features: Features) -> bytes:
     """The bytes of the file that :func:`write` writes, for another machine to :func:`write_bytes`."""
     with h5py.File.in_memory() as file:
         _fill(file, features)
-        file.flush()
-        return bytes(file.id.get_file_image())
+        return hdf5.image(file)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
