@@ -21,6 +21,7 @@ from avadclip.extraction.encoding import Outcome, Pending
 from avadclip.extraction.local import encode_videos
 from avadclip.extraction.modalities import modality as modality_of
 from avadclip.extraction.modalities import reader
+from avadclip.io import naming
 from avadclip.store import Source
 from avadclip.store.work_cache import WorkCache
 
@@ -189,7 +190,8 @@ def fill(output: Path, fingerprints: Mapping[str, str], cache: WorkCache) -> set
 def _exclusive(lock: Path, output: Path) -> Iterator[None]:
     """Hold `lock`, which the system releases however this process ends."""
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
+    file = lock.open("w")
+    try:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -204,6 +206,9 @@ def _exclusive(lock: Path, output: Path) -> Iterator[None]:
                 output,
             )
         yield
+    finally:
+        with naming(lock):
+            file.close()
 
 
 def _failure_message(dataset: str, modality: str, failures: Mapping[str, str]) -> str:

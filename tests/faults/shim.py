@@ -48,7 +48,7 @@ class Faults:
     def attempt(self, what: str, file: Any) -> None:
         """Count an operation, and fail if it is its turn."""
         if self.happens(what, file):
-            raise OSError(self.error, os.strerror(self.error), file if not isinstance(file, int) else None)
+            raise OSError(self.error, os.strerror(self.error), None if isinstance(file, int) else os.fspath(file))
 
 
 class _File(io.FileIO):
