@@ -104,7 +104,7 @@ def start(operation: Operation, log: Path) -> psutil.Process:
         except SystemExit as ended:
             status = int(ended.code or 0)
         except BaseException as error:
-            print(repr(error), file=sys.stderr)
+            sys.stderr.write(f"{error!r}\n")
         finally:
             sys.stdout.flush()
             os._exit(status)
@@ -232,7 +232,7 @@ def soak(rounds: int, seconds: float, seed: int, log: Path) -> Tally:
         needed = {path for path in expected if name == "pull" or not path.startswith((".cache/", ".dvc/"))}
         if missing := needed - found.keys():
             tally.problems[key].append(f"round {number}, again: missing: {sorted(missing)}")
-        print(f"{number:4} {name}: {key[1]} {f'after {delay:.1f} s' if killed else 'was too late'}", flush=True)
+        tell(f"{number:4} {name}: {key[1]} {f'after {delay:.1f} s' if killed else 'was too late'}")
     return tally
 
 
@@ -247,6 +247,12 @@ def _repeat(
     if status != 0:
         tally.problems[key].append(f"round {number}, again: it ended with {status}: {log.read_text()[-800:]}")
     psutil.wait_procs(family(killed), LIMIT_SECONDS)
+
+
+def tell(line: str) -> None:
+    """Print at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def make_project(folder: Path) -> None:
@@ -286,11 +292,11 @@ def main() -> None:
         n_problems = sum(map(len, tally.problems.values()))
         left = len(unfinished())
         os.chdir("/")
-    print(tally)
-    print(
+    tell(str(tally))
+    tell(
         f"{sum(tally.rounds.values())} rounds in {time.monotonic() - began:.0f} s, seed {asked.seed}:"
-        f" {sum(tally.killed.values())} killed in time, {tally.n_compared} files compared, {left} unfinished files left"
-        f" under names that nobody reads, {n_problems or 'no'} problems: {'see above' if n_problems else 'nothing lost'}"
+        f" {sum(tally.killed.values())} killed in time, {tally.n_compared} files compared, {left} unfinished under"
+        f" names that nobody reads, {n_problems or 'no'} problems" + ("" if n_problems else ": nothing was lost")
     )
     sys.exit(n_problems > 0)
 

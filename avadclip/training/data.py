@@ -160,7 +160,7 @@ class _Budget:
         self._left -= 4 * n_rows * width
         if self._left >= 0:
             return np.zeros((n_rows, width), np.float32)
-        file = tempfile.TemporaryFile()
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the array
         if hasattr(os, "posix_fallocate"):  # a disk without room refuses here, and does not end the process later
             with naming(Path(tempfile.gettempdir())):
                 os.posix_fallocate(file.fileno(), 0, 4 * n_rows * width)

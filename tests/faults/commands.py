@@ -91,7 +91,7 @@ def _somebodys_cache() -> None:
 
 
 def _trainable() -> None:
-    recipe = {"rounds": 2, "steps_per_round": 2, "batch_size": 4}
+    recipe = {"rounds": 2, "steps_per_round": 1, "batch_size": 2}
     variants = {"mil": {"kind": "deep_mil", "hidden": [8, 4], "recipe": recipe}}
     write_training_project(Path(), make_videos(6, 3), {"visual": 1.0, "audio": 1.0}, train=variants)
 

@@ -103,7 +103,8 @@ def failing(root: Path, error: int = 0, fails: int | None = None) -> Iterator[Fa
         real: Callable[..., Any] = getattr(os, name)
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            faults.attempt(name, args[which])
+            if name != "mkdir" or not os.path.lexists(args[which]):  # a folder that is there is no new one
+                faults.attempt(name, args[which])
             return real(*args, **kwargs)
 
         return call
