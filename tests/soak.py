@@ -28,9 +28,10 @@ from tests.support import quick_dvc
 from tests.support.dvc_project import quicken, read_params, write_params
 from tests.support.team_factory import NAME, add_videos, write_repository
 
+STAGES = ("code", "prepare", "extract_visual", "extract_audio", f"train@{NAME}-audio_visual-0")
 DETECTOR = f"runs/{NAME}/audio_visual/seed0"
-KEPT = (".cache/features", ".dvc/cache/files", "remote/files")  # what is finished here stays, whatever is killed
-MADE = (f"features/{NAME}", f"runs/{NAME}", ".cache/features", "remote/files")
+KEPT = (".cache/features", ".dvc/cache/files", "../remote/files")  # what is finished here stays, whatever is killed
+MADE = (f"features/{NAME}", f"runs/{NAME}", ".cache/features", "../remote/files")
 BUSY = "another process is filling this folder"
 LIMIT_SECONDS = 600.0
 
@@ -77,7 +78,7 @@ OPERATIONS = {
     "extract sound": Operation(_again(f"extract_audio@{NAME}"), _forget_features, ("worker", "driver", "dvc", "group")),
     "train": Operation(_again(f"train@{NAME}-audio_visual-0"), lambda _chance: None, ("driver", "dvc", "group")),
     "merge": Operation(("features", "merge", "theirs"), _forget_features, ("driver", "group"), program="avadclip"),
-    "pull": Operation(("pull",), _forget_pulled, ("dvc", "group")),
+    "pull": Operation(("pull", *STAGES), _forget_pulled, ("dvc", "group")),
 }
 
 
@@ -222,14 +223,14 @@ def soak(rounds: int, seconds: float, seed: int, log: Path) -> Tally:
         tally.compare(key, f"round {number}, after the kill", contents((*KEPT, *MADE)), expected)
         if lost := before.keys() - contents(KEPT).keys():
             tally.problems[key].append(f"round {number}: lost: {sorted(lost)}")
-        if not killed and status != 0:
-            tally.problems[key].append(f"round {number}: undisturbed, it ended with {status}: {log.read_text()[-500:]}")
+        if status != 0 and not (killed and key[1] != "worker"):  # without a worker, another one does its work
+            tally.problems[key].append(f"round {number}: it ended with {status}: {log.read_text()[-800:]}")
         again = time.monotonic()
         _repeat(operation, process, log, tally, key, number)
         usual[name] = 0.5 * (usual[name] + time.monotonic() - again)
         found = contents((*KEPT, *MADE))
         tally.compare(key, f"round {number}, again", found, expected)
-        needed = {path for path in expected if name == "pull" or not path.startswith((".cache/", ".dvc/"))}
+        needed = {path for path in expected if name == "merge" or not path.startswith(".cache/")}
         if missing := needed - found.keys():
             tally.problems[key].append(f"round {number}, again: missing: {sorted(missing)}")
         tell(f"{number:4} {name}: {key[1]} {f'after {delay:.1f} s' if killed else 'was too late'}")
@@ -265,8 +266,8 @@ def make_project(folder: Path) -> None:
     add_videos(project)
     os.chdir(project)
     subprocess.run(["git", "init", "--quiet"], check=True)
-    stages = ("prepare", "extract_visual", "extract_audio", f"train@{NAME}-audio_visual-0")
-    for words in (("remote", "add", "--default", "disk", str(project / "remote")), ("repro", *stages), ("push",)):
+    remote = ("remote", "add", "--default", "disk", str(folder / "remote"))
+    for words in (remote, ("repro", *STAGES), ("push", *STAGES)):
         log = folder / "made.log"
         if wait(start(Operation(words, lambda _chance: None, ()), log)) != 0:
             sys.exit(log.read_text())

@@ -28,6 +28,7 @@ from avadclip.training import run as training
 from pipeline import evaluate, extract_visual, score, train
 from tests.support import released_factory as released
 from tests.support.arrays_factory import write_dataset
+from tests.support.dvc_project import ROOT
 from tests.support.evaluation_factory import make_scores
 from tests.support.media_factory import NOISE
 from tests.support.project_factory import NAME, write_project
@@ -126,7 +127,7 @@ def _released() -> None:
 
 def _arrays() -> None:
     write_dataset(Path("in"), {"visual": 6})
-    Path("params.yaml").write_text("datasets: {}\n", encoding="utf-8")
+    shutil.copy(ROOT / "params.yaml", "params.yaml")
 
 
 class _Predictor:
@@ -180,7 +181,7 @@ COMMANDS: dict[str, Command] = {
     "import-features of arrays": Command(
         (
             *("import-features", "--visual", "in/visual", "--annotations", "in", "--dataset", "own"),
-            *("--stride", "16", "--frame-rate", "24"),
+            *("--stride", "16", "--frame-rate", "24", "--alone"),
         ),
         _arrays,
         replaces="data/own/annotations/.*",
