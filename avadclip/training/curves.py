@@ -26,7 +26,9 @@ class Curves:
         # dvclive is typed in part only.
         self._folder = run / FOLDER
         _remove_damaged(self._folder / "metrics.json")
-        self._live: Any = Live(str(self._folder), resume=resume, report=None, save_dvc_exp=False, dvcyaml=None)
+        options = {"resume": resume, "report": None, "save_dvc_exp": False, "dvcyaml": None}
+        with naming(self._folder):
+            self._live: Any = Live(str(self._folder), **options)
 
     def log(self, round_: int, values: Mapping[str, float]) -> None:
         """Add one point to each curve; `round_` counts from 1."""
@@ -42,7 +44,8 @@ class Curves:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._live.end()
+        with naming(self._folder):
+            self._live.end()
 
 
 def _remove_damaged(latest: Path) -> None:
