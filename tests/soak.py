@@ -265,7 +265,8 @@ def make_project(folder: Path) -> None:
     write_params(project, params)
     add_videos(project)
     os.chdir(project)
-    subprocess.run(["git", "init", "--quiet"], check=True)
+    for words in ("init --quiet", "-c user.name=Soak -c user.email= commit --quiet --allow-empty --message Project"):
+        subprocess.run(["git", *words.split()], check=True)
     remote = ("remote", "add", "--default", "disk", str(folder / "remote"))
     for words in (remote, ("repro", *STAGES), ("push", *STAGES)):
         log = folder / "made.log"
@@ -299,7 +300,7 @@ def main() -> None:
         f" {sum(tally.killed.values())} killed in time, {tally.n_compared} files compared, {left} unfinished under"
         f" names that nobody reads, {n_problems or 'no'} problems" + ("" if n_problems else ": nothing was lost")
     )
-    sys.exit(n_problems > 0)
+    sys.exit(1 if n_problems else 0)
 
 
 if __name__ == "__main__":

@@ -5,16 +5,21 @@ import fcntl
 import logging
 import os
 import re
+import resource
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from avadclip import scripting
+from avadclip import scripting, store
 from avadclip.cli import app
-from avadclip.io import is_unfinished
+from avadclip.errors import refused_write
+from avadclip.io import is_unfinished, write_bytes
+from avadclip.store import Features, Source
 from tests.faults.commands import COMMANDS, STAGES, Command
 from tests.faults.shim import failing
 
@@ -154,3 +159,27 @@ def test_a_file_system_without_locks_gets_one_line(
     assert len(list(Path("features/toy/visual").iterdir())) == 2
     (line,) = [record.message for record in caplog.records if "locks" in record.message]
     assert re.search(r"toy\.visual\.lock: no locks on this file system .* nobody else fills features/toy/visual", line)
+
+
+@pytest.mark.parametrize("n_bytes", [0, 100, 3_000, 20_000, 100_000])
+def test_what_the_system_itself_refuses(tmp_path: Path, n_bytes: int) -> None:
+    """Not every library writes through Python: here the kernel refuses each byte beyond a limit."""
+    features = Features(
+        Source("v", "0" * 64, 400, 25.0), {}, np.ones((1, 100, 512), "f2"), np.ones(100, bool), np.arange(101.0), ""
+    )
+    path = tmp_path / "a.h5"
+    write_bytes(path, OLD)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, limit[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as refused:
+            store.write(path, features)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert f"{path}: File too large; take a file system for larger files" in str(refused_write(refused.value))
+    assert path.read_bytes() == OLD
+    assert list(tmp_path.iterdir()) == [path]
+    store.write(path, features)
+    assert store.read(path).n_snippets == 100
