@@ -66,9 +66,12 @@ def is_unfinished(path: Path) -> bool:
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Remove what killed processes left unfinished in a folder; a young file may be somebody's, on another machine."""
-    for path in filter(is_unfinished, map(folder.joinpath, os.listdir(folder))):  # noqa: PTH208 - names are enough
-        with suppress(FileNotFoundError):
+    """Remove what killed processes left unfinished in a folder, where that is possible.
+
+    A young file may be somebody's who is still writing, on another machine.
+    """
+    for path in filter(is_unfinished, folder.iterdir()):
+        with suppress(OSError):
             if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
                 path.unlink()
 
