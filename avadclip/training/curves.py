@@ -23,12 +23,11 @@ class Curves:
 
     def __init__(self, run: Path, finished_rounds: int) -> None:
         resume = finished_rounds > 0
-        # dvclive is typed in part only.
         self._folder = run / FOLDER
+        self._live: Any  # dvclive is typed in part only
         _remove_damaged(self._folder / "metrics.json")
-        options = {"resume": resume, "report": None, "save_dvc_exp": False, "dvcyaml": None}
         with naming(self._folder):
-            self._live: Any = Live(str(self._folder), **options)
+            self._live = Live(str(self._folder), resume=resume, report=None, save_dvc_exp=False, dvcyaml=None)
 
     def log(self, round_: int, values: Mapping[str, float]) -> None:
         """Add one point to each curve; `round_` counts from 1."""
