@@ -84,7 +84,7 @@ def _aligned(n_bytes: int) -> int:
 def created(path: Path) -> Iterator[h5py.File]:
     """A file to be filled in memory; it is put in place, whole, if the block ends well.
 
-    HDF5 itself, when a disk is full, does not let go of a file and tries to write it again when the process ends.
+    HDF5 itself would tell of a full disk in words only, and perhaps no earlier than when it closes the file.
     """
     with h5py.File.in_memory() as file:
         yield file
