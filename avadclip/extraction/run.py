@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from time import monotonic
+from typing import TextIO
 
 from avadclip import paths, store
 from avadclip.config import Params
@@ -192,23 +193,25 @@ def _exclusive(lock: Path, output: Path) -> Iterator[None]:
     lock.parent.mkdir(parents=True, exist_ok=True)
     file = lock.open("w")
     try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ExtractionError(
-                f"{output}: another process is filling this folder; wait until it has ended"
-            ) from None
-        except OSError as error:  # NFS without lockd, FUSE: every file is replaced at once, so this is no damage
-            log.warning(
-                "%s: no locks on this file system (%s): make sure that nobody else fills %s",
-                lock,
-                error.strerror,
-                output,
-            )
+        _lock(file, output)
         yield
     finally:
         with naming(lock):
             file.close()
+
+
+def _lock(file: TextIO, output: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ExtractionError(f"{output}: another process is filling this folder; wait until it has ended") from None
+    except OSError as error:  # NFS without lockd, FUSE: every file is replaced at once, so this is no damage
+        log.warning(
+            "%s: no locks on this file system (%s): make sure that nobody else fills %s",
+            file.name,
+            error.strerror,
+            output,
+        )
 
 
 def _failure_message(dataset: str, modality: str, failures: Mapping[str, str]) -> str:

@@ -120,6 +120,7 @@ def check_every_fault(command: Command, project: Path, capsys: pytest.CaptureFix
         assert contents(NO_RESULT) == after, where
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_write_fails_once(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
@@ -130,6 +131,7 @@ def test_every_write_fails_once(
     check_every_fault(command, project, capsys, old=None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REPLACING)
 def test_every_write_over_an_older_result_fails_once(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
