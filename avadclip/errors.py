@@ -10,7 +10,10 @@ _REMEDIES = {
     errno.EDQUOT: "free some of your quota there",
     errno.EFBIG: "take a file system for larger files",
     errno.EROFS: "make it writable",
+    errno.EACCES: "see that you may write there",
+    errno.EPERM: "see that you may write there",
     errno.EIO: "look at the disk, or at the network share",
+    errno.ESTALE: "look at the network share",
 }
 
 

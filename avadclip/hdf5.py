@@ -16,6 +16,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from avadclip.io import write_bytes
+
 # What a reader may catch of a damaged or hostile file, to say what to do about it.
 UNREADABLE = (OSError, LookupError, ValueError, TypeError, AttributeError, OverflowError, RuntimeError)
 
@@ -76,6 +78,24 @@ def _number(content: bytes | mmap.mmap, place: int, n_bytes: int) -> int:
 
 def _aligned(n_bytes: int) -> int:
     return -(-n_bytes // 8) * 8
+
+
+@contextmanager
+def created(path: Path) -> Iterator[h5py.File]:
+    """A file to be filled in memory; it is put in place, whole, if the block ends well.
+
+    HDF5 itself would tell of a full disk in words only, and perhaps no earlier than when it closes the file.
+    """
+    with h5py.File.in_memory() as file:
+        yield file
+        content = image(file)
+    write_bytes(path, content)
+
+
+def image(file: h5py.File) -> bytes:
+    """The bytes of a file in memory, as they would be on a disk."""
+    file.flush()
+    return bytes(file.id.get_file_image())
 
 
 # `file.attrs[name]` and `file[name][:]` take twice as long, and a training split of 100,000 videos has 200,000 files;

@@ -4,14 +4,17 @@ import hashlib
 import os
 import shutil
 import socket
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
 _UNFINISHED = ".tmp"
+_ABANDONED_SECONDS = 3600.0  # nothing that is still being written has not grown for so long
 _BLOCK_BYTES = 1 << 20
 _serial = count()
+_swept: set[Path] = set()
 
 
 @contextmanager
@@ -24,27 +27,53 @@ def replacing(path: Path, *, flush: bool = True) -> Iterator[Path]:
         new one. False where a file is one of very many that are checked, and filled again, by the next run.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.parent not in _swept:  # once: there are folders with very many files
+        _swept.add(path.parent)
+        remove_abandoned(path.parent)
     # Not named after the file, whose name may be as long as names can be. Machines that share a folder have processes
     # of the same number, and a process has several threads.
     temporary = path.with_name(f".{socket.gethostname()}-{os.getpid()}-{next(_serial)}{_UNFINISHED}")
     try:
-        yield temporary
-        if flush:
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        # Writing and flushing know no names, copying names its source, and nobody knows the temporary one.
-        if error.filename in (None, str(temporary)) or error.filename2 is not None:
-            error.filename = str(path)
-        raise
+        with naming(path, instead_of=temporary):
+            yield temporary
+            if flush:
+                with temporary.open("rb") as file:
+                    os.fsync(file.fileno())
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path, instead_of: Path | None = None) -> Iterator[None]:
+    """An `OSError` in the block is one of `path`: writing and flushing know no names, and copying names its source.
+
+    Parameters
+    ----------
+    instead_of : another name of the file, which nobody knows.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename in (None, str(instead_of)) or error.filename2 is not None:
+            error.filename = str(path)
+        raise
 
 
 def is_unfinished(path: Path) -> bool:
     """Whether a file is one that :func:`replacing` has not finished, or that a killed process left behind."""
     return path.name.startswith(".") and path.suffix == _UNFINISHED
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove what killed processes left unfinished in a folder, where that is possible.
+
+    A young file may be somebody's who is still writing, on another machine.
+    """
+    for path in filter(is_unfinished, folder.iterdir()):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
+                path.unlink()
 
 
 def write_bytes(path: Path, content: bytes) -> None:

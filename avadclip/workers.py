@@ -46,6 +46,8 @@ class Failed:
 
 Event = Item | Finished | Failed
 
+KILLED = "Killed"  # `error` of what was ended from outside: by somebody, or by the system for want of memory
+
 # How often a worker that has nothing to hand over says that it is at work; a small part of any time limit in use.
 _PULSE_SECONDS = 0.5
 
@@ -137,7 +139,12 @@ class GuardedPool:
             kind, payload = worker.connection.recv()
         except (EOFError, OSError):
             worker.process.join()
-            return self._fail(worker, f"the process ended with {_exit_name(worker.process.exitcode)}", "Crashed")
+            code = worker.process.exitcode
+            return self._fail(
+                worker,
+                f"the process ended with {_exit_name(code)}",
+                KILLED if code == -signal.SIGKILL else "Crashed",
+            )
         worker.last_seen = time.monotonic()
         assert worker.key is not None
         key = worker.key

@@ -1,8 +1,12 @@
 """Files of other formats."""
 
+import errno
+import os
+from pathlib import Path
+
 import pytest
 
-from avadclip.io import unknown_format
+from avadclip.io import replacing, unknown_format, write_bytes
 
 
 @pytest.mark.parametrize(
@@ -19,3 +23,19 @@ from avadclip.io import unknown_format
 )
 def test_only_a_newer_file_asks_for_an_update(found: object, expected: str) -> None:
     assert unknown_format(found, "x-files/2", "do it again") == expected
+
+
+def test_what_a_killed_process_left_long_ago_goes_away_with_the_next_write(tmp_path: Path) -> None:
+    for name in (old := ".host-1-0.tmp", young := ".host-2-0.tmp", other := "notes.tmp"):
+        (tmp_path / name).write_bytes(b"half of it")
+    for name in (old, other):
+        os.utime(tmp_path / name, (0, 0))
+    write_bytes(tmp_path / "whole", b"all of it")
+    assert {path.name for path in tmp_path.iterdir()} == {young, other, "whole"}
+
+
+def test_who_writes_is_told_the_name_that_is_known(tmp_path: Path) -> None:
+    path = tmp_path / "whole"
+    with pytest.raises(OSError, match=str(path)), replacing(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert list(tmp_path.iterdir()) == []

@@ -9,7 +9,7 @@ from rich.progress import Progress, TaskID
 
 from avadclip import config
 from avadclip.config.features import Extraction
-from avadclip.errors import AvadclipError, PredictionError
+from avadclip.errors import AvadclipError, PredictionError, refused_write
 from avadclip.prediction.document import UNLIKE_TRAINING, Prediction
 from avadclip.prediction.kept import Kept
 from avadclip.prediction.naming import Inputs, find_videos, readable
@@ -70,6 +70,8 @@ def _predict_all(predictor: Predictor, inputs: Inputs, kept: Kept) -> tuple[list
                 else:
                     progress.update(bar, total=1, completed=1)
             except (AvadclipError, OSError) as error:
+                if isinstance(error, OSError) and error.filename != str(path) and refused_write(error) is not None:
+                    raise  # what is done can no longer be kept
                 failures[readable(path)] = readable(str(error))
                 progress.update(bar, description=f"[red]{escape(_printable(video_id))}: failed[/]", total=1)
             else:
@@ -99,7 +101,7 @@ def _make_folder(out: Path) -> None:
     """Now, and not when hours have been spent."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
         raise PredictionError(f"--out: {out}: expected a folder, or room for one: {error.strerror}") from None
 
 

@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 # Raise it when probing itself changes; entries of another version count as absent.
 _VERSION = 3
+_REMEDY = "wait for whoever else is preparing, see that there is room, and that you may write and lock files there"
 _CREATE = """
 CREATE TABLE IF NOT EXISTS probes (
     path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER,
@@ -48,8 +49,8 @@ class VideoFacts:
 class ProbeCache:
     """A small SQLite file; an entry outlives this process, however that ends, as soon as :meth:`put` returns."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self._path, self._connection = path, connection
 
     @classmethod
     @contextmanager
@@ -58,19 +59,19 @@ class ProbeCache:
 
         Raises
         ------
-        DatasetError : the file cannot be opened, or another process does not let go of it.
+        DatasetError : the file cannot be opened or written, or another process does not let go of it.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             connection = _connect(path)
         except sqlite3.OperationalError as error:
-            raise DatasetError(f"{path}: {error}; is another process preparing, or may you not write there?") from None
+            raise DatasetError(f"{path}: {error}; {_REMEDY}") from None
         except sqlite3.DatabaseError as error:
             logger.warning("%s: %s; it is only a cache, so it starts anew and every video is read again", path, error)
             path.unlink()
             connection = _connect(path)
         with closing(connection):
-            yield cls(connection)
+            yield cls(path, connection)
 
     def get(self, path: str, status: stat_result, with_times: bool) -> VideoFacts | None:
         """The facts about a file that has not changed since, or None; `with_times` asks for `frame_seconds` too."""
@@ -88,10 +89,7 @@ class ProbeCache:
         key = (path, status.st_size, status.st_mtime_ns)
         found = (facts.n_frames, facts.frame_rate, facts.end_seconds, facts.has_audio, facts.content_hash, times)
         notes = json.dumps(facts.notes)
-        with self._connection:
-            self._connection.execute(
-                "INSERT OR REPLACE INTO probes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*key, *found, notes)
-            )
+        self._write("INSERT OR REPLACE INTO probes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*key, *found, notes))
 
     def recall(self, key: str) -> str | None:
         """What :meth:`note` was told about arrays of features."""
@@ -100,8 +98,14 @@ class ProbeCache:
 
     def note(self, key: str, facts: str) -> None:
         """Keep what was found in arrays; `key` says which ones, in which state they were, and how they were read."""
-        with self._connection:
-            self._connection.execute("INSERT OR REPLACE INTO arrays VALUES (?, ?)", (key, facts))
+        self._write("INSERT OR REPLACE INTO arrays VALUES (?, ?)", (key, facts))
+
+    def _write(self, statement: str, values: tuple[object, ...]) -> None:
+        try:
+            with self._connection:
+                self._connection.execute(statement, values)
+        except sqlite3.OperationalError as error:
+            raise DatasetError(f"{self._path}: {error}; {_REMEDY}, then run the same again") from None
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -1,6 +1,7 @@
 """The demo world as a data set of kind `table`: videos, ``videos.csv`` and ``segments.csv`` (of the test split)."""
 
 import csv
+import io
 import shutil
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
@@ -18,6 +19,7 @@ from avadclip.demo.picture import frames
 from avadclip.demo.plan import FRAME_RATE, HEIGHT, WIDTH, Clip, plan_world
 from avadclip.demo.sound import synthesise
 from avadclip.demo.waves import SAMPLE_RATE_HZ
+from avadclip.io import replacing, write_text
 from avadclip.progress import rate_progress
 
 # One thread: with more, the bytes would depend on the machine's number of cores.
@@ -60,7 +62,10 @@ class _Render:
 def render(clip: Clip, path: Path) -> None:
     """One video: H.264, and AAC unless the clip has no track."""
     # Without `bitexact` the muxer writes its version into the file.
-    with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
+    with (
+        replacing(path, flush=False) as temporary,
+        av.open(str(temporary), "w", format="mp4", options={"fflags": "+bitexact"}) as container,
+    ):
         picture = container.add_stream("libx264", rate=FRAME_RATE, options=X264)
         picture.width, picture.height, picture.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         sound = None
@@ -97,5 +102,6 @@ def _write_annotations(folder: Path, clips: list[Clip]) -> None:
 
 
 def _write_csv(path: Path, header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([header, *rows])
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    write_text(path, text.getvalue())

@@ -14,7 +14,7 @@ from rich.progress import wrap_file
 from safetensors import SafetensorError
 
 from avadclip.config.features import Clip, Weights
-from avadclip.errors import WeightsError
+from avadclip.errors import WeightsError, refused_write
 from avadclip.io import sha256_of
 
 SHARED = Path("weights")  # of the project: what the team shares there through DVC comes before anything else
@@ -141,6 +141,8 @@ def _fetch(published: Published, path: Path, weights: Weights, key: str) -> None
                 _verify(partial, published.url, weights, key)
             partial.replace(path)  # atomic: no reader ever sees half a file
     except (OSError, HTTPException) as error:
+        if isinstance(error, OSError) and refused_write(error) is not None:
+            raise  # more network would not help
         raise WeightsError(
             f"cannot fetch {published.name}: {error}; download {published.url} (sha256 {weights.sha256}) where there "
             f"is network, and copy it to {path} or set `{key}.path` in params.yaml to its place"

@@ -14,7 +14,7 @@ from avadclip.errors import DatasetError, FeatureError
 from avadclip.extraction.means import SnippetMeans
 from avadclip.extraction.protocol import Chunk, Encoder, Modality, SnippetTimes
 from avadclip.store import Features, Packed, Recipe, Source
-from avadclip.workers import Event, Failed, Finished, GuardedPool, Item
+from avadclip.workers import KILLED, Event, Failed, Finished, GuardedPool, Item
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,8 @@ class _Progress:
     """A video that is being decoded."""
 
     video: Pending
-    n_tried: int = 0  # decoders that have failed on it
+    n_tried: int = 0  # how often it was decoded in vain
+    n_killed: int = 0  # among these, through no fault of a decoder
     n_snippets: int = 0
     started: float = field(default_factory=time.monotonic)
     values: list[NDArray[np.float16]] = field(default_factory=list)
@@ -105,7 +106,7 @@ class Encoding:
     """Videos that one pool decodes and one encoder encodes; decoding may begin before the encoder is there.
 
     A video that a decoder cannot read, crashes or hangs on is tried with the modality's next decoder; a video that none
-    can read costs itself only.
+    can read costs itself only. A worker that is killed is no decoder's fault, once a video.
 
     Parameters
     ----------
@@ -154,7 +155,7 @@ class Encoding:
         return self._await(encoder.ahead if self._decoding else 0, encoder.width)
 
     def _submit(self, progress: _Progress) -> None:
-        video, decoder = progress.video, self._modality.decoders[progress.n_tried]
+        video, decoder = progress.video, self._modality.decoders[progress.n_tried - progress.n_killed]
         self._decoding.add(video.source.id)
         self._pool.submit(video.source.id, self._modality.task(video.path, video.source, decoder))
 
@@ -201,10 +202,13 @@ class Encoding:
 
     def _try_next_decoder(self, progress: _Progress, failed: Failed) -> None:
         progress.n_tried += 1
+        if failed.error == KILLED:  # another decoder would make other features; twice, the file is at fault
+            progress.n_killed = 1
+        n_failed = progress.n_tried - progress.n_killed
         # Another decoder does not help against a file that is gone or was changed.
-        if progress.n_tried == len(self._modality.decoders) or failed.error in HOPELESS:
+        if n_failed == len(self._modality.decoders) or failed.error in HOPELESS:
             self._end(progress, None, failed.reason)
         else:
-            log.info("%s: %s; trying %s", failed.key, failed.reason, self._modality.decoders[progress.n_tried])
+            log.info("%s: %s; trying %s", failed.key, failed.reason, self._modality.decoders[n_failed])
             progress.forget()
             self._submit(progress)

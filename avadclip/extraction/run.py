@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from time import monotonic
+from typing import TextIO
 
 from avadclip import paths, store
 from avadclip.config import Params
@@ -21,6 +22,7 @@ from avadclip.extraction.encoding import Outcome, Pending
 from avadclip.extraction.local import encode_videos
 from avadclip.extraction.modalities import modality as modality_of
 from avadclip.extraction.modalities import reader
+from avadclip.io import naming
 from avadclip.store import Source
 from avadclip.store.work_cache import WorkCache
 
@@ -189,21 +191,27 @@ def fill(output: Path, fingerprints: Mapping[str, str], cache: WorkCache) -> set
 def _exclusive(lock: Path, output: Path) -> Iterator[None]:
     """Hold `lock`, which the system releases however this process ends."""
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ExtractionError(
-                f"{output}: another process is filling this folder; wait until it has ended"
-            ) from None
-        except OSError as error:  # NFS without lockd, FUSE: every file is replaced at once, so this is no damage
-            log.warning(
-                "%s: no locks on this file system (%s): make sure that nobody else fills %s",
-                lock,
-                error.strerror,
-                output,
-            )
+    file = lock.open("w")
+    try:
+        _lock(file, output)
         yield
+    finally:
+        with naming(lock):
+            file.close()
+
+
+def _lock(file: TextIO, output: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ExtractionError(f"{output}: another process is filling this folder; wait until it has ended") from None
+    except OSError as error:  # NFS without lockd, FUSE: every file is replaced at once, so this is no damage
+        log.warning(
+            "%s: no locks on this file system (%s): make sure that nobody else fills %s",
+            file.name,
+            error.strerror,
+            output,
+        )
 
 
 def _failure_message(dataset: str, modality: str, failures: Mapping[str, str]) -> str:

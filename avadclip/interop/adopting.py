@@ -1,6 +1,5 @@
 """What the imports of features share: files elsewhere become links and copies in the places of a data set."""
 
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from avadclip import config
 from avadclip.config.datasets import Dataset
 from avadclip.config.loading import check_names
 from avadclip.errors import ConfigError, DatasetError
+from avadclip.io import copy
 
 
 def known_section(name: str, kind: str, params: Path) -> Dataset | None:
@@ -46,7 +46,7 @@ def copy_files(source: Path, target: Path, files: Mapping[str, str | None]) -> N
                 raise DatasetError(f"{source / file}: no such file; {advice}")
             (target / file).unlink(missing_ok=True)
         elif not (target / file).exists() or not (target / file).samefile(source / file):
-            shutil.copyfile(source / file, target / file)
+            copy(source / file, target / file)
 
 
 def link_of(folder: Path, path: Path) -> tuple[Path, Path]:

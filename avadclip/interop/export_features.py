@@ -21,7 +21,7 @@ from avadclip.datasets.manifest import read_manifest
 from avadclip.datasets.model import Segment, Video
 from avadclip.datasets.released_lists import TEST_LIST, TRAIN_LIST, audio_name, visual_name, write_list
 from avadclip.errors import DatasetError, FeatureError
-from avadclip.io import replacing
+from avadclip.io import replacing, write_text
 from avadclip.store.video import Folders, open_folders, read_video
 
 MAX_LABELS = 3
@@ -102,7 +102,6 @@ def _write_annotations(folder: Path, segments: Sequence[Segment]) -> None:
         id_: [f"{CODE_OF_CLASS.get(s.label, s.label)} {s.start_frame} {s.end_frame}" for s in class_segments(found)]
         for id_, found in by_id.items()
     }
-    folder.mkdir(parents=True, exist_ok=True)
     for file, events in (("annotations.txt", spans), ("annotations_multiclasses.txt", labelled)):
         lines = [" ".join([id_, *words]) for id_, words in sorted(events.items())]
-        (folder / file).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        write_text(folder / file, "".join(f"{line}\n" for line in lines))

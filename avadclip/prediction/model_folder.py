@@ -20,7 +20,7 @@ from avadclip.config.evaluation import MissingAudio
 from avadclip.config.features import Audio, Modality, Visual, Weights
 from avadclip.detectors.description import read_description, read_refusal
 from avadclip.encoders.weights import WAV2CLIP, locate, published_clip
-from avadclip.io import write_text
+from avadclip.io import copy, write_text
 from avadclip.prediction.section_file import read_section, write_refusal, write_section
 
 PREDICTOR, ENCODERS = "predictor.json", "encoders"
@@ -114,7 +114,7 @@ def modalities_of(dataset: str, params: Params) -> tuple[Modality, ...]:
 
 def _copy(source: Path, folder: Path, name: str, weights: Weights) -> Weights:
     relative = f"{ENCODERS}/{name}{source.suffix}"
-    shutil.copyfile(source, folder / relative)  # a copy: DVC may make it a read-only link into its cache
+    copy(source, folder / relative)
     return Weights(path=relative, sha256=weights.sha256)
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from avadclip.errors import TrainingError
-from avadclip.io import sha256_of
+from avadclip.io import sha256_of, write_bytes
 from avadclip.progress import rate_progress
 from avadclip.training.reproducibility import seed_round
 
@@ -72,7 +72,7 @@ def save_half(model: nn.Module, path: Path) -> str:
     """Write a state dict as safetensors, floating tensors as float16; returns the file's sha256."""
     tensors = model.state_dict()
     halves = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
-    save_file({name: tensor.contiguous() for name, tensor in halves.items()}, path)
+    write_bytes(path, save({name: tensor.contiguous() for name, tensor in halves.items()}))
     return sha256_of(path)
 
 

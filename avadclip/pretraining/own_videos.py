@@ -57,7 +57,6 @@ def train_on_own_videos(
     moments = read_moments(dataset, params, limit, settings.seed)
     _log.info("%s: %d moments with sound", dataset, len(moments.spectrograms))
     network = train_wav2clip(width, moments.spectrograms, moments.image_features, settings, device)
-    path.parent.mkdir(parents=True, exist_ok=True)
     return save_half(network, path)
 
 

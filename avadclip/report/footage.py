@@ -8,14 +8,13 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from avadclip import hdf5
 from avadclip.datasets.model import Video
 from avadclip.errors import ReportError
-from avadclip.io import replacing, unknown_format
+from avadclip.io import unknown_format
 
 FORMAT = "avadclip-footage/1"
 _PLAYER = re.compile(r"[0-9]+\.[a-z0-9]{1,8}")
@@ -70,7 +69,7 @@ def write_footage(path: Path, footage: Footage) -> None:
         "strips": {video_id: len(strip) for video_id, strip in footage.strips.items()},
     }
     seconds = np.concatenate([np.zeros(0), *footage.clocks.values()])
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with hdf5.created(path) as file:
         file.create_dataset("index", data=_bytes(json.dumps(index).encode()))
         # Times grow evenly, so their bytes repeat.
         file.create_dataset("seconds", data=seconds, chunks=(1 << 16,), maxshape=(None,), shuffle=True, compression=4)

@@ -21,6 +21,7 @@ from avadclip.errors import DatasetError
 from avadclip.evaluation.detectors import ScoredDetector, read_detectors
 from avadclip.evaluation.joining import videos_under_test
 from avadclip.evaluation.testset import TestSet
+from avadclip.io import copy
 from avadclip.media.probe import probe
 from avadclip.progress import rate_progress
 from avadclip.report.footage import Footage, safe_suffix
@@ -70,7 +71,7 @@ def make_players(folder: Path, test_set: TestSet, params: Params) -> Footage:
         for number, video in enumerate(played, start=1)
     }
     for video in played:
-        shutil.copyfile(video.path, folder / players[video.id])
+        copy(Path(video.path), folder / players[video.id])
     return Footage(
         clocks={video.id: clocks[video.id] for video in here},
         players=players,

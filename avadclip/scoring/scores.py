@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from avadclip import hdf5
 from avadclip.errors import EvaluationError
-from avadclip.io import replacing, unknown_format
+from avadclip.io import unknown_format
 
 FORMAT = "avadclip-scores/2"
 
@@ -147,7 +147,7 @@ def only(scores: Scores, video_ids: Collection[str]) -> Scores:
 
 def write(path: Path, scores: Scores) -> None:
     """Write a score file atomically; the same scores give the same bytes."""
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with hdf5.created(path) as file:
         file.attrs["format"] = FORMAT
         file.attrs["provenance"] = _describe(scores.provenance)
         file.attrs["checksum"] = scores.checksum
@@ -161,7 +161,7 @@ def write(path: Path, scores: Scores) -> None:
 
 def write_refusal(path: Path, reason: str) -> None:
     """Write why there is no detector that could have scored."""
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with hdf5.created(path) as file:
         file.attrs["format"] = FORMAT
         file.attrs["refusal"] = reason
 

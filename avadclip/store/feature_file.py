@@ -97,7 +97,7 @@ def fingerprint(recipe: Recipe, video_id: str, content_hash: str) -> str:
 
 def write(path: Path, features: Features) -> None:
     """Write a feature file atomically; the same features give the same bytes."""
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with hdf5.created(path) as file:
         _fill(file, features)
 
 
@@ -116,8 +116,7 @@ def pack(features: Features) -> Packed:
     """The file of these features, for another process or machine to write."""
     with h5py.File.in_memory() as file:
         fingerprint, checksum = _fill(file, features)
-        file.flush()
-        return Packed(features.id, fingerprint, checksum, features.n_snippets, bytes(file.id.get_file_image()))
+        return Packed(features.id, fingerprint, checksum, features.n_snippets, hdf5.image(file))
 
 
 def write_bytes(path: Path, content: bytes) -> None:

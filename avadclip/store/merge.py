@@ -63,7 +63,7 @@ def merge_features(sources: Sequence[Path], cache: WorkCache, recipes: Recipes) 
     Parameters
     ----------
     sources : folders with feature files at any depth: work caches, ``features/<dataset>``, copies of either.
-    cache : takes the files, each atomically and read back after it was copied.
+    cache : takes the files, each whole or not at all.
 
     Raises
     ------

@@ -8,20 +8,16 @@ nothing.
 import hashlib
 import logging
 import re
-import shutil
-import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from avadclip import store
 from avadclip.errors import FeatureError
-from avadclip.io import is_unfinished, replacing, write_text
+from avadclip.io import remove_abandoned, replacing, write_bytes, write_text
 from avadclip.store import Features, Packed
 
 log = logging.getLogger(__name__)
-
-ABANDONED_SECONDS = 3600.0  # no feature file takes so long to write
 
 
 @dataclass(frozen=True)
@@ -81,15 +77,14 @@ class WorkCache:
 
     def adopt(self, path: Path, fingerprint: str, checksum: str) -> None:
         """Keep a copy of a feature file from elsewhere, atomically; :class:`FeatureError` if it is not this file."""
-        destination = self.path(fingerprint)
         try:
-            with replacing(destination) as temporary:
-                shutil.copyfile(path, temporary)
-                copied = store.read(temporary)
-                if (copied.fingerprint, copied.checksum) != (fingerprint, checksum):
-                    raise FeatureError(f"{path}: changed while it was being copied; merge again")
+            content = path.read_bytes()
+            found = store.read(path, content=content)
         except OSError as error:
-            raise FeatureError(f"{path}: cannot be copied to {destination}: {error}") from None
+            raise FeatureError(f"{path}: cannot be read any more: {error.strerror}; merge again") from None
+        if (found.fingerprint, found.checksum) != (fingerprint, checksum):
+            raise FeatureError(f"{path}: changed while it was being copied; merge again")
+        write_bytes(self.path(fingerprint), content)
 
     def copy_to(self, fingerprint: str, destination: Path) -> bool:
         """Fill one file of a stage output; it is left alone if it has the right bytes already.
@@ -128,10 +123,8 @@ class WorkCache:
         """Remove every file whose fingerprint is not in `keep`, and what a killed process left half written."""
         for path in self._files(without=keep):
             path.unlink()
-        for path in self.folder.glob("??/*"):
-            # A young one may belong to an extraction that is running, here or on another machine.
-            if is_unfinished(path) and time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
-                path.unlink()
+        for folder in self.folder.glob("??"):
+            remove_abandoned(folder)
 
     def _files(self, without: Collection[str]) -> list[Path]:
         files = self.folder.glob(f"??/*{store.SUFFIX}")

@@ -1,11 +1,14 @@
 """Training curves, written by dvclive: every loss term, learning rate, score of the round, throughput."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from dvclive.live import Live
+
+from avadclip.io import naming
 
 FOLDER = "curves"  # inside the run's folder; no DVC output, because throughput is never the same twice
 
@@ -20,15 +23,19 @@ class Curves:
 
     def __init__(self, run: Path, finished_rounds: int) -> None:
         resume = finished_rounds > 0
-        # dvclive is typed in part only.
-        self._live: Any = Live(str(run / FOLDER), resume=resume, report=None, save_dvc_exp=False, dvcyaml=None)
+        self._folder = run / FOLDER
+        self._live: Any  # dvclive is typed in part only
+        _remove_damaged(self._folder / "metrics.json")
+        with naming(self._folder):
+            self._live = Live(str(self._folder), resume=resume, report=None, save_dvc_exp=False, dvcyaml=None)
 
     def log(self, round_: int, values: Mapping[str, float]) -> None:
         """Add one point to each curve; `round_` counts from 1."""
-        self._live.step = round_
-        for name, value in values.items():
-            self._live.log_metric(name, value)
-        self._live.make_summary()
+        with naming(self._folder):
+            self._live.step = round_
+            for name, value in values.items():
+                self._live.log_metric(name, value)
+            self._live.make_summary()
 
     def __enter__(self) -> Self:
         return self
@@ -36,4 +43,15 @@ class Curves:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._live.end()
+        with naming(self._folder):
+            self._live.end()
+
+
+def _remove_damaged(latest: Path) -> None:
+    """dvclive, which reads its last point to go on from there, writes it in place: a kill may have left half of it."""
+    try:
+        json.loads(latest.read_bytes())
+    except FileNotFoundError:
+        pass
+    except ValueError:
+        latest.unlink()

@@ -1,8 +1,10 @@
 """Training samples from the feature store: videos as bags, in flat arrays."""
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,6 +16,7 @@ from avadclip.detectors.inference import padded
 from avadclip.detectors.protocol import Batch, LabelledBatch
 from avadclip.detectors.settings import Bag
 from avadclip.errors import FeatureError
+from avadclip.io import naming
 from avadclip.store.video import Folders, VideoFeatures, read_video
 from avadclip.training.bags import bag_audio, bag_visual, draw, stored_length
 
@@ -167,7 +170,11 @@ class _Budget:
         self._left -= 4 * n_rows * width
         if self._left >= 0:
             return np.zeros((n_rows, width), np.float32)
-        return np.memmap(tempfile.TemporaryFile(), np.float32, "w+", shape=(n_rows, width))
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the array
+        if hasattr(os, "posix_fallocate"):  # a disk without room refuses here, and does not end the process later
+            with naming(Path(tempfile.gettempdir())):
+                os.posix_fallocate(file.fileno(), 0, 4 * n_rows * width)
+        return np.memmap(file, np.float32, "w+", shape=(n_rows, width))
 
 
 def _check_like(features: VideoFeatures, first: VideoFeatures) -> None:

@@ -10,12 +10,8 @@ from avadclip.datasets.model import Segment, Video
 from avadclip.detectors.inference import detect
 from avadclip.detectors.protocol import Detector
 from avadclip.store.video import Folders, read_video
-<<<<<<< HEAD
 from avadclip.training.fitness import check_rankable
-=======
 from avadclip.training.segments import anomalous_frames
-from avadclip.training.splitting import check_rankable
->>>>>>> h-strong
 
 RoundScore = Callable[[Detector], float]
 

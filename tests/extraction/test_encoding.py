@@ -1,6 +1,6 @@
 """Batches that are begun before earlier ones are awaited: the same features, and failures stay where they belong."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from avadclip.errors import FeatureError
 from avadclip.extraction.encoding import Encoded, Encoding, Pending
 from avadclip.extraction.protocol import Chunk, SnippetTimes
 from avadclip.store import Features, Source
-from avadclip.workers import Event, Failed, Finished, Item, Task
+from avadclip.workers import KILLED, Event, Failed, Finished, Item, Task
 
 N_SNIPPETS = 5
 
@@ -58,8 +58,8 @@ class Scripted:
         while self._queue:
             key, task = self._queue.pop(0)
             for item in task():
-                if isinstance(item, str):
-                    yield Failed(key, item, "MediaError")
+                if isinstance(item, str | Failed):
+                    yield Failed(key, item, "MediaError") if isinstance(item, str) else item
                     break
                 yield Item(key, item)
             else:
@@ -90,8 +90,25 @@ SENDS = {
 }
 
 
-def run(ahead: int, ids: str = "") -> tuple[dict[str, Features], dict[str, Encoded], int, LateEncoder]:
-    modality, encoder = Scripted(SENDS), LateEncoder(ahead)
+class Killed(Scripted):
+    """Kills the worker after the first batch of a video, so many times."""
+
+    def __init__(self, sends: dict[tuple[str, str], list[object]], times: int) -> None:
+        super().__init__(sends)
+        self._left = dict.fromkeys((video_id for video_id, _ in sends), times)
+
+    def task(self, path: Path, source: Source, decoder: str) -> Task:
+        if self._left[source.id] == 0:
+            return super().task(path, source, decoder)
+        self._left[source.id] -= 1
+        first = self._sends[source.id, decoder][0]
+        return lambda: iter([first, Failed(source.id, "the process ended with signal SIGKILL", KILLED)])
+
+
+def run(
+    ahead: int, ids: Sequence[str] = (), modality: Scripted | None = None
+) -> tuple[dict[str, Features], dict[str, Encoded], int, LateEncoder]:
+    modality, encoder = modality or Scripted(SENDS), LateEncoder(ahead)
     kept: dict[str, Features] = {}
     ends: dict[str, Encoded] = {}
     encoding = Encoding(
@@ -128,3 +145,15 @@ def test_no_more_batches_are_begun_than_the_encoder_wants(ahead: int, expected: 
     _, ends, n_encoded, encoder = run(ahead, "ab")
     assert (list(ends), n_encoded) == (["a", "b"], 2 * N_SNIPPETS)
     assert (encoder.most_on_their_way, encoder.on_their_way) == (expected, 0)
+
+
+@pytest.mark.parametrize("ahead", [0, 2])
+def test_a_killed_worker_is_no_fault_of_its_decoder_once(ahead: int) -> None:
+    expected, expected_ends, *_ = run(0)
+    kept, ends, *_ = run(ahead, modality=Killed(SENDS, times=1))
+    assert {id_: (f.checksum, f.decoder) for id_, f in kept.items()} == {
+        id_: (f.checksum, f.decoder) for id_, f in expected.items()
+    }
+    assert {id_: end.failure for id_, end in ends.items()} == {id_: end.failure for id_, end in expected_ends.items()}
+    turned, *_ = run(ahead, ["turned"], modality=Killed(SENDS, times=2))
+    assert turned["turned"].decoder == "pyav"

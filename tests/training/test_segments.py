@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from avadclip.training.splitting import hold_out
 from numpy.testing import assert_array_equal
 
 from avadclip import config, paths, store
@@ -22,7 +23,6 @@ from avadclip.training import loop
 from avadclip.training.data import load_training_set
 from avadclip.training.run import Run, _identity, train
 from avadclip.training.segments import read_shares
-from avadclip.training.splitting import hold_out
 from tests.support.training_factory import CLASSES, NAME, STRIDE, make_videos, write_training_project
 
 VIDEOS = make_videos(18, 9)

@@ -22,6 +22,7 @@ from avadclip.evaluation.figures.palette import (
     class_colors,
 )
 from avadclip.evaluation.timeline import Timeline
+from avadclip.io import replacing
 
 STYLE = mpl.RcParams(
     {
@@ -127,10 +128,9 @@ def draw(picture: Picture) -> Figure:
 
 def save(figure: Figure, path: Path) -> None:
     """Write PNG or SVG, by the suffix; the same figure gives the same bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
-    with mpl.rc_context(STYLE):
-        figure.savefig(path, dpi=160, metadata=metadata)
+    with mpl.rc_context(STYLE), replacing(path) as temporary:
+        figure.savefig(temporary, format=path.suffix[1:], dpi=160, metadata=metadata)
 
 
 def _draw_scores(axes: Axes, picture: Picture) -> None:
