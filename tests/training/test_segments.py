@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from avadclip.training.splitting import hold_out
 from numpy.testing import assert_array_equal
 
 from avadclip import config, paths, store
 from avadclip.config.variants import Variant
 from avadclip.datasets.ground_truth import read_ground_truth, write_ground_truth
 from avadclip.datasets.model import ANY_CLASS, Segment, Video
+from avadclip.datasets.splitting import hold_out
 from avadclip.detectors.mil_head import MilHead
 from avadclip.detectors.registry import settings_of
 from avadclip.detectors.settings import Bag
