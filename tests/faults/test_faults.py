@@ -25,7 +25,7 @@ from tests.faults.shim import failing
 
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EDQUOT)
 OLD = b"the result of an earlier run\n"
-# Throughput is never the same twice; and a cache that SQLite writes, which mends itself (tests/datasets/test_prepare.py).
+# Throughput is never the same twice; and a cache that SQLite writes, and that mends itself (test_prepare.py).
 NO_RESULT = re.compile(r"/curves\b|\btmp/|/probes\.sqlite$")
 NOT_FINISHED = re.compile(
     r"/curves\b|\btmp/|/probes\.sqlite$|/resume\.safetensors$|\.sums$"
