@@ -232,6 +232,9 @@ def _notes_of_seed(provenance: Provenance, joined: _Joined) -> list[str]:
     notes = []
     if provenance.selection == "released_test_selected":
         notes.append("its epoch was chosen on the test set (`released_test_selected`): no honest test result")
+    recipe = provenance.detector.get("settings", {}).get("recipe", {})
+    if recipe.get("loss_weights", {}).get("segments", 0) > 0:
+        notes.append("learned from segments of training videos too, not from video labels alone")
     if not joined.strict.classes:
         notes.append("does not give probabilities for all classes of this data set: no localisation")
     if joined.released.without_proposals and joined.is_located.any():

@@ -177,6 +177,15 @@ def test_summary_shows_selection_on_the_test_set() -> None:
     assert "`released_test_selected`" in (paths.results("demo") / "summary.md").read_text(encoding="utf-8")
 
 
+def test_summary_says_who_learned_from_more_than_video_labels() -> None:
+    for weight, told in ((0.0, 0), (1.0, 1)):
+        settings = {"recipe": {"loss_weights": {"segments": weight}}}
+        write_score_file(1, "audio_visual", detector={"kind": "audio_visual", "settings": settings})
+        main("demo")
+        summary = (paths.results("demo") / "summary.md").read_text(encoding="utf-8")
+        assert summary.count("learned from segments of training videos too") == told
+
+
 def test_same_inputs_same_bytes() -> None:
     main("demo")
     first = {path: path.read_bytes() for path in paths.results("demo").rglob("*") if path.is_file()}
