@@ -114,8 +114,8 @@ def write_project(folder: Path, test_set: TestSet, scored: scores.Scores) -> Non
             "xd": section | {"visual": recipe | {"stride": STRIDE}, "audio": recipe, "selection": {"by": "last"}}
         },
         "evaluate": SETTINGS.model_dump(mode="json") | {"bootstrap_resamples": 0},
-        "train": shipped["train"],
-        "distill": shipped["distill"],
+        "worlds": {},
+        **{key: shipped[key] for key in ("seeds", "teacher", "train", "distill")},
         "score": shipped["score"] | {"variants": ["audio_visual"]},
     }
     graph = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
