@@ -96,25 +96,28 @@ def prepare_features(name: str, dataset: Dataset, settings: Extraction) -> Prepa
 def _open_all(
     listed: tuple[ListedVideo, ...], files: ArrayFiles, dataset: Dataset, cache: ProbeCache
 ) -> tuple[dict[str, _Contents], dict[str, str]]:
-    contents, problems = {}, {}
+    contents, problems, facts = {}, {}, {}
+    how = dataset.model_dump_json(include={"visual", "audio"})
     for video in listed:
         if video.id not in dataset.exclude:
             try:
-                contents[video.id] = _look_up(files.of(video.id), dataset, cache)
+                key, contents[video.id] = _look_up(files.of(video.id), dataset, how, cache)
+                facts[key] = _facts(contents[video.id])
             except DatasetError as error:
                 problems[video.id] = str(error)
+    cache.note(facts)
     return contents, problems
 
 
-def _look_up(files: Arrays, dataset: Dataset, cache: ProbeCache) -> _Contents:
+def _look_up(files: Arrays, dataset: Dataset, how: str, cache: ProbeCache) -> tuple[str, _Contents]:
     states = [(str(path), *_state(path)) for path in (*files.visual, *files.audio)]
-    key = json.dumps([states, dataset.visual.model_dump(mode="json"), dataset.audio.model_dump(mode="json")])
-    if (known := cache.recall(key)) is not None:
-        return _Contents(files, **json.loads(known))
-    found = _open(files, dataset)
-    facts = {name: value for name, value in vars(found).items() if name != "files"}
-    cache.note(key, json.dumps(facts))
-    return found
+    key = json.dumps([states, how])
+    known = cache.recall(key)
+    return key, _open(files, dataset) if known is None else _Contents(files, **json.loads(known))
+
+
+def _facts(found: _Contents) -> str:
+    return json.dumps({name: value for name, value in vars(found).items() if name != "files"})
 
 
 def _state(path: Path) -> tuple[int, int]:
