@@ -39,7 +39,7 @@ def pytest_xdist_setupnodes(specs: list[Any]) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # there are as many processes as cores
     os.environ[warm.SOCKET] = warm.start()
     for spec in specs:
-        spec.python = warm.python(os.environ[warm.SOCKET])
+        spec.python = f"{warm.command(os.environ[warm.SOCKET])} python"
 
 
 @pytest.hookimpl(optionalhook=True)

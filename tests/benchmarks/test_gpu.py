@@ -14,12 +14,9 @@ TINY = ["--tiny", "--workers", "2", "--precision", "float32"]
 
 
 @pytest.fixture
-def quick_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def quick_python(monkeypatch: pytest.MonkeyPatch) -> None:
     """The parts are processes that begin with their libraries imported."""
-    python = tmp_path / "python"
-    python.write_text(f'#!/bin/sh\nexec {warm.python(warm.start())} "$@"\n')
-    python.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setattr(sys, "executable", warm.executable())
 
 
 @pytest.mark.slow

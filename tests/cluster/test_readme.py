@@ -20,6 +20,7 @@ import psutil
 import pytest
 from ruamel.yaml import YAML
 
+from tests.support import warm
 from tests.support.dvc_project import CODE, ROOT, change, clone, dvc, ran, read_params, write_params
 
 pytestmark = pytest.mark.cluster
@@ -58,14 +59,18 @@ def shell(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, 
         stubs.mkdir()
         binaries = Path(sys.executable).parent
         small = f"--num-cpus=1 --object-store-memory=80000000 --include-dashboard=false --temp-dir={ray_folder}"
+        # Workers begin with their libraries imported.
+        quick = f"import sys; sys.executable = '{warm.executable()}'"
+        ray = f"{quick}; from ray.scripts.scripts import main; sys.exit(main())"
         # Nodes of one machine need no folder of their own, but each its address.
         write_stub(
             stubs / "ray",
             f'if [ "$1" = start ]; then case "$*" in *--head*) set -- "$@" {small} ;; *) set -- "$@" '
             f"--num-cpus=1 --object-store-memory=80000000 --temp-dir={ray_folder} ;; esac\n"
             f'case "$*" in *--node-ip-address*) ;; *) set -- "$@" --node-ip-address={IP} ;; esac; fi\n'
-            f'exec "{binaries / "ray"}" "$@"\n',
+            f'exec "{sys.executable}" -c "{ray}" "$@"\n',
         )
+        write_stub(stubs / "dvc", f'exec {warm.command(warm.start())} dvc "$@"\n')
         write_stub(stubs / "srun", 'while [[ "$1" == --* ]]; do shift; done\nexec "$@"\n')
         write_stub(stubs / "scontrol", "echo node1; echo node2\n")
         write_stub(stubs / "hostname", f"echo {IP} 192.0.2.9\n")

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from avadclip.extraction.protocol import Reader
 from avadclip.extraction.videos import VideoFrames
 from avadclip.store import Source
 from avadclip.workers import Task
+from tests.support import warm
 
 ROOT = Path(__file__).parents[2]
 # Where paths are short: those of Ray's sockets may be 107 characters long, and it takes 70 of them.
@@ -55,10 +57,12 @@ def cluster_of_two() -> Iterator[Cluster]:
 
 
 def add_node(cluster: Cluster, **options: Any) -> Any:
-    """One more node; the first one is the head."""
+    """One more node, whose workers begin with their libraries imported; the first one is the head."""
     for _ in range(3):
         try:
-            return cluster.add_node(**NODE, **options)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(sys, "executable", warm.executable())
+                return cluster.add_node(**NODE, **options)
         except Exception as error:  # Ray raises just this after 30 s, which a busy machine may need
             if "timed out" not in str(error):
                 raise

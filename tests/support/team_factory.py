@@ -41,7 +41,7 @@ class Team:
     def __post_init__(self) -> None:
         programs = self.folder / "bin"
         programs.mkdir(parents=True)
-        ask = f"{sys.executable} -I -S {warm.__file__} {warm.start()}"
+        ask = warm.command(warm.start())
         for name in ("dvc", "avadclip"):
             (programs / name).write_text(f'#!/bin/sh\nexec {ask} {name} "$@"\n')
             (programs / name).chmod(0o755)

@@ -64,9 +64,34 @@ def start() -> str:
     return where
 
 
-def python(where: str) -> str:
-    """A Python, as a command in a shell, that is a fork; of its options it obeys ``-c`` and ``-m`` alone."""
-    return f"{sys.executable} -I -S {__file__} {where} python"
+def command(where: str) -> str:
+    """What a shell has to put before ``dvc``, ``avadclip``, or ``python`` with a script, ``-m`` or ``-c``."""
+    return f"{sys.executable} -I -S {__file__} {where}"
+
+
+PYTHON = """#!/bin/sh
+case "$1" in
+-m) exec {command} python "$@" ;;
+*/ray/*/setup_worker.py)
+    shift
+    for word in "$@"; do # those that it would keep for itself
+        shift
+        case "$word" in --language=* | --serialized-runtime-env-context=*) ;; *) set -- "$@" "$word" ;; esac
+    done
+    exec {command} python "$@" ;;
+*) exec {executable} "$@" ;;
+esac
+"""
+
+
+@cache
+def executable() -> str:
+    """A file for ``sys.executable``: what it starts by ``-m``, and workers of Ray, are forks."""
+    path = Path(f"{start()}.python")
+    if not path.exists():
+        path.write_text(PYTHON.format(command=command(start()), executable=sys.executable))
+        path.chmod(0o755)
+    return str(path)
 
 
 def run(where: str, program: str, words: Sequence[str], folder: str, environment: Mapping[str, str], out: int) -> int:
@@ -147,20 +172,30 @@ def _become(program: str, words: list[str], folder: str, environment: dict[str, 
         from dvc.cli import main
 
         sys.exit(main(words))
-    if program == "python" and "-c" in words:
-        sys.modules["__main__"] = ModuleType("__main__")
-        exec(words[words.index("-c") + 1], vars(sys.modules["__main__"]))
-        sys.exit()
-    if program == "python":
-        program, *words = words[words.index("-m") + 1 :]
-        sys.argv = [program, *words]
     sys.path[:0] = [folder, *environment.get("PYTHONPATH", "").split(os.pathsep)]
     if program == "avadclip":
         from avadclip.cli import app
 
         sys.exit(app())
-    runpy.run_module(program, run_name="__main__", alter_sys=True)
+    if program == "python":
+        _python(words[words[0] == "-u" :])
+    else:
+        runpy.run_module(program, run_name="__main__", alter_sys=True)
     sys.exit()
+
+
+def _python(words: list[str]) -> None:
+    kind, *rest = words
+    if kind == "-c":
+        sys.modules["__main__"] = ModuleType("__main__")
+        exec(rest[0], vars(sys.modules["__main__"]))
+        return
+    sys.argv = rest if kind == "-m" else words
+    if kind == "-m":
+        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+    else:
+        sys.path.insert(0, str(Path(kind).parent))
+        runpy.run_path(kind, run_name="__main__")
 
 
 if __name__ == "__main__":
