@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from functools import wraps
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -51,6 +52,20 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(1) from None
 
     return guarded
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"avadclip {version('avadclip')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None: ...
 
 
 app.command()(one_line_errors(train_audio_encoder))

@@ -33,14 +33,14 @@ def sections(page: str) -> tuple[Section, ...]:
     """The sections of a page; headings inside of blocks are none."""
     found, block = [Section("")], None
     for line in text(page).splitlines():
-        if line.startswith("```"):
+        if fence := re.match(r"( *)```(.*)", line):  # indented in an item of a list
             if block is None:
-                block = (line[3:], [])
+                block = (fence[2], len(fence[1]), [])
             else:
-                found[-1].blocks.append((block[0], "\n".join(block[1])))
+                found[-1].blocks.append((block[0], "\n".join(block[2])))
                 block = None
         elif block is not None:
-            block[1].append(line)
+            block[2].append(line[block[1] :])
         elif heading := re.match(r"#+ (.+)", line):
             found.append(Section(heading[1]))
         else:
