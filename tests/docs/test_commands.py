@@ -48,10 +48,7 @@ RUN = {
 }
 # The same of what no test runs as it stands there -> why.
 NOT_RUN = {
-    (
-        "README.md",
-        "make demo",
-    ): "installs, takes minutes; tests/graph/test_run.py runs its graph on a smaller world",
+    ("README.md", "make demo"): "installs, takes minutes; tests/graph/test_run.py runs its graph on a smaller world",
     ("README.md", "make test"): "runs the tests",
     ("CONTRIBUTING.md", "make"): "runs the tests, or the demo",
     ("docs/alarms.md", "dvc repro"): "tests/graph/test_evaluate.py runs it after every change of a rule or a level",
@@ -59,32 +56,14 @@ NOT_RUN = {
     ("docs/detectors.md", "python -m pytest"): "runs tests, of a file that a reader has written",
     ("docs/evaluate.md", "dvc"): "has scores of 800 videos; tests/graph/test_evaluate.py changes a threshold of few",
     ("docs/extraction.md", "dvc repro"): "needs the videos of XD-Violence, and days",
-    (
-        "docs/features.md",
-        "dvc repro",
-    ): "tests/interop/test_import_arrays.py runs its stages one by one",
-    (
-        "docs/predict.md",
-        "avadclip predict",
-    ): "needs the model of `make demo`; that of docs/your-videos.md runs",
-    (
-        "docs/quality.md",
-        "python -m benchmarks.quality",
-    ): "trains for minutes on features that are not in the project",
-    (
-        "docs/release.md",
-        "",
-    ): "builds a wheel and installs all packages; tests/prediction/test_wheel.py does nearly the same",
+    ("docs/features.md", "dvc repro"): "tests/interop/test_import_arrays.py runs its stages one by one",
+    ("docs/predict.md", "avadclip predict"): "needs the model of `make demo`; that of docs/your-videos.md runs",
+    ("docs/quality.md", "python -m benchmarks.quality"): "trains for minutes on features that are not in the project",
+    ("docs/release.md", ""): "builds a wheel, installs all packages; tests/prediction/test_wheel.py does most of it",
     ("docs/tables.md", "dvc repro"): "trains for hours, on features that are not in the project",
-    (
-        "docs/tables.md",
-        "dvc exp",
-    ): "copies the project, takes minutes, needs a commit and a name that differs each time",
+    ("docs/tables.md", "dvc exp"): "copies the project, takes minutes, needs a commit and a name made at random",
     ("docs/training.md", ""): "trains for hours on XD-Violence; tests/graph/test_run.py trains on a small world",
-    (
-        "docs/zoo.md",
-        "dvc repro",
-    ): "trains every detector; tests/detectors/test_contract.py does so in little",
+    ("docs/zoo.md", "dvc repro"): "trains every detector; tests/detectors/test_contract.py does so in little",
 }
 TYPED = [(page, command) for page in pages.names() for command in pages.commands(page)]
 STAGES = YAML(typ="safe").load(pages.ROOT / "dvc.yaml")["stages"]
