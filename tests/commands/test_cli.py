@@ -54,6 +54,7 @@ def test_show_tells_what_is_there_and_how_it_was_made(here: Path) -> None:
         assert words in result.output
 
 
+@pytest.mark.slow
 def test_verify_finds_nothing_in_a_whole_store(here: Path) -> None:
     result = avadclip("features", "verify")
     assert (result.exit_code, result.output.count("no problems")) == (0, 2)

@@ -119,6 +119,7 @@ def adopt(release: Path, *modalities: str, code: int = 0) -> str:
     return done.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("write", "modalities", "train", "test", "segments", "tested_view"),
     [

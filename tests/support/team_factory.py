@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support import pages, warm
-from tests.support.dvc_project import ROOT, keep_the_pair, quicken, read_params, warm_process, write_params
+from tests.support.dvc_project import ROOT, keep_the_pair, quicken, read_params, write_params
 from tests.support.media_factory import tone, write_video
 
 NAME = "tiny"
@@ -28,7 +28,7 @@ class Team:
     def __post_init__(self) -> None:
         programs = self.folder / "bin"
         programs.mkdir(parents=True)
-        ask = f"{sys.executable} -I -S {warm.__file__} {warm_process()}"
+        ask = f"{sys.executable} -I -S {warm.__file__} {warm.start()}"
         for name in ("dvc", "avadclip"):
             (programs / name).write_text(f'#!/bin/sh\nexec {ask} {name} "$@"\n')
             (programs / name).chmod(0o755)
