@@ -71,4 +71,4 @@ lock:
 	.cache/lock/bin/pip install --quiet '.[test,cluster]'
 	.cache/lock/bin/pip install --quiet --no-deps wav2clip==0.1.0
 	$(FREEZE) | comm -13 requirements.lock - > requirements-test.lock
-	rm -rf .cache/lock build avadclip.egg-info
+	rm -rf .cache/lock
