@@ -52,6 +52,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "anomaly_clip": {"width": 16, "heads": 2, "recipe": {"optimizer": {"learning_rate": 1e-2}}},
     "audio_visual": {"recipe": {"optimizer": {"learning_rate": 3e-3}}},
     "clip_tsa": {"hidden": [16, 8], "dropout": 0.2, "ignored": 0.2, "margin": 5.0},
+    "avvd": {"dropout": 0.2, "recipe": {"optimizer": {"learning_rate": 3e-3}}},
     "hl_net": {"dropout": 0.2, "recipe": {"optimizer": {"learning_rate": 3e-3}}},
     "rtfm": {"hidden": [16, 8], "dropout": 0.2, "ignored": 0.2, "margin": 5.0},
     "bn_wvad": {"width": 32, "head_width": 8, "mlp_width": 32, "recipe": {"optimizer": {"learning_rate": 3e-3}}},
