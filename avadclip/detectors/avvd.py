@@ -1,10 +1,8 @@
-"""AVVD (Wu et al., TMM 2022): three graphs over the snippets that name the classes; no code was released.
+"""AVVD (Wu et al., TMM 2022): three graphs over the snippets that name the classes. Reconstructed: there is no code.
 
-Paper (abstract, and what VadCLIP's authors say of it): by HL-Net's authors; branches by similarity, proximity and score;
-    the first to localise *which* violence; learns from class labels, and events are what exceeds a threshold.
-Reconstructed: HL-Net with a logit a class; multi-label NCE of the highest logits of each class, as VadCLIP's.
-Ours, because nothing is known: every constant and the recipe are HL-Net's; the score graph is by "any anomaly", which the
-    approximator learns as in HL-Net; the score is 1 - p(normal).
+- Paper (abstract): branches by similarity, proximity and score; frames and events; (VadCLIP's paper) trains on classes.
+- Reconstructed: HL-Net, by the same authors, with a logit a class, and VadCLIP's multi-label NCE.
+- Ours: every constant and the recipe, which are HL-Net's; its approximator of "any anomaly"; the score 1 - p(normal).
 """
 
 from dataclasses import dataclass

@@ -28,9 +28,7 @@ def test_scores_and_losses_by_hand() -> None:
         assert_close(scores.class_probabilities[video, :n].double(), probabilities, rtol=0, atol=1e-5)  # float32
         assert_close(scores.anomaly[video, :n].double(), 1 - probabilities[:, 0], rtol=0, atol=1e-5)
         k = n // 16 + 1
-        highest = [
-            sorted(logits.view(n, len(CLASSES))[:, c].tolist(), reverse=True)[:k] for c in range(len(CLASSES))
-        ]
+        highest = [sorted(logits.view(n, len(CLASSES))[:, c].tolist(), reverse=True)[:k] for c in range(len(CLASSES))]
         of_video = torch.tensor([sum(values) / k for values in highest]).double()
         share = LABELS[video] / LABELS[video].sum()
         expected["nce"] -= float((share * torch.log(torch.exp(of_video) / torch.exp(of_video).sum())).sum()) / 3

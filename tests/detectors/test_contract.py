@@ -53,6 +53,8 @@ QUICK: dict[str, dict[str, Any]] = {
     "audio_visual": {"recipe": {"optimizer": {"learning_rate": 3e-3}}},
     "clip_tsa": {"hidden": [16, 8], "dropout": 0.2, "ignored": 0.2, "margin": 5.0},
     "avvd": {"dropout": 0.2, "recipe": {"optimizer": {"learning_rate": 3e-3}}},
+    "cupl": {"hidden": [32, 8], "dropout": 0.2, "recipe": {"optimizer": {"learning_rate": 3e-3}}},
+    "fvai": {"width": 32, "dropout": 0.2, "recipe": {"optimizer": {"learning_rate": 3e-3}}},
     "hl_net": {"dropout": 0.2, "recipe": {"optimizer": {"learning_rate": 3e-3}}},
     "rtfm": {"hidden": [16, 8], "dropout": 0.2, "ignored": 0.2, "margin": 5.0},
     "bn_wvad": {"width": 32, "head_width": 8, "mlp_width": 32, "recipe": {"optimizer": {"learning_rate": 3e-3}}},

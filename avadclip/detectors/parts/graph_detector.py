@@ -1,4 +1,4 @@
-"""Detectors that see a video as three graphs over its snippets, by similarity, distance and score: HL-Net, and AVVD after it."""
+"""Detectors with three graphs over a video's snippets, by similarity, distance and score: HL-Net, and AVVD after it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -128,6 +128,6 @@ class GraphDetector(Detector):
 
 
 def approximation(confidence: Tensor, online_logits: Tensor, batch: Batch) -> Tensor:
-    """The online score is to be high where the confidence [b, n] of the graphs is; nothing asks it to be low elsewhere."""
+    """The online score is to be high where the confidence [b, n] of the graphs is; nothing asks for low ones."""
     distances = -confidence.detach() * functional.logsigmoid(online_logits.float()) * batch.valid
     return (distances.sum(dim=1) / batch.n_snippets).mean()
