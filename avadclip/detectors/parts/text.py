@@ -127,8 +127,8 @@ class ClassPrompts(nn.Module):
     In evaluation X_c is constant: it is computed once, when training mode is left, and saved with the detector. So a
     saved detector scores without CLIP's weights; it cannot be trained without them.
 
-    `frozen` context vectors stay what they were at the start; with `own_projection` the tower's last projection is a copy
-    of CLIP's that is learned.
+    `frozen` context vectors stay what they were at the start; with `own_projection` the tower ends in a copy of its
+    projection, which is learned.
     """
 
     class_embeddings: Tensor
