@@ -2,8 +2,7 @@
 
 - Paper (abstract): heads with a diversity loss, labels refined by uncertainty. Its classifier: ArielZc/CU-Net, 2f58bfe.
 - Reconstructed: diversity, the cosine of two heads' softmax over time; uncertainty, the variance under drawn dropout.
-- Ours: every head is that classifier, with one logit for its two outputs, and none begins anew in a later phase;
-  labels are the mean of the heads, from 0 to 1 in an anomalous video; bag loss, all numbers, the recipe.
+- Ours: each head is that classifier and goes on through all phases; labels, the heads' mean, stretched; every number.
 """
 
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from avadclip.detectors.settings import Bag, Count, Optimizer, Recipe, Settings,
 
 
 class CuplSettings(Settings):
-    """Widths, dropout and context of the authors' `stage2_net.py`; the others are ours."""
+    """Widths, dropout and context of the authors' `stage2_net.py`; all others are ours."""
 
     modalities: Annotated[tuple[Modality, ...], Field(min_length=1, max_length=2)] = ("visual", "audio")  # joined
     heads: Count = 3
@@ -46,7 +45,8 @@ class CuplSettings(Settings):
 class Head(nn.Module):
     """Three layers, of which only the first has an activation.
 
-    The draws of its dropout are the same for every snippet and every time, so that scores are, too.
+    Its one logit is the difference of the two that are released. The draws of its dropout are the same for all snippets
+    and at all times, so that scores are, too.
     """
 
     kept_first: Tensor

@@ -92,7 +92,7 @@ def _student(modality: str, distillation: str) -> dict[str, Any]:
 
 RANDOM = Row("Random", "random", {}, "Random")
 DEEP_MIL = Row("DeepMIL (CVPR 2018), visual", "deep_mil", {"kind": "deep_mil"}, "DeepMIL")
-AVVD = Row("AVVD (TMM 2022), visual", None, {"kind": "avvd"}, "AVVD")
+AVVD = Row("AVVD (TMM 2022), visual", "avvd_visual", {"kind": "avvd", "modalities": ["visual"]}, "AVVD")
 VADCLIP = Row("VadCLIP (AAAI 2024), visual", "vadclip", {"kind": "vadclip"}, "VadCLIP")
 MACIL_SD = Row(
     "MACIL-SD (ACM MM 2022), audio-visual",
@@ -119,9 +119,9 @@ COARSE = (
     Row("TPWNG (CVPR 2024), visual", None, {"kind": "tpwng"}, "TPWNG"),
     VADCLIP,
     STUDENT,
-    Row("FVAI (ICASSP 2021), audio-visual", None, {"kind": "fvai"}, "FVAI"),
+    Row("FVAI (ICASSP 2021), audio-visual", "fvai", {"kind": "fvai"}, "FVAI"),
     MACIL_SD,
-    Row("CUPL (CVPR 2023), audio-visual", None, {"kind": "cupl"}, "CUPL"),
+    Row("CUPL (CVPR 2023), audio-visual", "cupl", {"kind": "cupl", "modalities": ["visual", "audio"]}, "CUPL"),
     AVCL,
     AUDIO_VISUAL,
 )
