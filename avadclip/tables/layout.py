@@ -26,13 +26,13 @@ class Row:
     Attributes
     ----------
     label : as it is printed.
-    variant : whose record fills it; None: there is no such detector here yet.
+    variant : whose record fills it.
     settings : of that variant, that make it this row, `kind` among them; a tuple holds whatever suits.
     method : its name among the published numbers; None: there are none.
     """
 
     label: str
-    variant: str | None = None
+    variant: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     method: str | None = None
 
@@ -100,7 +100,7 @@ MACIL_SD = Row(
     {"kind": "macil_sd", "modalities": ["visual", "audio"]},
     "MACIL-SD",
 )
-AVCL = Row("AVCL (TMM 2025), audio-visual", None, {"kind": "avcl"}, "AVCL")
+AVCL = Row("AVCL (TMM 2025), audio-visual", "avcl", {"kind": "avcl"}, "AVCL")
 AUDIO_VISUAL = Row("AVadCLIP, audio-visual", "audio_visual", _ours(), "AVadCLIP")
 STUDENT = Row("AVadCLIP, visual", "visual_student", _student("visual", "ukd"), "AVadCLIP, visual student")
 
@@ -112,11 +112,16 @@ COARSE = (
     ),
     Row("RTFM (ICCV 2021), visual", "rtfm", {"kind": "rtfm"}, "RTFM"),
     AVVD,
-    Row("Ju et al. (ECCV 2022), visual", None, {"kind": "efficient_prompt"}, "Ju et al."),
+    Row(
+        "Ju et al. (ECCV 2022), visual",
+        "efficient_prompt",
+        {"kind": "efficient_prompt", "modality": "visual"},
+        "Ju et al.",
+    ),
     Row("UR-DMU (AAAI 2023), visual", "ur_dmu", {"kind": "ur_dmu", "modalities": ["visual"]}, "UR-DMU"),
     Row("CLIP-TSA (ICIP 2023), visual", "clip_tsa", {"kind": "clip_tsa"}, "CLIP-TSA"),
     Row("AnomalyCLIP (CVIU 2024), visual", "anomaly_clip", {"kind": "anomaly_clip"}, "AnomalyCLIP"),
-    Row("TPWNG (CVPR 2024), visual", None, {"kind": "tpwng"}, "TPWNG"),
+    Row("TPWNG (CVPR 2024), visual", "tpwng", {"kind": "tpwng", "modality": "visual"}, "TPWNG"),
     VADCLIP,
     STUDENT,
     Row("FVAI (ICASSP 2021), audio-visual", "fvai", {"kind": "fvai"}, "FVAI"),

@@ -50,13 +50,13 @@ def sheet(number: str, own: Sequence[Record], foreign: Sequence[Found], params: 
     ours = {found.record.name: found.record for found in kept if not found.origin}
     rows = _rows(layout, data.name, ours, params)
     wrong = {row.variant: row.differing(_settings(ours[row.variant])) for row in rows if row.variant in ours}
-    shown = {variant: ours[variant] for variant, differing in wrong.items() if variant and not differing}
+    shown = {variant: ours[variant] for variant, differing in wrong.items() if not differing}
     columns, beside = _columns(layout, own[0]), is_published(own)
     lines = []
     for row in rows:
         guests = [found for found in kept if found.origin and _fills(found.record, row)]
         label = _label(row)
-        lines.append((label, _cells(row, shown.get(row.variant or ""), columns, data.kind, beside)))
+        lines.append((label, _cells(row, shown.get(row.variant), columns, data.kind, beside)))
         lines += [
             (f"{label} ({guest.origin})", _cells(row, guest.record, columns, data.kind, beside)) for guest in guests
         ]
@@ -141,7 +141,7 @@ def _cells(row: Row, record: Record | None, columns: Sequence[str], kind: str, b
     cells = []
     for column in columns:
         if record is None:
-            cells.append(Cell(word="not built" if row.variant is None else "missing"))
+            cells.append(Cell(word="missing"))
         else:
             key = _key(column, record)
             interval = record.intervals.get(key) if _is_compared(column) else None  # six of them fit no page
@@ -181,7 +181,7 @@ def _missing(
     to_run: list[str] = []
     known = {*params.score.variants, *(f"{a.variant}_from_{a.trained_on}" for a in params.score.across.values())}
     for row in rows:
-        if row.variant is None or wrong.get(row.variant) == []:
+        if wrong.get(row.variant) == []:
             continue
         if row.variant in wrong:
             lines.append(f"missing: {row.variant} is not what this row is of: {', '.join(wrong[row.variant])}")
