@@ -40,6 +40,6 @@ def head_attention(query: Tensor, key: Tensor, value: Tensor, heads: int, mask: 
     query, key, value : [b, n, d], each head has its own d / heads of the features; keys may be more than queries.
     mask : for [b, heads, queries, keys], bool (who may be looked at) or float (what is added to the logits).
     """
-    query, key, value = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (query, key, value))
+    query, key, value = (x.reshape(*x.shape[:2], heads, -1).transpose(1, 2) for x in (query, key, value))
     found = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
     return found.transpose(1, 2).flatten(2)
