@@ -28,8 +28,8 @@ from avadclip.detectors.audio_visual import AudioVisualDetector
 from avadclip.detectors.parts.branches import BranchOutput
 from avadclip.detectors.parts.graphs import GraphBranch
 from avadclip.detectors.parts.layers import Mlp
-from avadclip.detectors.parts.temporal import LocalBlock
 from avadclip.detectors.parts.text import TextTower
+from avadclip.detectors.parts.transformer import TransformerLayer
 from avadclip.detectors.protocol import Batch, Dimensions, Targets
 from avadclip.detectors.registry import settings_of
 from avadclip.detectors.settings import Bag
@@ -72,7 +72,7 @@ class PlainDetector(AudioVisualDetector):
         assert batch.audio is not None
         x = batch.visual + self.temporal.positions
         for block in self.temporal.local:
-            assert isinstance(block, LocalBlock)
+            assert isinstance(block, TransformerLayer)
             x = self._attend(block, x, self.temporal.window)
         similarity = self._similarity(x, batch.n_snippets)
         position = torch.arange(x.shape[1], device=x.device)
@@ -83,7 +83,7 @@ class PlainDetector(AudioVisualDetector):
         x = self.fusion(x, self.audio(batch.audio), batch.valid)
         return self._branch(x)
 
-    def _attend(self, block: LocalBlock, x: Tensor, window: int) -> Tensor:
+    def _attend(self, block: TransformerLayer, x: Tensor, window: int) -> Tensor:
         n = x.shape[1]
         mask = torch.full((n, n), -torch.inf, device=x.device)
         for start in range(0, n, window):

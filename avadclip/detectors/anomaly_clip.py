@@ -22,7 +22,7 @@ from avadclip.config.features import Modality
 from avadclip.detectors.parts import losses
 from avadclip.detectors.parts.axial import AxialEncoder
 from avadclip.detectors.parts.labels import only_class
-from avadclip.detectors.parts.layers import unit
+from avadclip.detectors.parts.layers import to_width, unit
 from avadclip.detectors.parts.text import TextTower, token_template
 from avadclip.detectors.parts.top_k import mean_or_zero
 from avadclip.detectors.protocol import Batch, Detector, Dimensions, LabelledBatch, Needs, Scores, Targets
@@ -126,7 +126,7 @@ class AnomalyClip(Detector):
         super().__init__(settings, dimensions, tower)
         s = settings
         width, embedding = dimensions.widths[s.modality], dimensions.embedding_width
-        self.align = nn.Identity() if width == embedding else nn.Linear(width, embedding, bias=False)
+        self.align = to_width(width, embedding)
         self.directions = ClassDirections(dimensions, tower, s.prompt_vectors)
         self.normalise = nn.BatchNorm1d(dimensions.n_classes - 1, affine=False)
         self.project = nn.Linear(embedding, s.width)

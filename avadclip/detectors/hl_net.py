@@ -5,54 +5,21 @@ and score, and an *approximator* that sees the past alone and learns from the gr
 10 of 50 epochs. Layers that they do not use are left out.
 """
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Annotated, Any
 
-import torch
-from pydantic import Field
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
-from avadclip.config.features import Modality
 from avadclip.detectors.parts import losses
-from avadclip.detectors.parts.graphs import (
-    GraphBranch,
-    cosine_edges,
-    distance_edges,
-    held_or_by_rows,
-    score_edges,
-)
-from avadclip.detectors.parts.layers import unit
+from avadclip.detectors.parts.graph_detector import GraphDetector, GraphSettings, approximation, graph_recipe
 from avadclip.detectors.parts.text import TextTower
-from avadclip.detectors.protocol import Batch, Detector, Dimensions, Needs, Scores, Targets, Testing
-from avadclip.detectors.settings import Bag, Count, Optimizer, Recipe, Schedule, Settings, Share
-
-APPROXIMATOR_REACH = 5  # snippets: the one that is scored and those before it
+from avadclip.detectors.protocol import Batch, Dimensions, Scores, Targets
+from avadclip.detectors.settings import Recipe
 
 
-class HlNetSettings(Settings):
+class HlNetSettings(GraphSettings):
     """Constants of the authors' `model.py`, `option.py` and `main.py`."""
 
-    modalities: Annotated[tuple[Modality, ...], Field(min_length=1, max_length=2)] = ("visual", "audio")  # joined
-    hidden: tuple[Count, Count] = (512, 128)  # units of the two layers before the graphs
-    approximator_hidden: tuple[Count, Count] = (64, 32)
-    graph_width: Count = 32
-    dropout: Share = 0.6
-    # false: padded positions of a batch are part of the distance graph and of convolutions, as in the authors' training
-    mask_padding: bool = True
-    recipe: Recipe = Recipe(
-        rounds=50,
-        batches="mixed",
-        batch_size=128,
-        bag=Bag(kind="pick", length=200),
-        optimizer=Optimizer(
-            name="adam", learning_rate=1e-4, weight_decay=0.0, groups={"approximator": {"learning_rate": 5e-5}}
-        ),
-        schedule=Schedule(kind="milestones", milestones=(10,), gamma=0.1),
-        loss_weights={"binary": 1.0, "binary_online": 1.0, "approximation": 5.0},
-    )
+    recipe: Recipe = graph_recipe({"binary": 1.0, "binary_online": 1.0, "approximation": 5.0})
 
 
 @dataclass(frozen=True)
@@ -63,90 +30,26 @@ class HlNetOutput:
     online_logits: Tensor
 
 
-class Approximator(nn.Module):
-    """Hidden features [b, n, d] -> logits [b, n], each from its snippet and the four before it."""
-
-    def __init__(self, width: int, hidden: tuple[int, int]) -> None:
-        super().__init__()
-        first, second = hidden
-        self.first, self.second = nn.Linear(width, first), nn.Linear(first, second)
-        self.last = nn.Conv1d(second, 1, APPROXIMATOR_REACH)
-
-    def forward(self, x: Tensor) -> Tensor:
-        hidden = functional.relu(self.second(functional.relu(self.first(x)))).transpose(1, 2)
-        logits: Tensor = self.last(functional.pad(hidden, (APPROXIMATOR_REACH - 1, 0))).squeeze(1)
-        return logits
-
-
-class HlNet(Detector):
-    """Similarity, distance and score graph over one video, of any length."""
+class HlNet(GraphDetector):
+    """One logit a snippet."""
 
     Settings = HlNetSettings
     settings: HlNetSettings
 
     def __init__(self, settings: HlNetSettings, dimensions: Dimensions, tower: TextTower | None = None) -> None:
-        super().__init__(settings, dimensions, tower)
-        first, second = settings.hidden
-        self.first = nn.Linear(sum(dimensions.widths[modality] for modality in settings.modalities), first)
-        self.second = nn.Linear(first, second)
-        self.dropout = nn.Dropout(settings.dropout)
-        self.approximator = Approximator(second, settings.approximator_hidden)
-        self.similarity_graph = self._graph()
-        self.distance_graph = self._graph()
-        self.score_graph = self._graph()
-        self.classifier = nn.Linear(3 * settings.graph_width, 1)
-        for layer in self.modules():
-            if isinstance(layer, nn.Linear | nn.Conv1d):
-                nn.init.xavier_uniform_(layer.weight)
-
-    @classmethod
-    def needs(cls, settings: Any) -> Needs:
-        """The modalities of the settings, and nothing else."""
-        return Needs(settings.modalities)
-
-    @property
-    def testing(self) -> Testing:
-        """On the whole length, averaged over the views."""
-        return Testing(views="mean")
-
-    @property
-    def padding_matters(self) -> bool:
-        """Unless `mask_padding` is set."""
-        return not self.settings.mask_padding
-
-    def parameter_groups(self) -> Mapping[str, Sequence[nn.Parameter]]:
-        """The approximator learns half as fast."""
-        slow = [*self.approximator.parameters()]
-        ids = {id(parameter) for parameter in slow}
-        return {"graphs": [p for p in self.parameters() if id(p) not in ids], "approximator": slow}
+        super().__init__(settings, dimensions, n_outputs=1)
 
     def forward(self, batch: Batch) -> HlNetOutput:
-        raw = torch.cat([self.snippets(batch, modality) for modality in self.settings.modalities], dim=-1)
-        attendable, valid = (batch.valid if self.settings.mask_padding else None), batch.valid
-        x = self.dropout(functional.relu(self.first(raw)))
-        x = self.dropout(functional.relu(self.second(x)))
-        online_logits = self.approximator(x)
-        edges: dict[nn.Module, Callable[[slice], Tensor]] = {
-            self.similarity_graph: partial(cosine_edges, unit(raw), valid),
-            self.distance_graph: partial(distance_edges, x),
-            self.score_graph: partial(score_edges, online_logits.detach().sigmoid(), valid),
-        }
-        in_context = [graph(x, held_or_by_rows(rows, x.shape[1]), attendable) for graph, rows in edges.items()]
-        return HlNetOutput(self.classifier(torch.cat(in_context, dim=-1)).squeeze(-1), online_logits)
+        logits, online_logits = self.logits(batch)
+        return HlNetOutput(logits.squeeze(-1), online_logits)
 
     def losses(self, output: HlNetOutput, batch: Batch, targets: Targets) -> dict[str, Tensor]:
         """`binary`, `binary_online`, and `approximation`: the online score is to be high where the other is."""
-        confidence = output.anomaly_logits.detach().float().sigmoid()
-        distances = -confidence * functional.logsigmoid(output.online_logits.float()) * batch.valid
         return {
             "binary": losses.binary_of_logits(output.anomaly_logits, targets.labels, batch.n_snippets),
             "binary_online": losses.binary_of_logits(output.online_logits, targets.labels, batch.n_snippets),
-            "approximation": (distances.sum(dim=1) / batch.n_snippets).mean(),
+            "approximation": approximation(output.anomaly_logits.float().sigmoid(), output.online_logits, batch),
         }
 
     def scores(self, output: HlNetOutput, batch: Batch) -> Scores:
         return Scores(output.anomaly_logits.float().sigmoid())
-
-    def _graph(self) -> GraphBranch:
-        width = self.settings.hidden[1]
-        return GraphBranch(width, self.settings.graph_width, functional.relu, self.settings.dropout)

@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from avadclip.config.features import Modality
 from avadclip.detectors.parts import losses
+from avadclip.detectors.parts.asking import AskingLayer
 from avadclip.detectors.parts.layers import unit
 from avadclip.detectors.parts.text import TextTower
 from avadclip.detectors.parts.top_k import chosen_mean, top_k
@@ -60,38 +61,13 @@ class MacilSdSettings(Settings):
     )
 
 
-class AskingLayer(nn.Module):
-    """One modality [b, n, d] asks another, or itself; pre-norm, but only the one that asks is normalised."""
-
-    def __init__(self, settings: MacilSdSettings) -> None:
-        super().__init__()
-        d = settings.width
-        self.heads = settings.heads
-        self.attention_norm, self.mlp_norm = nn.LayerNorm(d), nn.LayerNorm(d)
-        self.query, self.key, self.value, self.attention_out = (nn.Linear(d, d) for _ in range(4))
-        self.expand, self.contract = nn.Linear(d, settings.mlp_width), nn.Linear(settings.mlp_width, d)
-        self.dropout = nn.Dropout(settings.dropout)
-
-    def forward(self, asking: Tensor, asked: Tensor, attendable: Tensor | None) -> Tensor:
-        """`attendable` [b, n]: positions that may be asked; None for all."""
-        query, key, value = self.query(self.attention_norm(asking)), self.key(asked), self.value(asked)
-        query, key, value = (x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (query, key, value))
-        allowed = None if attendable is None else attendable[:, None, None, :]
-        dropout = self.dropout.p if self.training else 0.0
-        answer = functional.scaled_dot_product_attention(query, key, value, attn_mask=allowed, dropout_p=dropout)
-        x = asking + self.dropout(self.attention_out(answer.transpose(1, 2).flatten(2)))
-        hidden = self.dropout(functional.relu(self.expand(self.mlp_norm(x))))
-        refined: Tensor = x + self.dropout(self.contract(hidden))
-        return refined
-
-
 class Stream(nn.Module):
     """What the detector and its twin have in common."""
 
     def __init__(self, settings: MacilSdSettings, width_in: int) -> None:
         super().__init__()
         self.project = nn.Linear(width_in, settings.width)
-        self.layer = AskingLayer(settings)
+        self.layer = AskingLayer(settings.width, settings.heads, settings.mlp_width, settings.dropout)
         self.head = nn.Linear(settings.width, 1)
 
     def alone(self, snippets: Tensor, attendable: Tensor | None) -> Tensor:

@@ -6,6 +6,18 @@ from typing import Any
 
 AVERAGE = "AVG"
 
+# Kind -> how sure it is that a detector is the published system, where no code of its authors could be followed.
+# Kinds that are not here follow their authors' code (A). Tables show the letter beside the row.
+CERTAINTY: Mapping[str, str] = {
+    "avcl": "C",
+    "avvd": "D",
+    "cupl": "C",
+    "efficient_prompt": "D",
+    "fvai": "C",
+    "tpwng": "B",
+}
+MADE_FROM = {"B": "from the paper", "C": "from the paper's abstract", "D": "for the most part ours"}
+
 
 @dataclass(frozen=True)
 class Row:
@@ -14,13 +26,13 @@ class Row:
     Attributes
     ----------
     label : as it is printed.
-    variant : whose record fills it; None: there is no such detector here yet.
+    variant : whose record fills it.
     settings : of that variant, that make it this row, `kind` among them; a tuple holds whatever suits.
     method : its name among the published numbers; None: there are none.
     """
 
     label: str
-    variant: str | None = None
+    variant: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     method: str | None = None
 
@@ -80,7 +92,7 @@ def _student(modality: str, distillation: str) -> dict[str, Any]:
 
 RANDOM = Row("Random", "random", {}, "Random")
 DEEP_MIL = Row("DeepMIL (CVPR 2018), visual", "deep_mil", {"kind": "deep_mil"}, "DeepMIL")
-AVVD = Row("AVVD (TMM 2022), visual", None, {}, "AVVD")
+AVVD = Row("AVVD (TMM 2022), visual", "avvd_visual", {"kind": "avvd", "modalities": ["visual"]}, "AVVD")
 VADCLIP = Row("VadCLIP (AAAI 2024), visual", "vadclip", {"kind": "vadclip"}, "VadCLIP")
 MACIL_SD = Row(
     "MACIL-SD (ACM MM 2022), audio-visual",
@@ -88,7 +100,7 @@ MACIL_SD = Row(
     {"kind": "macil_sd", "modalities": ["visual", "audio"]},
     "MACIL-SD",
 )
-AVCL = Row("AVCL (TMM 2025), audio-visual", None, {}, "AVCL")
+AVCL = Row("AVCL (TMM 2025), audio-visual", "avcl", {"kind": "avcl"}, "AVCL")
 AUDIO_VISUAL = Row("AVadCLIP, audio-visual", "audio_visual", _ours(), "AVadCLIP")
 STUDENT = Row("AVadCLIP, visual", "visual_student", _student("visual", "ukd"), "AVadCLIP, visual student")
 
@@ -100,16 +112,21 @@ COARSE = (
     ),
     Row("RTFM (ICCV 2021), visual", "rtfm", {"kind": "rtfm"}, "RTFM"),
     AVVD,
-    Row("Ju et al. (ECCV 2022), visual", None, {}, "Ju et al."),
+    Row(
+        "Ju et al. (ECCV 2022), visual",
+        "efficient_prompt",
+        {"kind": "efficient_prompt", "modality": "visual"},
+        "Ju et al.",
+    ),
     Row("UR-DMU (AAAI 2023), visual", "ur_dmu", {"kind": "ur_dmu", "modalities": ["visual"]}, "UR-DMU"),
     Row("CLIP-TSA (ICIP 2023), visual", "clip_tsa", {"kind": "clip_tsa"}, "CLIP-TSA"),
     Row("AnomalyCLIP (CVIU 2024), visual", "anomaly_clip", {"kind": "anomaly_clip"}, "AnomalyCLIP"),
-    Row("TPWNG (CVPR 2024), visual", None, {}, "TPWNG"),
+    Row("TPWNG (CVPR 2024), visual", "tpwng", {"kind": "tpwng", "modality": "visual"}, "TPWNG"),
     VADCLIP,
     STUDENT,
-    Row("FVAI (ICASSP 2021), audio-visual", None, {}, "FVAI"),
+    Row("FVAI (ICASSP 2021), audio-visual", "fvai", {"kind": "fvai"}, "FVAI"),
     MACIL_SD,
-    Row("CUPL (CVPR 2023), audio-visual", None, {}, "CUPL"),
+    Row("CUPL (CVPR 2023), audio-visual", "cupl", {"kind": "cupl", "modalities": ["visual", "audio"]}, "CUPL"),
     AVCL,
     AUDIO_VISUAL,
 )

@@ -8,7 +8,7 @@ from avadclip.config import Params
 from avadclip.evaluation.published import I3D, published
 from avadclip.tables.claims import judged
 from avadclip.tables.comparing import Found, comparable, is_published
-from avadclip.tables.layout import AVERAGE, TABLES, Layout, Row
+from avadclip.tables.layout import AVERAGE, CERTAINTY, MADE_FROM, TABLES, Layout, Row
 from avadclip.tables.records import Data, Record, digest
 
 TRAINED_ELSEWHERE = {"xd_violence": "XD-Violence", "cctv_fights": "CCTV-Fights_sub"}
@@ -50,14 +50,15 @@ def sheet(number: str, own: Sequence[Record], foreign: Sequence[Found], params: 
     ours = {found.record.name: found.record for found in kept if not found.origin}
     rows = _rows(layout, data.name, ours, params)
     wrong = {row.variant: row.differing(_settings(ours[row.variant])) for row in rows if row.variant in ours}
-    shown = {variant: ours[variant] for variant, differing in wrong.items() if variant and not differing}
+    shown = {variant: ours[variant] for variant, differing in wrong.items() if not differing}
     columns, beside = _columns(layout, own[0]), is_published(own)
     lines = []
     for row in rows:
         guests = [found for found in kept if found.origin and _fills(found.record, row)]
-        lines.append((row.label, _cells(row, shown.get(row.variant or ""), columns, data.kind, beside)))
+        label = _label(row)
+        lines.append((label, _cells(row, shown.get(row.variant), columns, data.kind, beside)))
         lines += [
-            (f"{row.label} ({guest.origin})", _cells(row, guest.record, columns, data.kind, beside)) for guest in guests
+            (f"{label} ({guest.origin})", _cells(row, guest.record, columns, data.kind, beside)) for guest in guests
         ]
     compared = [
         f"{name}, {what}" for name in columns if beside and _is_compared(name) for what in ("released", "published")
@@ -73,6 +74,7 @@ def sheet(number: str, own: Sequence[Record], foreign: Sequence[Found], params: 
             *_missing(layout, rows, wrong, data, params),
             *refused,
             *_limits(layout, data, shown, beside),
+            *_certainties(rows),
             _hashes(shown, own[0]),
         ),
     )
@@ -83,7 +85,7 @@ def _rows(layout: Layout, dataset: str, ours: Mapping[str, Record], params: Para
         return _rows_across(layout.rows[0], dataset, params)
     of_paper = {row.variant for table in TABLES.values() for row in table.rows}
     others = [
-        Row(f"{name} (not in the paper)", name)
+        Row(f"{name} (not in the paper)", name, {"kind": record.detector.kind})
         for name, record in ours.items()
         if layout.others and name not in of_paper and record.detector.trained_on == dataset
     ]
@@ -98,6 +100,22 @@ def _rows_across(base: Row, dataset: str, params: Params) -> list[Row]:
             name, method = f"{base.variant}_from_{across.trained_on}", TRAINED_ELSEWHERE.get(kind)
             rows.append(Row(f"trained on {across.trained_on}", name, base.settings, f"AVadCLIP trained on {method}"))
     return rows
+
+
+def _label(row: Row) -> str:
+    return f"{row.label} [{mark}]" if (mark := _mark(row)) else row.label
+
+
+def _certainties(rows: Sequence[Row]) -> list[str]:
+    """What the marks mean."""
+    marks = sorted({_mark(row) for row in rows} - {""})
+    said = ", ".join(f"[{mark}] {MADE_FROM[mark]}" for mark in marks)
+    return [f"made without the authors' code, so not a reproduction of their numbers: {said}"] if marks else []
+
+
+def _mark(row: Row) -> str:
+    """How sure it is that a row is the published system; empty where its authors' code was followed."""
+    return CERTAINTY.get(row.settings.get("kind", ""), "")
 
 
 def _settings(record: Record) -> dict[str, object]:
@@ -123,7 +141,7 @@ def _cells(row: Row, record: Record | None, columns: Sequence[str], kind: str, b
     cells = []
     for column in columns:
         if record is None:
-            cells.append(Cell(word="not built" if row.variant is None else "missing"))
+            cells.append(Cell(word="missing"))
         else:
             key = _key(column, record)
             interval = record.intervals.get(key) if _is_compared(column) else None  # six of them fit no page
@@ -163,7 +181,7 @@ def _missing(
     to_run: list[str] = []
     known = {*params.score.variants, *(f"{a.variant}_from_{a.trained_on}" for a in params.score.across.values())}
     for row in rows:
-        if row.variant is None or wrong.get(row.variant) == []:
+        if wrong.get(row.variant) == []:
             continue
         if row.variant in wrong:
             lines.append(f"missing: {row.variant} is not what this row is of: {', '.join(wrong[row.variant])}")

@@ -11,6 +11,7 @@ from avadclip.config.variants import Variant
 from avadclip.datasets.exclusion import exclude_lines
 from avadclip.detectors.registry import kinds, settings_of
 from avadclip.errors import ConfigError
+from avadclip.tables.layout import CERTAINTY
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
 VISUAL = ("datasets", "xd_violence", "visual")
@@ -292,8 +293,9 @@ def test_the_zoo_goes_below_the_variants_and_into_the_score(tmp_path: Path) -> N
         found.add(section.kind)
         published = settings_of(section.kind, {}).recipe
         assert settings_of(section.kind, section.settings_on("elsewhere"), variant).recipe.rounds == published.rounds
-        assert settings_of(section.kind, section.settings_on("demo"), variant).recipe.rounds == 8
+        assert settings_of(section.kind, section.settings_on("demo"), variant).recipe.steps_per_round == 30
     assert found == set(kinds()) - {"audio_visual", "student", "mil_head"}  # the paper's own, and ours
+    assert CERTAINTY.keys() < found  # a mark under another name would be shown nowhere
     lines = path.read_text().splitlines()
     assert set(SHIPPED.read_text().splitlines()) - set(lines) == {
         line for line in SHIPPED.read_text().splitlines() if line.startswith("  variants: [")

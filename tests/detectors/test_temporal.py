@@ -1,6 +1,7 @@
 """The temporal model, the audio convolutions and the fusions against loops without masks or batches."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -8,8 +9,9 @@ from torch import Tensor, nn
 
 from avadclip.detectors.parts.fusion import FUSIONS
 from avadclip.detectors.parts.graphs import GraphBranch, distance_edges, similarity_edges
-from avadclip.detectors.parts.temporal import LocalBlock, TemporalModel, window_mask
+from avadclip.detectors.parts.temporal import TemporalModel, window_attention, window_mask
 from avadclip.detectors.parts.temporal_convolutions import AudioModel
+from avadclip.detectors.parts.transformer import TransformerLayer
 from avadclip.detectors.student import UncertaintyHead
 from tests.support.gradients import assert_same, leaf
 
@@ -25,7 +27,7 @@ def around_one_direction(b: int, n: int) -> Tensor:
     return (leaf(b, 1, D, seed=3, scale=1.5) + leaf(b, n, D, seed=4)).detach().requires_grad_()
 
 
-def attention_slow(block: LocalBlock, x: Tensor, window: int) -> Tensor:
+def attention_slow(block: TransformerLayer, x: Tensor, window: int) -> Tensor:
     """One video [n, d], query by query."""
     normed = block.attention_norm(x)
     query, key, value = (normed @ w.T + b for w, b in thirds(block.query_key_value))
@@ -78,9 +80,9 @@ def graph_slow(graph: GraphBranch, x: Tensor, edges: Tensor) -> Tensor:
 
 @pytest.mark.parametrize(("n", "window"), [(8, 4), (7, 4), (3, 4), (5, 1), (6, 6)])
 def test_local_attention(n: int, window: int) -> None:
-    block, x = LocalBlock(D).double(), leaf(2, n, D)
+    block, x = TransformerLayer(D).double(), leaf(2, n, D)
     assert_same(
-        lambda: block(x, window_mask(x, None, window), window),
+        lambda: block(x, partial(window_attention, allowed=window_mask(x, None, window), window=window)),
         lambda: torch.stack([attention_slow(block, video, window) for video in x]),
         [x, *block.parameters()],
     )

@@ -55,7 +55,7 @@ def make_record(
     seeds = [_metrics(value, None if average is None else average[index]) for index, value in enumerate(ap)]
     mean = {key: float(np.mean([found[key] for found in seeds])) for key in seeds[0]}
     spread = {key: float(np.std([found[key] for found in seeds], ddof=1)) for key in mean} if len(seeds) > 1 else {}
-    of_row = ROWS.get(name, Row("")).settings
+    of_row = ROWS.get(name, Row("", "")).settings
     known = {key: value[0] if isinstance(value, tuple) else value for key, value in of_row.items()} | dict(
         settings or {}
     )

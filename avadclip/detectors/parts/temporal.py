@@ -3,12 +3,14 @@
 The paper names "Graph Convolution Network [16] and Temporal Transformer [21]" (sec. III-B) and takes both from VadCLIP.
 """
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from avadclip.detectors.parts.graphs import GraphBranch, distance_edges, similarity_edges
-from avadclip.detectors.parts.layers import Mlp
+from avadclip.detectors.parts.transformer import TransformerLayer
 
 
 class TemporalModel(nn.Module):
@@ -35,7 +37,7 @@ class TemporalModel(nn.Module):
         super().__init__()
         self.window = window
         self.positions = nn.Parameter(torch.empty(max_snippets, width_in).normal_(std=0.01)) if positions else None
-        self.local = nn.ModuleList(LocalBlock(width_in) for _ in range(n_layers))
+        self.local = nn.ModuleList(TransformerLayer(width_in) for _ in range(n_layers))
         self.similarity_graph = GraphBranch(width_in, width_in // 2)
         self.distance_graph = GraphBranch(width_in, width_in // 2)
         self.linear = nn.Linear(2 * (width_in // 2), width_out)
@@ -47,36 +49,15 @@ class TemporalModel(nn.Module):
         """`valid` [b, n]: not padding. `attendable` [b, n]: positions that others may look at, None for all."""
         n = snippets.shape[1]
         x = snippets if self.positions is None else snippets + self.positions[:n]
-        allowed = window_mask(x, attendable, self.window)
-        for block in self.local:
-            x = block(x, allowed, self.window)
+        attend = partial(window_attention, allowed=window_mask(x, attendable, self.window), window=self.window)
+        for layer in self.local:
+            x = layer(x, attend)
         by_similarity = self.similarity_graph(x, similarity_edges(x, valid), attendable)
         by_distance = self.distance_graph(x, distance_edges(x), attendable)
         in_context: Tensor = self.linear(torch.cat([by_similarity, by_distance], dim=-1))
         if self.skip is not None:
             in_context = self.skip(snippets) + self.gate * in_context
         return in_context
-
-
-class LocalBlock(nn.Module):
-    """Pre-norm transformer block with one head, whose attention stays within windows that do not overlap."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.attention_norm = nn.LayerNorm(width)
-        self.query_key_value = nn.Linear(width, 3 * width)
-        self.attention_out = nn.Linear(width, width)
-        self.mlp_norm = nn.LayerNorm(width)
-        self.mlp = Mlp(width)
-        nn.init.xavier_uniform_(self.query_key_value.weight)
-        nn.init.zeros_(self.query_key_value.bias)
-        nn.init.zeros_(self.attention_out.bias)
-
-    def forward(self, x: Tensor, allowed: Tensor | None, window: int) -> Tensor:
-        query, key, value = self.query_key_value(self.attention_norm(x)).chunk(3, dim=-1)
-        x = x + self.attention_out(window_attention(query, key, value, allowed, window))
-        refined: Tensor = x + self.mlp(self.mlp_norm(x))
-        return refined
 
 
 def window_attention(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None, window: int) -> Tensor:

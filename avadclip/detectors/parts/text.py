@@ -127,7 +127,8 @@ class ClassPrompts(nn.Module):
     In evaluation X_c is constant: it is computed once, when training mode is left, and saved with the detector. So a
     saved detector scores without CLIP's weights; it cannot be trained without them.
 
-    `frozen` context vectors stay what they were at the start.
+    `frozen` context vectors stay what they were at the start; with `own_projection` the tower ends in a copy of its
+    projection, which is learned.
     """
 
     class_embeddings: Tensor
@@ -136,14 +137,24 @@ class ClassPrompts(nn.Module):
     ends: Tensor
 
     def __init__(
-        self, dimensions: Dimensions, tower: TextTower | None, prefix: int, suffix: int, frozen: bool = False
+        self,
+        dimensions: Dimensions,
+        tower: TextTower | None,
+        prefix: int,
+        suffix: int,
+        frozen: bool = False,
+        own_projection: bool = False,
     ) -> None:
         super().__init__()
         context = torch.empty(dimensions.context_length, dimensions.text_width).normal_(std=0.01)
         self.context = nn.Parameter(context, requires_grad=not frozen)
         self.register_buffer("class_embeddings", torch.zeros(dimensions.n_classes, dimensions.embedding_width))
+        shape = dimensions.text_width, dimensions.embedding_width
+        self.projection = nn.Parameter(torch.zeros(shape)) if own_projection else None
         self._tower = tower
         if tower is not None:
+            if self.projection is not None:
+                self.projection.data.copy_(tower.projection)
             template = token_template(tower, prefix, suffix)
             for name in ("fixed", "learned", "ends"):
                 self.register_buffer(name, getattr(template, name), persistent=False)
@@ -164,4 +175,7 @@ class ClassPrompts(nn.Module):
 
     def _compute(self, tower: TextTower) -> Tensor:
         context = self.context[: self.fixed.shape[1]]
-        return tower(torch.where(self.learned[:, :, None], context, self.fixed), self.ends)
+        tokens = torch.where(self.learned[:, :, None], context, self.fixed)
+        if self.projection is None:
+            return tower(tokens, self.ends)
+        return tower.at_end(tokens, self.ends) @ self.projection
