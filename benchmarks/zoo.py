@@ -1,95 +1,154 @@
-"""Every detector on the demo world: the table of docs/zoo.md.
+"""Every detector on the demo world: the generated table of docs/zoo.md.
 
 ``python -m benchmarks.zoo --seeds 3`` from the root of the project: what `avadclip recipe zoo --add && dvc repro` does
-in a fresh clone, but without DVC and without pictures, and with how long each training takes.
+in a fresh clone, but without DVC, intervals and pictures, and with how long each training takes. It can be stopped at
+any time: what is trained and scored lies in `--folder`, and the same command goes on from there; a variant whose
+settings or code have changed is trained anew. At the end it writes docs/zoo.json and the table of the page, in which
+variants that were not asked for keep their rows. ``--page`` writes the table alone.
 """
 
+import hashlib
 import json
 import logging
+import math
 import os
-import tempfile
+import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from ruamel.yaml import YAML
 
-from avadclip import config, paths, recipes
+from avadclip import config, paths
 from avadclip.config import Params
 from avadclip.config.variants import Variant
+from avadclip.datasets.manifest import read_manifest
+from avadclip.detectors.checkpoint import load_checkpoint
+from avadclip.detectors.registry import settings_of
+from avadclip.graph.code import fingerprint, kind_module
+from avadclip.tables.records import Record, read_records
+from benchmarks import zoo_page
 from pipeline import distill, evaluate, extract_audio, extract_visual, prepare, render, score, train
 
 ROOT = Path(__file__).parent.parent
+STAMP = "trained.json"  # beside a checkpoint: what it was made of, and what it took
 
 
 def main(
     seeds: Annotated[int, typer.Option(help="Trainings of each.")] = 1,
     only: Annotated[str, typer.Option(help="Comma-separated variants; empty: all.")] = "",
+    folder: Annotated[Path, typer.Option(help="Where the project lies in which everything is trained.")] = ROOT
+    / ".cache"
+    / "zoo",
+    page: Annotated[bool, typer.Option("--page", help="Measure nothing; write the page from docs/zoo.json.")] = False,
 ) -> None:
-    """Train, score, evaluate; print one row a variant."""
+    """Train, score and evaluate what is not done yet; write docs/zoo.json and the table of docs/zoo.md."""
     logging.getLogger("avadclip").setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory() as project:
-        os.chdir(project)
-        Path("avadclip").symlink_to(ROOT / "avadclip")  # the demo's encoders are named by their path in the project
-        write_params(seeds, [name for name in only.split(",") if name])
+    started = time.perf_counter()
+    if not page:
+        folder.mkdir(parents=True, exist_ok=True)
+        os.chdir(folder)
+        chosen = write_project(seeds, [name for name in only.split(",") if name])
+        if not paths.manifest("demo").exists():
+            for stage in (render, prepare, extract_visual, extract_audio):
+                stage.main("demo")
         params = config.load()
-        started = time.perf_counter()
-        for stage in (render, prepare, extract_visual, extract_audio):
-            stage.main("demo")
-        made = time.perf_counter() - started
-        seconds = {variant: trained_and_scored(variant, params) for variant in params.score.variants}
+        print(f"{len(chosen)} variants, {seeds} seeds; videos and features: {since(started)}", flush=True)
+        for number, variant in enumerate(chosen, start=1):
+            for seed in params.seeds:
+                took = train_and_score(variant, seed, params)
+                print(f"{number}/{len(chosen)} {variant}, seed {seed}: {took}; {since(started)} in all", flush=True)
         evaluate.main("demo")
-        total = time.perf_counter() - started
-        print("\n".join(rows(params, seconds)))
-        print(f"\nvideos and features {made:.0f} s, everything {total:.0f} s, {seeds} seeds")
+        zoo_page.write_results(measured(params))
+    zoo_page.write()
+    print(f"docs/zoo.json, docs/zoo.md: {since(started)} in all")
 
 
-def write_params(seeds: int, only: list[str]) -> None:
-    """The shipped parameters with the zoo."""
-    Path("params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
-    recipes.add_detectors("zoo", Path("params.yaml"))
-    content = YAML(typ="safe", pure=True).load(Path("params.yaml"))
+def write_project(seeds: int, only: list[str]) -> list[str]:
+    """The shipped parameters with the zoo, here; the variants that are asked for, and those that they need."""
+    if not Path("avadclip").exists():
+        Path("avadclip").symlink_to(ROOT / "avadclip")  # the demo's encoders are named by their path in the project
+    content = zoo_page.write_parameters(Path("params.yaml"))
+    known = content["score"]["variants"]
+    if unknown := [name for name in only if name not in known]:
+        raise SystemExit(f"no variant {', '.join(unknown)}; there are: {', '.join(known)}")
+    needed = {content["teacher"], content["score"]["student"], content["score"]["detector"]}
+    chosen = [name for name in known if not only or name in only or name in needed]
     content["seeds"] = list(range(seeds))
-    if only:
-        content["score"]["variants"] = only
+    content["score"]["variants"] = chosen
+    content["evaluate"]["bootstrap_resamples"] = 0
     with Path("params.yaml").open("w", encoding="utf-8") as file:
         YAML().dump(content, file)
+    return sorted(chosen, key=lambda name: name != content["teacher"])  # whose pupils come later
 
 
-def trained_and_scored(variant: str, params: Params) -> float:
-    """Seconds of one training."""
-    stage = train if variant in params.train else distill
-    if variant in params.distill and params.teacher not in params.score.variants:
-        raise SystemExit(f"{variant} learns from {params.teacher}: name it, too, and before it")
-    started = time.perf_counter()
-    for seed in params.seeds:
-        stage.main("demo", variant, str(seed))
-    seconds = (time.perf_counter() - started) / len(params.seeds)
-    for seed in params.seeds:
-        score.main("demo", variant, str(seed))
-    return seconds
+def train_and_score(variant: str, seed: int, params: Params) -> str:
+    """Unless that was done before; how long the training took."""
+    run, identity = paths.run("demo", variant, seed), identity_of(variant, params)
+    stamp = run / STAMP
+    if stamp.exists() and json.loads(stamp.read_text())["identity"] == identity:
+        return "done before"
+    shutil.rmtree(run, ignore_errors=True)  # half a training would be half the time
+    before = time.process_time()  # of all threads
+    (train if variant in params.train else distill).main("demo", variant, str(seed))
+    seconds = time.process_time() - before
+    score.main("demo", variant, str(seed))
+    stamp.write_text(json.dumps({"identity": identity, "processor_seconds": seconds}))
+    return f"{seconds:.0f} s of processors"
 
 
-def rows(params: Params, seconds: dict[str, float]) -> list[str]:
-    """Markdown: mean ± deviation over the seeds, in percent; no localisation where a detector knows no classes."""
-    details = json.loads(paths.details("demo").read_text())["detectors"]
-    lines = ["| variant | kind | AP | AUC | mAP AVG | seconds |", "| --- | --- | --- | --- | --- | --- |"]
-    for variant, took in seconds.items():
-        section = params.variant(variant)
-        assert isinstance(section, Variant)
-        strict, std = details[variant]["strict"], details[variant]["std"].get("strict", {})
-        branch = "alignment" if "alignment" in strict else "classification"
-        places = ((branch, "AP"), (branch, "AUC"), ("mAP", "AVG"))
-        cells = [_cell(strict.get(group, {}).get(name), std.get(group, {}).get(name)) for group, name in places]
-        lines.append(f"| `{variant}` | `{section.kind}` | {' | '.join(cells)} | {took:.0f} |")
-    return lines
+def identity_of(variant: str, params: Params) -> str:
+    """Hash of the settings and of the code of a variant, and of its teacher."""
+    names = [variant, *([params.teacher] if variant in params.distill else [])]
+    sections = [section for name in names if isinstance(section := params.variant(name), Variant)]
+    modules = [kind_module(section.kind) for section in sections]
+    code = fingerprint([Path(train.__file__), *(module for module in modules if module is not None)])
+    facts = [code, *(zoo_page.settings_digest(section) for section in sections)]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def _cell(value: float | None, deviation: float | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:.1f}{'' if deviation is None else f' ± {deviation:.1f}'}"
+def measured(params: Params) -> dict[str, dict[str, Any]]:
+    """Variant -> its entry in docs/zoo.json."""
+    n_samples = sum(video.split == "train" and not video.excluded for video in read_manifest(paths.manifest("demo")))
+    found = {}
+    for record in read_records(paths.records("demo")):
+        section = params.variant(record.name) if record.name in params.score.variants else None
+        if isinstance(section, Variant):
+            found[record.name] = entry(record, section, params, n_samples)
+    return found
+
+
+def entry(record: Record, section: Variant, params: Params, n_samples: int) -> dict[str, Any]:
+    """What docs/zoo.json holds of one variant."""
+    recipe = settings_of(section.kind, section.settings_on("demo")).recipe
+    runs = [paths.run("demo", record.name, seed) for seed in params.seeds]
+    seconds = [json.loads((run / STAMP).read_text())["processor_seconds"] for run in runs]
+    steps = recipe.phases * recipe.rounds * (recipe.steps_per_round or math.ceil(n_samples / recipe.batch_size))
+    detector = load_checkpoint(runs[0], "cpu").detector
+    return {
+        "kind": section.kind,
+        "modalities": list(detector.modalities),
+        "settings": zoo_page.settings_digest(section),
+        "recipe": zoo_page.recipe_words(recipe),
+        "parameters": sum(parameter.numel() for parameter in detector.parameters()),
+        "step_seconds": round(sum(seconds) / len(seconds) / steps, 3),
+        "results": {
+            column: [round(run.strict[group], 2) for run in record.runs if group in run.strict]
+            for column, group in columns(record).items()
+        },
+    }
+
+
+def columns(record: Record) -> Mapping[str, str]:
+    """Column of the table -> metric."""
+    return {"AP": f"{record.branch}.AP", "AUC": f"{record.branch}.AUC", "mAP AVG": "mAP.AVG"}
+
+
+def since(started: float) -> str:
+    """Minutes on the clock."""
+    return f"{(time.perf_counter() - started) / 60:.1f} min"
 
 
 if __name__ == "__main__":
