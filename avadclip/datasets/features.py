@@ -142,7 +142,7 @@ def _open(files: Arrays, dataset: Dataset) -> _Contents:
         n_snippets=found[0].shape[-2],
         widths=[array.shape[-1] for array in found],
         n_views=1 if views is None else len(views),
-        has_audio=sound is not None and (audio.zeros == "heard" or bool(np.any(sound))),
+        has_audio=sound is not None and (audio.zeros == "heard" or bool(np.any(sound.astype(np.float16)))),
         content_hash=files.content_hash,
     )
 

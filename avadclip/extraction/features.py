@@ -39,7 +39,7 @@ class ReadArrays:
             )
         n_snippets = self.source.n_frames // self.stride
         if isinstance(self.section, ImportedVisual):
-            values = load_views(self.files, self.section)
+            values = load_views(self.files, self.section).astype(np.float16)
             valid = np.ones(n_snippets, bool)
         else:
             values, valid = _sound(self.files, self.section, n_snippets)
@@ -49,7 +49,7 @@ class ReadArrays:
 
 def _sound(files: Arrays, section: ImportedAudio, n_snippets: int) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
     """Sound as long as the pictures: what is too much is cut off, and where some is missing there is no sound."""
-    rows = load_sound(files, section)
+    rows = load_sound(files, section).astype(np.float16)
     check_lengths(n_snippets, len(rows), section)
     n_common = min(n_snippets, len(rows))
     sound = np.zeros((n_snippets, rows.shape[1]), np.float16)
