@@ -5,6 +5,7 @@ Chunks hold `batch_size` rows and start anew with each video, so the features of
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -103,6 +104,7 @@ def _probe_unchanged(path: Path, source: Source) -> VideoInfo:
     return probe(path)
 
 
+@cache  # looked up in a file; a video may be short
 def _decoder_name(decoder: Decoder) -> str:
     return f"{decoder} {version(DISTRIBUTIONS[decoder])}"
 

@@ -16,6 +16,7 @@ from avadclip.pulse import beat
 
 AnyStream = TypeVar("AnyStream", bound=Stream)
 
+_KEPT_PACKETS, _KEPT_BYTES = 32, 1 << 22  # at most; decoders put up to 16 pictures back
 _LEAST_SEARCHED_BYTES = 1 << 12  # by one call; FFmpeg searches more
 
 
@@ -33,6 +34,8 @@ class Packets:
     places: "array[int]" = field(default_factory=_stamps)  # among all packets of the file
     is_key: bytearray = field(default_factory=bytearray)
     is_shown: bytearray = field(default_factory=bytearray)
+    # Of a video: those from the first key frame on that its first picture may take, so that no second opening has to.
+    first: "list[Packet[VideoStream]]" = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -75,9 +78,16 @@ def read_packets(container: InputContainer) -> dict[int, Packets]:
         track.durations.append(packet.duration or 0)
         track.places.append(place)
         track.is_key.append(packet.is_keyframe)
+        if isinstance(packet.stream, VideoStream) and (track.first or packet.is_keyframe):
+            _keep(track.first, packet)
         test = is_hidden.get(packet.stream_index)
         track.is_shown.append(not (packet.is_discard or (test is not None and test(memoryview(packet)))))
     return found
+
+
+def _keep(first: "list[Packet[VideoStream]]", packet: "Packet[VideoStream]") -> None:
+    if len(first) < _KEPT_PACKETS and sum(kept.size for kept in first) < _KEPT_BYTES:
+        first.append(packet)
 
 
 def _hiding(stream: VideoStream) -> Callable[[memoryview], bool] | None:

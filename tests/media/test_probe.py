@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from avadclip.errors import MediaError
+from avadclip.media import packets
+from avadclip.media.container import decode_pictures, first_picture, open_media
 from avadclip.media.probe import probe
+from avadclip.media.survey import survey
 from avadclip.media.timeline import boundary_seconds, n_snippets, sample_indices, spread_indices
 from tests.support.media_factory import tone, write_audio_only, write_video
 
@@ -34,6 +37,24 @@ def test_frames_and_times_of_real_files_are_those_of_a_full_decode(suffix):
     assert info.frame_rate == pytest.approx(24, rel=0.002)  # AVI and M1V leave two frames out
     assert info.has_audio == (suffix != "m1v")
     assert info.rotation == 0
+
+
+@pytest.mark.parametrize("suffix", CONTAINERS)
+def test_the_first_picture_is_that_of_a_file_opened_anew(suffix, monkeypatch):
+    path = ISCC / f"demo.{suffix}"
+    with open_media(path) as container:
+        found = survey(container, path)
+        ours = first_picture(container, found.picture, found.packets[found.picture.stream_index])
+        assert ours is not None
+    with open_media(path) as container:
+        theirs = next(decode_pictures(container, found.picture))
+    assert (ours.pts, ours.rotation) == (theirs.pts, theirs.rotation)
+    assert [bytes(plane) for plane in ours.planes] == [bytes(plane) for plane in theirs.planes]
+    info = probe(path)
+    monkeypatch.setattr(packets, "_KEPT_PACKETS", 0)  # as where the first pictures cannot be decoded
+    again = probe(path)
+    assert (again.n_frames, again.width, again.height) == (info.n_frames, info.width, info.height)
+    np.testing.assert_array_equal(again.frame_seconds, info.frame_seconds)
 
 
 @pytest.mark.parametrize(
