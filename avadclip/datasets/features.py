@@ -73,7 +73,7 @@ def prepare_features(name: str, dataset: Dataset, settings: Extraction) -> Prepa
     """
     files = ArrayFiles(dataset)
     listing = read_tables(dataset, files.ids)
-    with ProbeCache.open(Path(settings.work_cache).parent / "probes.sqlite") as cache:
+    with ProbeCache.open(settings.probes) as cache:
         contents, problems = _open_all(listing.videos, files, dataset, cache)
     _compare(listing.videos, contents, problems)
     segments: list[Segment] = []

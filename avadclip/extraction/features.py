@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from avadclip.config.datasets import Dataset
 from avadclip.config.features import ImportedAudio, ImportedVisual
 from avadclip.datasets.array_files import ArrayFiles, Arrays, check_lengths, load_sound, load_views
 from avadclip.errors import DatasetError
-from avadclip.extraction.protocol import Reader, Sections
+from avadclip.extraction.protocol import Pending, Reader, Sections
 from avadclip.extraction.released import ToFloat16
 from avadclip.store import Features, Packed, Recipe, Source
 
@@ -87,9 +86,9 @@ class _Imported:
         """Nothing is loaded."""
         return ToFloat16(width=0)
 
-    def task(self, path: Path, source: Source, decoder: Reader) -> ReadArrays:
+    def task(self, video: Pending, decoder: Reader) -> ReadArrays:
         """Read the arrays of one video."""
-        return ReadArrays(self._files.of(source.id), source, self.stride, self._section, self.recipe)
+        return ReadArrays(self._files.of(video.source.id), video.source, self.stride, self._section, self.recipe)
 
 
 class ImportedViews(_Imported):

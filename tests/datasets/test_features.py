@@ -17,6 +17,7 @@ from avadclip.datasets.manifest import write_manifest
 from avadclip.datasets.model import Segment
 from avadclip.errors import ConfigError, DatasetError, ExtractionError
 from avadclip.extraction.modalities import modality as modality_of
+from avadclip.extraction.protocol import Pending
 from avadclip.extraction.run import extract
 from avadclip.store import FeatureFolder, Features, Source, audit
 from tests.support.arrays_factory import SEGMENTS, TEST, TRAIN, VIDEOS, write_array, write_dataset
@@ -58,7 +59,8 @@ def read(params: Params, modality: str) -> dict[str, Features]:
     job = modality_of(modality, params.dataset(NAME))
     made = {}
     for v in prepare_features(NAME, params.dataset(NAME), EXTRACTION).videos:
-        (packed,) = job.task(Path(v.path), Source(v.id, v.content_hash, v.n_frames, v.frame_rate), "array")()
+        source = Source(v.id, v.content_hash, v.n_frames, v.frame_rate)
+        (packed,) = job.task(Pending(Path(v.path), source), "array")()
         made[v.id] = store.read(Path("in memory"), content=packed.content)
         assert (packed.id, packed.n_snippets, packed.checksum) == (v.id, made[v.id].n_snippets, made[v.id].checksum)
     return made
