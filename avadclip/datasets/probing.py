@@ -54,7 +54,6 @@ class Examination:
     def __call__(self) -> Iterator[VideoFacts]:
         """Yield the facts."""
         probed = self.probe(Path(self.path))
-        is_short = isinstance(probed, VideoInfo) and probed.n_frames <= _SHORT_FRAMES
         yield VideoFacts(
             n_frames=probed.n_frames,
             frame_rate=probed.frame_rate,
@@ -63,7 +62,7 @@ class Examination:
             content_hash=sha256_of(Path(self.path), beat),
             frame_seconds=probed.frame_seconds if self.with_times else None,
             notes=tuple(getattr(probed, "notes", ())),  # not every probe has something to tell
-            info=to_text(probed) if is_short else None,
+            info=to_text(probed) if isinstance(probed, VideoInfo) and probed.n_frames <= _SHORT_FRAMES else None,
         )
 
 

@@ -3,7 +3,7 @@
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from av.container import InputContainer
 from av.packet import Packet
@@ -35,7 +35,7 @@ class Packets:
     is_key: bytearray = field(default_factory=bytearray)
     is_shown: bytearray = field(default_factory=bytearray)
     # Of a video: those from the first key frame on that its first picture may take, so that no second opening has to.
-    first: "list[Packet[VideoStream]]" = field(default_factory=list)
+    first: "list[Packet[Any]]" = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -78,14 +78,14 @@ def read_packets(container: InputContainer) -> dict[int, Packets]:
         track.durations.append(packet.duration or 0)
         track.places.append(place)
         track.is_key.append(packet.is_keyframe)
-        if isinstance(packet.stream, VideoStream) and (track.first or packet.is_keyframe):
+        if (track.first or packet.is_keyframe) and isinstance(packet.stream, VideoStream):
             _keep(track.first, packet)
         test = is_hidden.get(packet.stream_index)
         track.is_shown.append(not (packet.is_discard or (test is not None and test(memoryview(packet)))))
     return found
 
 
-def _keep(first: "list[Packet[VideoStream]]", packet: "Packet[VideoStream]") -> None:
+def _keep(first: "list[Packet[Any]]", packet: "Packet[Any]") -> None:
     if len(first) < _KEPT_PACKETS and sum(kept.size for kept in first) < _KEPT_BYTES:
         first.append(packet)
 
