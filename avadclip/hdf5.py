@@ -9,6 +9,8 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from avadclip.io import write_bytes
 UNREADABLE = (OSError, LookupError, ValueError, TypeError, AttributeError, OverflowError, RuntimeError)
 
 _MOST_DEFLATED = 1032  # bytes that one byte of deflate can stand for
+_serial = count()
 
 
 @contextmanager
@@ -86,10 +89,25 @@ def created(path: Path) -> Iterator[h5py.File]:
 
     HDF5 itself would tell of a full disk in words only, and perhaps no earlier than when it closes the file.
     """
-    with h5py.File.in_memory() as file:
+    with in_memory() as file:
         yield file
         content = image(file)
     write_bytes(path, content)
+
+
+@contextmanager
+def in_memory() -> Iterator[h5py.File]:
+    """A new file that lies on no disk, as ``h5py.File.in_memory()`` makes it, in a third of the time."""
+    create_plan, access_plan = _plans()
+    name = b"in memory %d" % next(_serial)  # of two open files must not be the same
+    with h5py.File(h5py.h5f.create(name, h5py.h5f.ACC_EXCL, create_plan, access_plan)) as file:
+        yield file
+
+
+@cache
+def _plans() -> tuple[Any, Any]:
+    with h5py.File.in_memory() as file:
+        return file.id.get_create_plist(), file.id.get_access_plist()
 
 
 def image(file: h5py.File) -> bytes:
@@ -99,20 +117,29 @@ def image(file: h5py.File) -> bytes:
 
 
 # `file.attrs[name]` and `file[name][:]` take twice as long, and a training split of 100,000 videos has 200,000 files;
-# so it is with writing.
+# so it is with writing, where what every file has alike is made once.
+_TEXT = h5py.string_dtype()
+_STORED_TEXT, _GIVEN_TEXT = h5py.h5t.py_create(_TEXT, logical=True), h5py.h5t.py_create(_TEXT)
+_SINGLE = h5py.h5s.create_simple(())
+_PLAN = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+_PLAN.set_obj_track_times(False)
+
+
 def write_attribute(file: h5py.File, name: str, value: str | float) -> None:
     """Add a single number or text to a file, as ``file.attrs[name] = value`` does, to the byte."""
-    item = np.asarray(value, dtype=h5py.string_dtype() if isinstance(value, str) else None)
-    kind, space = h5py.h5t.py_create(item.dtype, logical=True), h5py.h5s.create_simple(())
-    h5py.h5a.create(file.id, name.encode(), kind, space).write(item, mtype=h5py.h5t.py_create(item.dtype))
+    if isinstance(value, str):
+        text = h5py.h5a.create(file.id, name.encode(), _STORED_TEXT, _SINGLE)
+        text.write(np.asarray(value, _TEXT), mtype=_GIVEN_TEXT)
+    else:
+        item = np.asarray(value)
+        kind = h5py.h5t.py_create(item.dtype, logical=True)
+        h5py.h5a.create(file.id, name.encode(), kind, _SINGLE).write(item, mtype=kind)
 
 
 def write_array(file: h5py.File, name: str, values: NDArray[Any]) -> None:
     """Add a data set to a file, as ``file.create_dataset(name, data=values)`` does, to the byte."""
     kind, space = h5py.h5t.py_create(values.dtype, logical=True), h5py.h5s.create_simple(values.shape)
-    plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    plan.set_obj_track_times(False)
-    dataset = h5py.h5d.create(file.id, name.encode(), kind, space, dcpl=plan)
+    dataset = h5py.h5d.create(file.id, name.encode(), kind, space, dcpl=_PLAN)
     dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ascontiguousarray(values))
 
 

@@ -26,10 +26,12 @@ def replacing(path: Path, *, flush: bool = True) -> Iterator[Path]:
     flush : put the content on the disk before the file gets its name, so that a power cut leaves the old file or the
         new one. False where a file is one of very many that are checked, and filled again, by the next run.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.parent not in _swept:  # once: there are folders with very many files
-        _swept.add(path.parent)
-        remove_abandoned(path.parent)
+    folder = path.parent
+    if not folder.is_dir():  # asked first, because in a folder with very many files it nearly always is
+        folder.mkdir(parents=True, exist_ok=True)
+    if folder not in _swept:  # once
+        _swept.add(folder)
+        remove_abandoned(folder)
     # Not named after the file, whose name may be as long as names can be. Machines that share a folder have processes
     # of the same number, and a process has several threads.
     temporary = path.with_name(f".{socket.gethostname()}-{os.getpid()}-{next(_serial)}{_UNFINISHED}")
@@ -40,8 +42,9 @@ def replacing(path: Path, *, flush: bool = True) -> Iterator[Path]:
                 with temporary.open("rb") as file:
                     os.fsync(file.fileno())
             temporary.replace(path)
-    finally:
+    except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager

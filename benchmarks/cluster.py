@@ -28,9 +28,10 @@ from avadclip.cluster.session import connected
 from avadclip.config.execution import Execution
 from avadclip.config.features import Extraction
 from avadclip.extraction.cluster import AHEAD, Status, encode_on_cluster
-from avadclip.extraction.encoding import Encoded, Outcome, Pending
+from avadclip.extraction.encoding import Encoded, Outcome
 from avadclip.extraction.local import encode_videos
 from avadclip.extraction.modalities import modality
+from avadclip.extraction.protocol import Pending
 from avadclip.extraction.run import fill
 from avadclip.io import sha256_of
 from avadclip.media.probe import probe

@@ -24,9 +24,8 @@ from rich.table import Table
 
 from avadclip.config.datasets import Dataset
 from avadclip.config.features import Audio, Extraction, Visual, Weights
-from avadclip.extraction.encoding import Pending
 from avadclip.extraction.local import encode_videos
-from avadclip.extraction.protocol import Encoder
+from avadclip.extraction.protocol import Encoder, Pending
 from avadclip.extraction.tasks import VisualTask
 from avadclip.extraction.videos import VideoFrames
 from avadclip.io import sha256_of

@@ -25,8 +25,8 @@ from avadclip.config.features import Extraction, Visual
 from avadclip.device import kind_of_machine, resolve_device
 from avadclip.encoders.clip import ImageEncoder, load_clip
 from avadclip.encoders.fused import fuse
-from avadclip.extraction.encoding import Pending
 from avadclip.extraction.local import encode_videos
+from avadclip.extraction.protocol import Pending
 from avadclip.store.work_cache import WorkCache
 from benchmarks.extraction import Loaded, repeat_clip, source_of, write_clip
 from benchmarks.gpu_plan import SIZES, Plan, clip_source, results_of

@@ -22,7 +22,7 @@ def image(file: h5py.File) -> bytes:
 
 @pytest.mark.parametrize("value", ["", "video", "ünïcode 視頻", "x" * 60_000, 0, 2**40, 25.0, float("nan")])
 def test_an_attribute_is_that_of_h5py(value: str | float) -> None:
-    with h5py.File.in_memory() as ours, h5py.File.in_memory() as theirs:
+    with hdf5.in_memory() as ours, h5py.File.in_memory() as theirs:
         hdf5.write_attribute(ours, "a", value)
         theirs.attrs["a"] = value
         assert image(ours) == image(theirs)
@@ -31,7 +31,7 @@ def test_an_attribute_is_that_of_h5py(value: str | float) -> None:
 
 @pytest.mark.parametrize("name", ARRAYS)
 def test_an_array_is_that_of_h5py(name: str) -> None:
-    with h5py.File.in_memory() as ours, h5py.File.in_memory() as theirs:
+    with hdf5.in_memory() as ours, h5py.File.in_memory() as theirs:
         hdf5.write_array(ours, "a", ARRAYS[name])
         theirs.create_dataset("a", data=ARRAYS[name])
         assert image(ours) == image(theirs)

@@ -1,5 +1,6 @@
 """Sections that decide what a feature is (``visual``, ``audio``) and how extraction is run (``extraction``)."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -126,3 +127,8 @@ class Extraction(Section):
     workers: Annotated[int, Field(ge=1)] = 2  # decoding processes
     stall_seconds: Annotated[float, Field(gt=0)] = 120.0  # a decoder that is silent for so long is ended
     work_cache: str = ".cache/features"
+
+    @property
+    def probes(self) -> Path:
+        """What is known of the files of data sets, beside the work cache."""
+        return Path(self.work_cache).parent / "probes.sqlite"

@@ -21,6 +21,7 @@ from avadclip.datasets.files import walk
 from avadclip.errors import DatasetError
 from avadclip.io import sha256_of
 
+_BEYOND = np.float64(65520)  # from here on float16 rounds to infinity
 _ONE_VIEW = re.compile(r"(?P<id>.+)__(?P<view>\d+)", re.ASCII)
 
 
@@ -72,8 +73,8 @@ class ArrayFiles:
         return files
 
 
-def load_views(files: Arrays, section: ImportedVisual) -> NDArray[np.float16]:
-    """Visual features [views, n, width] of one video.
+def load_views(files: Arrays, section: ImportedVisual) -> NDArray[np.floating]:
+    """Visual features [views, n, width] of one video, as precise as its files.
 
     Raises
     ------
@@ -81,7 +82,7 @@ def load_views(files: Arrays, section: ImportedVisual) -> NDArray[np.float16]:
     """
     views = []
     for path in files.visual:
-        values = to_float16(arrays.read_array(path, section.array), path)
+        values = _read(path, section.array)
         views.append(np.moveaxis(values, section.views_axis, 0) if values.ndim == 3 else values[None])
     if len({view.shape for view in views}) > 1 or (len(views) > 1 and len(views[0]) > 1):
         shapes = ", ".join(f"{path.name} {view.shape}" for path, view in zip(files.visual, views, strict=True))
@@ -89,23 +90,22 @@ def load_views(files: Arrays, section: ImportedVisual) -> NDArray[np.float16]:
     return np.concatenate(views) if len(views) > 1 else views[0]
 
 
-def load_sound(files: Arrays, section: ImportedAudio) -> NDArray[np.float16]:
+def load_sound(files: Arrays, section: ImportedAudio) -> NDArray[np.floating]:
     """Audio features [n, width] of one video; :class:`DatasetError` as for :func:`load_views`."""
     (path,) = files.audio
-    values = to_float16(arrays.read_array(path, section.array), path)
+    values = _read(path, section.array)
     if values.ndim != 2:
         raise DatasetError(f"{path}: expected features of sound [n, width], found {values.shape}; sound has no views")
     return values
 
 
-def to_float16(values: NDArray[np.floating], path: Path) -> NDArray[np.float16]:
-    """The same features in the store's precision; :class:`DatasetError` if they are not finite in it."""
-    with np.errstate(over="ignore"):
-        converted = values.astype(np.float16)
-    if not np.isfinite(converted).all():
-        n = int((~np.isfinite(converted)).sum())
+def _read(path: Path, name: str | None) -> NDArray[np.floating]:
+    """An array that is finite in float16, the store's precision. To convert it would take ten times as long."""
+    values = arrays.read_array(path, name)
+    if not (values.min() > -_BEYOND and values.max() < _BEYOND):  # NaN is neither
+        n = int((~(np.abs(values) < _BEYOND)).sum())
         raise DatasetError(f"{path}: {n} values are not finite, or beyond 65504, the largest of float16; scale them")
-    return converted
+    return values
 
 
 def check_lengths(n_visual: int, n_audio: int, section: ImportedAudio) -> None:
@@ -133,8 +133,8 @@ def find_arrays(folder: Path) -> dict[str, list[Path]]:
         match = _ONE_VIEW.fullmatch(stem)
         id_, view = (match["id"], int(match["view"])) if match else (stem, -1)
         ids.check(id_)
-        rival = found[id_].setdefault(view, folder / relative)
-        if rival != folder / relative or (len(found[id_]) > 1 and -1 in found[id_]):
-            rival = next(path for path in found[id_].values() if path != folder / relative)
-            raise DatasetError(f"{rival} and {folder / relative} are both features of {id_!r}; keep one of them")
+        path = folder / relative
+        if found[id_].setdefault(view, path) is not path or (len(found[id_]) > 1 and -1 in found[id_]):
+            rival = next(other for other in found[id_].values() if other is not path)
+            raise DatasetError(f"{rival} and {path} are both features of {id_!r}; keep one of them")
     return {id_: [views[number] for number in sorted(views)] for id_, views in found.items()}

@@ -73,7 +73,7 @@ def prepare_features(name: str, dataset: Dataset, settings: Extraction) -> Prepa
     """
     files = ArrayFiles(dataset)
     listing = read_tables(dataset, files.ids)
-    with ProbeCache.open(Path(settings.work_cache).parent / "probes.sqlite") as cache:
+    with ProbeCache.open(settings.probes) as cache:
         contents, problems = _open_all(listing.videos, files, dataset, cache)
     _compare(listing.videos, contents, problems)
     segments: list[Segment] = []
@@ -142,7 +142,7 @@ def _open(files: Arrays, dataset: Dataset) -> _Contents:
         n_snippets=found[0].shape[-2],
         widths=[array.shape[-1] for array in found],
         n_views=1 if views is None else len(views),
-        has_audio=sound is not None and (audio.zeros == "heard" or bool(np.any(sound))),
+        has_audio=sound is not None and (audio.zeros == "heard" or bool(np.any(sound.astype(np.float16)))),
         content_hash=files.content_hash,
     )
 

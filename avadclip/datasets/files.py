@@ -139,6 +139,7 @@ def walk(folder: str | Path, wanted: Callable[[str], bool]) -> Iterator[str]:
             continue
         visited.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        below = "" if Path(place) == Path(folder) else f"{Path(place).relative_to(folder).as_posix()}/"
         for name in names:
             if wanted(name) and not name.startswith("."):
-                yield Path(place, name).relative_to(folder).as_posix()
+                yield f"{below}{name}"

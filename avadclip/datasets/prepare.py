@@ -4,7 +4,6 @@ import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from avadclip.config.datasets import Dataset
 from avadclip.config.features import Extraction
@@ -46,7 +45,7 @@ def prepare(name: str, dataset: Dataset, settings: Extraction, probe: Probe) -> 
     listing = load(dataset)
     usable = [video for video in listing.videos if video.id not in dataset.exclude]
     timed = {segment.id for segment in listing.segments if isinstance(segment, TimedSegment)}
-    with ProbeCache.open(Path(settings.work_cache).parent / "probes.sqlite") as cache:
+    with ProbeCache.open(settings.probes) as cache:
         probed = probe_all(usable, timed, probe, cache, settings)
     segments, misfits = _fit_segments(listing, probed.facts)
     failures = {**probed.failures, **misfits}

@@ -6,6 +6,8 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
 from os import stat_result
 from pathlib import Path
 
@@ -26,6 +28,7 @@ CREATE TABLE IF NOT EXISTS probes (
     notes TEXT
 );
 CREATE TABLE IF NOT EXISTS arrays (key TEXT PRIMARY KEY, facts TEXT);
+CREATE TABLE IF NOT EXISTS infos (key TEXT PRIMARY KEY, info TEXT);
 """
 _SELECT = """
 SELECT n_frames, frame_rate, end_seconds, has_audio, content_hash, frame_seconds, notes
@@ -44,6 +47,7 @@ class VideoFacts:
     content_hash: str  # sha256 of the file, hex
     frame_seconds: NDArray[np.float64] | None  # [n_frames]; kept where segments in seconds need it
     notes: tuple[str, ...] = ()  # what the owner of the file should know
+    info: str | None = None  # of a short video: all that extraction wants to know, see avadclip.media.probe_text
 
 
 class ProbeCache:
@@ -90,6 +94,9 @@ class ProbeCache:
         found = (facts.n_frames, facts.frame_rate, facts.end_seconds, facts.has_audio, facts.content_hash, times)
         notes = json.dumps(facts.notes)
         self._write("INSERT OR REPLACE INTO probes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*key, *found, notes))
+        if facts.info is not None:
+            kept = (_info_key(facts.content_hash, Path(path).name), facts.info)
+            self._write("INSERT OR REPLACE INTO infos VALUES (?, ?)", kept)
 
     def recall(self, key: str) -> str | None:
         """What :meth:`note` was told about arrays of features."""
@@ -109,6 +116,30 @@ class ProbeCache:
                 self._connection.executemany(statement, rows)
         except sqlite3.OperationalError as error:
             raise DatasetError(f"{self._path}: {error}; {_REMEDY}, then run the same again") from None
+
+
+def recall_info(probes: Path, content_hash: str, name: str) -> str | None:
+    """:attr:`VideoFacts.info` of a file with this content and name, whatever became of the file that it was found in.
+
+    None where nothing is known, or no cache can be read: then the file has to be asked.
+    """
+    try:
+        with closing(sqlite3.connect(f"{probes.absolute().as_uri()}?mode=ro", timeout=1.0, uri=True)) as connection:
+            query = "SELECT info FROM infos WHERE key = ?"
+            row = connection.execute(query, (_info_key(content_hash, name),)).fetchone()
+    except sqlite3.Error:
+        return None
+    return None if row is None else str(row[0])
+
+
+def _info_key(content_hash: str, name: str) -> str:
+    # The name decides with the content as what FFmpeg reads a file; another FFmpeg may find something else.
+    return json.dumps([_VERSION, _pyav(), content_hash, name])
+
+
+@cache
+def _pyav() -> str:
+    return version("av")
 
 
 def _connect(path: Path) -> sqlite3.Connection:

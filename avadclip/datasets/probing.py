@@ -12,9 +12,13 @@ from avadclip.datasets.frame_spans import Timeline
 from avadclip.datasets.model import ListedVideo
 from avadclip.datasets.probe_cache import ProbeCache, VideoFacts
 from avadclip.io import sha256_of
+from avadclip.media.probe import VideoInfo
+from avadclip.media.probe_text import to_text
 from avadclip.progress import rate_progress
 from avadclip.pulse import beat
 from avadclip.workers import Event, Failed, GuardedPool, Item
+
+_SHORT_FRAMES = 2_000  # longer videos take so long to be decoded that nobody notices if they are probed again
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +62,7 @@ class Examination:
             content_hash=sha256_of(Path(self.path), beat),
             frame_seconds=probed.frame_seconds if self.with_times else None,
             notes=tuple(getattr(probed, "notes", ())),  # not every probe has something to tell
+            info=to_text(probed) if isinstance(probed, VideoInfo) and probed.n_frames <= _SHORT_FRAMES else None,
         )
 
 

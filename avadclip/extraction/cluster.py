@@ -22,8 +22,8 @@ from avadclip.config.execution import Execution
 from avadclip.config.features import Extraction
 from avadclip.device import kind_of_machine
 from avadclip.errors import ClusterError
-from avadclip.extraction.encoding import Encoded, Encoding, Outcome, Pending
-from avadclip.extraction.protocol import Modality
+from avadclip.extraction.encoding import Encoded, Encoding, Outcome
+from avadclip.extraction.protocol import Modality, Pending
 from avadclip.extraction.tally import Tally
 from avadclip.store import Features, Packed, Recipe
 from avadclip.store.work_cache import WorkCache

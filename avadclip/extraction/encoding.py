@@ -5,28 +5,19 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avadclip.errors import DatasetError, FeatureError
 from avadclip.extraction.means import SnippetMeans
-from avadclip.extraction.protocol import Chunk, Encoder, Modality, SnippetTimes
-from avadclip.store import Features, Packed, Recipe, Source
+from avadclip.extraction.protocol import Chunk, Encoder, Modality, Pending, SnippetTimes
+from avadclip.store import Features, Packed, Recipe
 from avadclip.workers import KILLED, Event, Failed, Finished, GuardedPool, Item
 
 log = logging.getLogger(__name__)
 
 HOPELESS = {DatasetError.__name__, FileNotFoundError.__name__, PermissionError.__name__}
-
-
-@dataclass(frozen=True)
-class Pending:
-    """A video that has no features yet."""
-
-    path: Path
-    source: Source
 
 
 @dataclass(frozen=True)
@@ -157,7 +148,7 @@ class Encoding:
     def _submit(self, progress: _Progress) -> None:
         video, decoder = progress.video, self._modality.decoders[progress.n_tried - progress.n_killed]
         self._decoding.add(video.source.id)
-        self._pool.submit(video.source.id, self._modality.task(video.path, video.source, decoder))
+        self._pool.submit(video.source.id, self._modality.task(video, decoder))
 
     def _await(self, n_left: int, width: int) -> int:
         """Wait until no more than `n_left` batches are on their way; the number of snippets that have come."""

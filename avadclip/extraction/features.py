@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from avadclip.config.datasets import Dataset
 from avadclip.config.features import ImportedAudio, ImportedVisual
 from avadclip.datasets.array_files import ArrayFiles, Arrays, check_lengths, load_sound, load_views
 from avadclip.errors import DatasetError
-from avadclip.extraction.protocol import Reader, Sections
+from avadclip.extraction.protocol import Pending, Reader, Sections
 from avadclip.extraction.released import ToFloat16
 from avadclip.store import Features, Packed, Recipe, Source
 
@@ -39,7 +38,7 @@ class ReadArrays:
             )
         n_snippets = self.source.n_frames // self.stride
         if isinstance(self.section, ImportedVisual):
-            values = load_views(self.files, self.section)
+            values = load_views(self.files, self.section).astype(np.float16)
             valid = np.ones(n_snippets, bool)
         else:
             values, valid = _sound(self.files, self.section, n_snippets)
@@ -49,7 +48,7 @@ class ReadArrays:
 
 def _sound(files: Arrays, section: ImportedAudio, n_snippets: int) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
     """Sound as long as the pictures: what is too much is cut off, and where some is missing there is no sound."""
-    rows = load_sound(files, section)
+    rows = load_sound(files, section).astype(np.float16)
     check_lengths(n_snippets, len(rows), section)
     n_common = min(n_snippets, len(rows))
     sound = np.zeros((n_snippets, rows.shape[1]), np.float16)
@@ -87,9 +86,9 @@ class _Imported:
         """Nothing is loaded."""
         return ToFloat16(width=0)
 
-    def task(self, path: Path, source: Source, decoder: Reader) -> ReadArrays:
+    def task(self, video: Pending, decoder: Reader) -> ReadArrays:
         """Read the arrays of one video."""
-        return ReadArrays(self._files.of(source.id), source, self.stride, self._section, self.recipe)
+        return ReadArrays(self._files.of(video.source.id), video.source, self.stride, self._section, self.recipe)
 
 
 class ImportedViews(_Imported):

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from avadclip.config.features import Extraction
-from avadclip.extraction.encoding import Encoding, Outcome, Pending
-from avadclip.extraction.protocol import Modality
+from avadclip.extraction.encoding import Encoding, Outcome
+from avadclip.extraction.protocol import Modality, Pending
 from avadclip.extraction.tally import Tally
 from avadclip.store.work_cache import WorkCache
 from avadclip.workers import GuardedPool

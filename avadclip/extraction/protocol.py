@@ -22,6 +22,15 @@ Reader = Decoder | Literal["npy", "array"]
 
 
 @dataclass(frozen=True)
+class Pending:
+    """A video that has no features yet."""
+
+    path: Path
+    source: Source
+    probes: Path | None = None  # a cache in which what is known of the file may stand
+
+
+@dataclass(frozen=True)
 class Chunk:
     """At most one batch of encoder inputs [n, ...], and which of its rows are worth encoding: bool [n].
 
@@ -74,5 +83,5 @@ class Modality(Protocol):
     def load_encoder(self, device: str) -> Encoder:
         """Load the weights; asked for only when there is something to encode."""
 
-    def task(self, path: Path, source: Source, decoder: Reader) -> Task:
+    def task(self, video: Pending, decoder: Reader) -> Task:
         """What a worker has to do for one video."""

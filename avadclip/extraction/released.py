@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from avadclip.config.datasets import Dataset
 from avadclip.config.features import ReleasedAudio, ReleasedVisual
 from avadclip.datasets.released_files import Release, VideoFiles, check_lengths, load_rows
 from avadclip.errors import DatasetError, FeatureError
-from avadclip.extraction.protocol import Chunk, Reader, Sections, SnippetTimes
+from avadclip.extraction.protocol import Chunk, Pending, Reader, Sections, SnippetTimes
 from avadclip.store import Recipe, Source
 
 UNKNOWN = "unknown"
@@ -141,9 +140,9 @@ class ReleasedViews(_Released):
         """Nothing is loaded."""
         return ToFloat16(width=0)  # asked for only where a video sends no chunk, which none does here
 
-    def task(self, path: Path, source: Source, decoder: Reader) -> ReadViews:
+    def task(self, video: Pending, decoder: Reader) -> ReadViews:
         """Read the views of one video."""
-        return ReadViews(self._files(source), source, self.stride)
+        return ReadViews(self._files(video.source), video.source, self.stride)
 
 
 class ReleasedSound(_Released):
@@ -157,9 +156,9 @@ class ReleasedSound(_Released):
         """Nothing is loaded."""
         return ToFloat16(width=0)
 
-    def task(self, path: Path, source: Source, decoder: Reader) -> ReadSound:
+    def task(self, video: Pending, decoder: Reader) -> ReadSound:
         """Read the sound of one video."""
-        return ReadSound(self._files(source), source, self.stride, self._audio)
+        return ReadSound(self._files(video.source), video.source, self.stride, self._audio)
 
 
 def _check_unchanged(files: VideoFiles, source: Source) -> None:

@@ -18,10 +18,11 @@ from avadclip.datasets.exclusion import exclude_lines
 from avadclip.datasets.manifest import read_manifest
 from avadclip.datasets.model import Video
 from avadclip.errors import ExtractionError
-from avadclip.extraction.encoding import Outcome, Pending
+from avadclip.extraction.encoding import Outcome
 from avadclip.extraction.local import encode_videos
 from avadclip.extraction.modalities import modality as modality_of
 from avadclip.extraction.modalities import reader
+from avadclip.extraction.protocol import Pending
 from avadclip.io import naming
 from avadclip.store import Source
 from avadclip.store.work_cache import WorkCache
@@ -125,7 +126,7 @@ def _extract(dataset: str, modality: str, params: Params, part: Part | None) -> 
             lacking = {v.id for v in videos if not cache.holds(fingerprints[v.id])}
         cache.save_sums(sums, fingerprints.values())
         missing = [video for video in videos if video.id in lacking]
-        outcome = _encode([_pending(video) for video in missing], dataset, modality, cache, params)
+        outcome = _encode([_pending(video, settings.probes) for video in missing], dataset, modality, cache, params)
         encoded = {video_id: fingerprints[video_id] for video_id in lacking if video_id not in outcome.failures}
         if part is None and (lost := fill(output, encoded, cache)):
             raise ExtractionError(
@@ -158,8 +159,9 @@ def _encode(pending: Sequence[Pending], dataset: str, modality: str, cache: Work
     return encode_on_cluster(pending, make_modality, cache, params.extraction, params.execution)
 
 
-def _pending(video: Video) -> Pending:
-    return Pending(Path(video.path), Source(video.id, video.content_hash, video.n_frames, video.frame_rate))
+def _pending(video: Video, probes: Path) -> Pending:
+    source = Source(video.id, video.content_hash, video.n_frames, video.frame_rate)
+    return Pending(Path(video.path), source, probes)
 
 
 def _remove_strays(output: Path, video_ids: Collection[str]) -> None:

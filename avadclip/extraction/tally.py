@@ -7,7 +7,8 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
-from avadclip.extraction.encoding import Encoded, Outcome, Pending
+from avadclip.extraction.encoding import Encoded, Outcome
+from avadclip.extraction.protocol import Pending
 from avadclip.media.timeline import n_snippets
 from avadclip.progress import rate_progress
 

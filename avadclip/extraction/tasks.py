@@ -5,6 +5,7 @@ Chunks hold `batch_size` rows and start anew with each video, so the features of
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from avadclip.config.features import Frame, Views
+from avadclip.datasets.probe_cache import recall_info
 from avadclip.encoders.preprocess import canvas
 from avadclip.encoders.spectrogram import spectrogram
 from avadclip.errors import DatasetError
@@ -21,6 +23,7 @@ from avadclip.io import sha256_of
 from avadclip.media.audio import AudioWindow, decode_windows
 from avadclip.media.frames import Decoder, decode_frames
 from avadclip.media.probe import VideoInfo, probe
+from avadclip.media.probe_text import from_text
 from avadclip.media.timeline import boundary_seconds, sample_indices, spread_indices
 from avadclip.pulse import beat
 from avadclip.store import Source
@@ -47,9 +50,10 @@ class VisualTask:
     image_size: int
     batch_size: int
     n_threads: int = 0  # 0: as many as the decoder likes
+    probes: Path | None = None  # see :class:`avadclip.extraction.protocol.Pending`
 
     def __call__(self) -> Iterator[Chunk | SnippetTimes]:
-        info = _probe_unchanged(self.path, self.source)
+        info = _probe_unchanged(self.path, self.source, self.probes)
         ends = None
         if self.frame == "mean":
             indices, ends = spread_indices(info.n_frames, self.stride, self.mean_of)
@@ -74,9 +78,10 @@ class AudioTask:
     stride: int
     window_seconds: float
     batch_size: int
+    probes: Path | None = None
 
     def __call__(self) -> Iterator[Chunk | SnippetTimes]:
-        info = _probe_unchanged(self.path, self.source)
+        info = _probe_unchanged(self.path, self.source, self.probes)
         boundaries = boundary_seconds(info, self.stride)
         if info.has_audio:
             centres = (boundaries[:-1] + boundaries[1:]) / 2
@@ -93,16 +98,18 @@ def _spectrograms(windows: list[AudioWindow]) -> Chunk:
     )
 
 
-def _probe_unchanged(path: Path, source: Source) -> VideoInfo:
+def _probe_unchanged(path: Path, source: Source, probes: Path | None) -> VideoInfo:
     found = sha256_of(path, beat)
     if found != source.content_hash:
         raise DatasetError(
             f"{path}: changed since the manifest was written (sha256 {found[:12]}..., expected"
             f" {source.content_hash[:12]}...); run `dvc repro` so that `prepare` reads it again"
         )
-    return probe(path)
+    known = None if probes is None else recall_info(probes, found, path.name)
+    return probe(path) if known is None else from_text(known)
 
 
+@cache  # looked up in a file; a video may be short
 def _decoder_name(decoder: Decoder) -> str:
     return f"{decoder} {version(DISTRIBUTIONS[decoder])}"
 

@@ -1,15 +1,14 @@
 """Videos as a source of features: recipe, decode task and encoder of each modality."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from avadclip.config import features
 from avadclip.config.architectures import image_size
-from avadclip.extraction.protocol import Encoder, Reader, Sections
+from avadclip.extraction.protocol import Encoder, Pending, Reader, Sections
 from avadclip.extraction.recipe import audio_recipe, visual_recipe
 from avadclip.extraction.tasks import AudioTask, VisualTask
 from avadclip.media.decord_reader import decord_available
-from avadclip.store import Recipe, Source
+from avadclip.store import Recipe
 from avadclip.workers import Task
 
 
@@ -29,14 +28,14 @@ class VideoFrames:
 
         return ImageEncoder(self._visual, device)
 
-    def task(self, path: Path, source: Source, decoder: Reader) -> Task:
+    def task(self, video: Pending, decoder: Reader) -> Task:
         """Decode one video into canvases."""
         assert decoder != "npy"
         assert decoder != "array"
         visual = self._visual
         return VisualTask(
-            path,
-            source,
+            video.path,
+            video.source,
             decoder,
             visual.stride,
             visual.frame,
@@ -44,6 +43,7 @@ class VideoFrames:
             visual.views,
             image_size(visual.encoder, visual.encoder_config),
             visual.batch_size,
+            probes=video.probes,
         )
 
 
@@ -65,6 +65,9 @@ class VideoSound:
 
         return AudioEncoder(self._audio, device)
 
-    def task(self, path: Path, source: Source, decoder: Reader) -> Task:
+    def task(self, video: Pending, decoder: Reader) -> Task:
         """Decode the sound of one video into spectrograms."""
-        return AudioTask(path, source, self.stride, self._audio.window_seconds, self._audio.batch_size)
+        audio = self._audio
+        return AudioTask(
+            video.path, video.source, self.stride, audio.window_seconds, audio.batch_size, probes=video.probes
+        )

@@ -1,6 +1,7 @@
 """What the imports of features share: files elsewhere become links and copies in the places of a data set."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +50,20 @@ def copy_files(source: Path, target: Path, files: Mapping[str, str | None]) -> N
             copy(source / file, target / file)
 
 
-def link_of(folder: Path, path: Path) -> tuple[Path, Path]:
-    """Where in `folder` a file is to be seen, and the file; what is there already, put by hand perhaps, stays."""
-    in_place = folder.resolve() in (path.parent / "_").resolve().parents
-    return (path, path) if in_place else (folder / path.name, path.resolve())
+def links_of(files: Iterable[tuple[Path, Path]]) -> Iterator[tuple[Path, Path]]:
+    """Where in its folder each file is to be seen, and the file; what is there already, put by hand perhaps, stays.
+
+    Parameters
+    ----------
+    files : folder and file.
+    """
+    resolved = cache(Path.resolve)  # very many files lie in few folders
+    for folder, path in files:
+        parent = resolved(path.parent)
+        if parent.is_relative_to(resolved(folder)):
+            yield path, path
+        else:
+            yield folder / path.name, path.resolve() if path.is_symlink() else parent / path.name
 
 
 def bring_links(links: Mapping[Path, Path], folders: Iterable[Path]) -> None:

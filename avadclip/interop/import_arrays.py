@@ -19,7 +19,7 @@ from avadclip.datasets.model import NORMAL
 from avadclip.detectors.registry import needs, settings_of, unmet
 from avadclip.encoders.weights import OPENAI_CLIPS
 from avadclip.errors import ConfigError, DatasetError
-from avadclip.interop.adopting import bring_links, copy_files, drop_other_datasets, known_section, link_of
+from avadclip.interop.adopting import bring_links, copy_files, drop_other_datasets, known_section, links_of
 
 TABLES = {VIDEOS: "write it: header video,labels,split (docs/features.md)", SEGMENTS: None}
 PLAIN = "mil_head"  # kind and name of the detector that takes any features
@@ -141,8 +141,8 @@ def _links(
         if not wanted:
             what = "no arrays of features" if not found else f"none of the files that the lists name, but {found[0]}"
             raise DatasetError(f"{source}: holds {what}; name the folder of the {modality} files")
-        for path in wanted:
-            link, place = link_of(arrays / modality, path)
+        places = links_of((arrays / modality, path) for path in wanted)
+        for path, (link, place) in zip(wanted, places, strict=True):
             yield (link if listed is None else arrays / modality / listed[path.name]), place
 
 

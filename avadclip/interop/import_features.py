@@ -18,7 +18,7 @@ from avadclip.config.evaluation import Score
 from avadclip.datasets.released_files import Release
 from avadclip.datasets.released_lists import TEST_LIST, TRAIN_LIST
 from avadclip.datasets.xd_violence_released import check_release
-from avadclip.interop.adopting import bring_links, copy_files, drop_other_datasets, known_section, link_of
+from avadclip.interop.adopting import bring_links, copy_files, drop_other_datasets, known_section, links_of
 
 RECIPE = "xd_violence_released"
 _WHERE = "the authors' repository has it in `list`"
@@ -58,7 +58,7 @@ def adopt_features(name: str, visual: Path, audio: Path, annotations: Path, para
     release = Release(visual, audio, annotations)
     places = _places(name, known)
     copy_files(annotations, places.annotations, ANNOTATIONS)
-    links = dict(_wanted(release, places))
+    links = dict(links_of(_wanted(release, places)))
     bring_links(links, (places.visual, places.audio))
     with edited(params) as content:
         if alone:
@@ -87,11 +87,12 @@ def _places(name: str, known: Dataset | None) -> _Places:
 
 
 def _wanted(release: Release, places: _Places) -> Iterator[tuple[Path, Path]]:
+    """Where each file belongs, and the file."""
     for id_ in release.listed:
         files = release.files(id_)
         for folder, path in [*((places.visual, view) for view in files.views), (places.audio, files.audio)]:
             if path.is_file():
-                yield link_of(folder, path)
+                yield folder, path
 
 
 def _block(name: str) -> Any:

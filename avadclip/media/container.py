@@ -7,12 +7,13 @@ from pathlib import Path
 import av
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from avadclip.errors import MediaError
 from avadclip.media.clock import NO_STAMP
-from avadclip.media.packets import demux
+from avadclip.media.packets import Packets, demux
 from avadclip.media.survey import PictureTrack
 
 # Demuxers that FFmpeg picks by a file's name alone, whatever it holds.
@@ -55,9 +56,7 @@ def decode_pictures(
     track : which stream of the file, from which packet on, and their stamps if those of the file are not used.
     n_threads : decoding threads, 0 as many as there are cores; None: one.
     """
-    stream = container.streams[track.stream_index]
-    assert isinstance(stream, VideoStream)
-    stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}  # whatever the container says of their size
+    stream = _limited(container, track)
     if n_threads is not None:
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = n_threads
@@ -70,13 +69,41 @@ def decode_pictures(
             n_read += 1
             if n_read <= track.first_packet:
                 continue
-            if track.stamps is not None:
-                stamp = int(track.stamps[n_read - 1])
-                packet.pts, packet.dts = None if stamp == NO_STAMP else stamp, None
+            _stamp(packet, track, n_read - 1)
         try:
             yield from packet.decode()
         except FFmpegError:
             continue
+
+
+def first_picture(container: InputContainer, track: PictureTrack, packets: Packets) -> VideoFrame | None:
+    """The first frame of :func:`decode_pictures`, of a container that has been read already.
+
+    None: the packets that were kept, :attr:`Packets.first`, do not make one.
+    """
+    _limited(container, track).codec_context.thread_count = 1  # threads would take longer to start than it does
+    for number, packet in enumerate(packets.first, track.first_packet):
+        _stamp(packet, track, number)
+        try:
+            if pictures := packet.decode():
+                return pictures[0]
+        except FFmpegError:
+            continue
+    return None
+
+
+def _limited(container: InputContainer, track: PictureTrack) -> VideoStream:
+    stream = container.streams[track.stream_index]
+    assert isinstance(stream, VideoStream)
+    stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}  # whatever the container says of their size
+    return stream
+
+
+def _stamp(packet: "Packet[VideoStream]", track: PictureTrack, number: int) -> None:
+    """Give the packet `number` of the track its stamp, where that of the file is wrong."""
+    if track.stamps is not None:
+        stamp = int(track.stamps[number])
+        packet.pts, packet.dts = None if stamp == NO_STAMP else stamp, None
 
 
 def _require_readable(path: Path) -> None:

@@ -3,7 +3,7 @@
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from av.container import InputContainer
 from av.packet import Packet
@@ -16,6 +16,7 @@ from avadclip.pulse import beat
 
 AnyStream = TypeVar("AnyStream", bound=Stream)
 
+_KEPT_PACKETS, _KEPT_BYTES = 32, 1 << 22  # at most; decoders put up to 16 pictures back
 _LEAST_SEARCHED_BYTES = 1 << 12  # by one call; FFmpeg searches more
 
 
@@ -33,6 +34,8 @@ class Packets:
     places: "array[int]" = field(default_factory=_stamps)  # among all packets of the file
     is_key: bytearray = field(default_factory=bytearray)
     is_shown: bytearray = field(default_factory=bytearray)
+    # Of a video: those from the first key frame on that its first picture may take, so that no second opening has to.
+    first: "list[Packet[Any]]" = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -75,9 +78,16 @@ def read_packets(container: InputContainer) -> dict[int, Packets]:
         track.durations.append(packet.duration or 0)
         track.places.append(place)
         track.is_key.append(packet.is_keyframe)
+        if (track.first or packet.is_keyframe) and isinstance(packet.stream, VideoStream):
+            _keep(track.first, packet)
         test = is_hidden.get(packet.stream_index)
         track.is_shown.append(not (packet.is_discard or (test is not None and test(memoryview(packet)))))
     return found
+
+
+def _keep(first: "list[Packet[Any]]", packet: "Packet[Any]") -> None:
+    if len(first) < _KEPT_PACKETS and sum(kept.size for kept in first) < _KEPT_BYTES:
+        first.append(packet)
 
 
 def _hiding(stream: VideoStream) -> Callable[[memoryview], bool] | None:

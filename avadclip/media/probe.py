@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from avadclip.errors import MediaError
 from avadclip.media.clock import NO_STAMP
-from avadclip.media.container import MOST_PIXELS, decode_pictures, open_media
+from avadclip.media.container import MOST_PIXELS, decode_pictures, first_picture, open_media
 from avadclip.media.packets import Packets
 from avadclip.media.survey import PictureTrack, SoundTrack, Survey, survey
 from avadclip.media.tracks import no_picture
@@ -72,7 +72,9 @@ def probe(path: Path) -> VideoInfo:
         _require_picture_size(path, stream)
         _require_declared_length(path, container, stream, found)
         shown = _Shown.of(container, stream, found)
-        picture = _first_picture(path, found.picture, stream.codec_context.name)
+        picture = first_picture(container, found.picture, found.packets[stream.index])
+        if picture is None:
+            picture = _first_picture(path, found.picture, stream.codec_context.name)
         if shown.is_stamped and picture.pts is not None:
             shown = shown.since(picture.pts)
         seconds, end_seconds = _frame_times(path, stream, shown, found.picture)

@@ -13,9 +13,9 @@ from avadclip.config.features import Extraction, Modality
 from avadclip.datasets.probe_cache import VideoFacts
 from avadclip.datasets.probing import Examination
 from avadclip.errors import PredictionError
-from avadclip.extraction.encoding import Encoded, Encoding, Pending
+from avadclip.extraction.encoding import Encoded, Encoding
 from avadclip.extraction.modalities import modality
-from avadclip.extraction.protocol import Encoder, Sections
+from avadclip.extraction.protocol import Encoder, Pending, Sections
 from avadclip.extraction.warm_up import warm_up
 from avadclip.media.probe import probe
 from avadclip.media.timeline import n_snippets

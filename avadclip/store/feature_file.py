@@ -114,7 +114,7 @@ class Packed:
 
 def pack(features: Features) -> Packed:
     """The file of these features, for another process or machine to write."""
-    with h5py.File.in_memory() as file:
+    with hdf5.in_memory() as file:
         fingerprint, checksum = _fill(file, features)
         return Packed(features.id, fingerprint, checksum, features.n_snippets, hdf5.image(file))
 

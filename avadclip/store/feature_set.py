@@ -73,6 +73,6 @@ def _views(values: NDArray[np.float16]) -> NDArray[np.float32]:
 def _read(files: Mapping[str, list[Path]], id_: str) -> NDArray[np.float32]:
     section = ImportedVisual(extractor="to compare", stride=1, frame_rate=1.0)
     try:
-        return load_views(Arrays(tuple(files[id_]), ()), section).astype(np.float32)
+        return load_views(Arrays(tuple(files[id_]), ()), section).astype(np.float16).astype(np.float32)
     except DatasetError as error:
         raise FeatureError(str(error)) from None

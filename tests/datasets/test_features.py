@@ -9,13 +9,15 @@ from ruamel.yaml import YAML
 
 from avadclip import config, paths, store
 from avadclip.config import Params
-from avadclip.config.features import Extraction
+from avadclip.config.features import Extraction, ImportedVisual
 from avadclip.datasets import arrays
+from avadclip.datasets.array_files import Arrays, load_views
 from avadclip.datasets.features import prepare_features
 from avadclip.datasets.manifest import write_manifest
 from avadclip.datasets.model import Segment
 from avadclip.errors import ConfigError, DatasetError, ExtractionError
 from avadclip.extraction.modalities import modality as modality_of
+from avadclip.extraction.protocol import Pending
 from avadclip.extraction.run import extract
 from avadclip.store import FeatureFolder, Features, Source, audit
 from tests.support.arrays_factory import SEGMENTS, TEST, TRAIN, VIDEOS, write_array, write_dataset
@@ -57,7 +59,8 @@ def read(params: Params, modality: str) -> dict[str, Features]:
     job = modality_of(modality, params.dataset(NAME))
     made = {}
     for v in prepare_features(NAME, params.dataset(NAME), EXTRACTION).videos:
-        (packed,) = job.task(Path(v.path), Source(v.id, v.content_hash, v.n_frames, v.frame_rate), "array")()
+        source = Source(v.id, v.content_hash, v.n_frames, v.frame_rate)
+        (packed,) = job.task(Pending(Path(v.path), source), "array")()
         made[v.id] = store.read(Path("in memory"), content=packed.content)
         assert (packed.id, packed.n_snippets, packed.checksum) == (v.id, made[v.id].n_snippets, made[v.id].checksum)
     return made
@@ -185,6 +188,8 @@ WRONG = {
     "another width": ("visual/walk2.npy", np.zeros((4, 5)), r"walk2: features of width \(5, 3\); most others have"),
     "not a number": ("visual/walk2.npy", nan(4), r"walk2: .*visual/walk2.npy: 1 values are not finite"),
     "too large for float16": ("visual/walk2.npy", np.full((4, 4), 1e6), "16 values are not finite, or beyond 65504"),
+    "rounded to infinity": ("visual/walk2.npy", np.full((4, 4), -65520.0), "16 values are not finite, or beyond 65504"),
+    "infinite in float16": ("audio/walk2.npy", np.full((4, 3), np.inf, np.float16), "12 values are not finite"),
     "another length": ("audio/walk2.npy", np.zeros((6, 3)), "6 snippets of sound, 4 of pictures: .*_difference 1"),
     "views of sound": ("audio/walk2.npy", np.zeros((2, 4, 3)), "sound has no views"),
     "more views": ("visual/walk2.npy", np.zeros((2, 4, 4)), "walk2: views for training: 2; most others have 1"),
@@ -200,6 +205,15 @@ def test_what_does_not_belong_together_is_refused(project: Path, file: str, valu
     write_array(project / "in" / file, values)
     with pytest.raises(DatasetError, match=message):
         prepare_features(NAME, make_params(audio={"extractor": "VGGish"}).dataset(NAME), EXTRACTION)
+
+
+@pytest.mark.parametrize("kind", ["<f2", "<f4", "<f8"])
+def test_what_float16_just_holds_is_taken(tmp_path: Path, kind: str) -> None:
+    largest = np.nextafter(np.array(65520, kind), np.array(0, kind))
+    write_array(tmp_path / "a.npy", np.full((2, 3), -largest))
+    section = ImportedVisual(extractor="C3D", stride=1, frame_rate=1.0)
+    values = load_views(Arrays((tmp_path / "a.npy",), ()), section)
+    np.testing.assert_array_equal(values.astype(np.float16), np.full((1, 2, 3), -65504.0))
 
 
 def test_views_of_other_shapes_in_several_files_are_refused(project: Path) -> None:

@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from avadclip.errors import FeatureError
-from avadclip.extraction.encoding import Encoded, Encoding, Pending
-from avadclip.extraction.protocol import Chunk, SnippetTimes
+from avadclip.extraction.encoding import Encoded, Encoding
+from avadclip.extraction.protocol import Chunk, Pending, SnippetTimes
 from avadclip.store import Features, Source
 from avadclip.workers import KILLED, Event, Failed, Finished, Item, Task
 
@@ -48,8 +48,8 @@ class Scripted:
     def __init__(self, sends: dict[tuple[str, str], list[object]]) -> None:
         self._sends, self._queue = sends, list[tuple[str, Task]]()
 
-    def task(self, path: Path, source: Source, decoder: str) -> Task:
-        return lambda: iter(self._sends[source.id, decoder])
+    def task(self, video: Pending, decoder: str) -> Task:
+        return lambda: iter(self._sends[video.source.id, decoder])
 
     def submit(self, key: str, task: Task) -> None:
         self._queue.append((key, task))
@@ -97,12 +97,12 @@ class Killed(Scripted):
         super().__init__(sends)
         self._left = dict.fromkeys((video_id for video_id, _ in sends), times)
 
-    def task(self, path: Path, source: Source, decoder: str) -> Task:
-        if self._left[source.id] == 0:
-            return super().task(path, source, decoder)
-        self._left[source.id] -= 1
-        first = self._sends[source.id, decoder][0]
-        return lambda: iter([first, Failed(source.id, "the process ended with signal SIGKILL", KILLED)])
+    def task(self, video: Pending, decoder: str) -> Task:
+        if self._left[video.source.id] == 0:
+            return super().task(video, decoder)
+        self._left[video.source.id] -= 1
+        first = self._sends[video.source.id, decoder][0]
+        return lambda: iter([first, Failed(video.source.id, "the process ended with signal SIGKILL", KILLED)])
 
 
 def run(

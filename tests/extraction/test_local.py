@@ -10,9 +10,8 @@ import pytest
 
 from avadclip.config.features import Extraction
 from avadclip.errors import WeightsError
-from avadclip.extraction.encoding import Pending
 from avadclip.extraction.local import encode_videos
-from avadclip.extraction.protocol import Chunk, SnippetTimes
+from avadclip.extraction.protocol import Chunk, Pending, SnippetTimes
 from avadclip.extraction.released import ToFloat16
 from avadclip.store import Source
 from avadclip.store.work_cache import WorkCache
@@ -51,7 +50,7 @@ class SlowToLoad:
             raise WeightsError("no such file")
         return ToFloat16(width=2)
 
-    def task(self, path: Path, source: Source, decoder: str) -> Decode:
+    def task(self, video: Pending, decoder: str) -> Decode:
         return Decode(self._begun)
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from avadclip.extraction import tally
-from avadclip.extraction.encoding import Encoded, Pending
+from avadclip.extraction.encoding import Encoded
+from avadclip.extraction.protocol import Pending
 from avadclip.extraction.tally import Tally
 from avadclip.store import Source
 

@@ -15,9 +15,9 @@ from avadclip.datasets.ground_truth import write_ground_truth
 from avadclip.datasets.manifest import write_manifest
 from avadclip.datasets.model import Segment, Video
 from avadclip.extraction import run as extraction
-from avadclip.extraction.encoding import Outcome, Pending
+from avadclip.extraction.encoding import Outcome
 from avadclip.extraction.modalities import recipes
-from avadclip.extraction.protocol import Modality
+from avadclip.extraction.protocol import Modality, Pending
 from avadclip.prediction.alarm import Alarm
 from avadclip.prediction.document import Prediction
 from avadclip.scoring import scores

@@ -21,6 +21,7 @@ from avadclip.datasets.xd_violence import read_segments
 from avadclip.datasets.xd_violence_released import prepare_release
 from avadclip.errors import ConfigError, DatasetError, FeatureError
 from avadclip.extraction.modalities import modality as modality_of
+from avadclip.extraction.protocol import Pending
 from avadclip.extraction.released import ToFloat16
 from avadclip.extraction.run import extract
 from avadclip.interop.export_features import export_features
@@ -83,7 +84,7 @@ def prepare_here(params: Params, name: str = NAME) -> dict[str, Video]:
 def read_sound(params: Params, video: Video) -> tuple[np.ndarray, np.ndarray]:
     """What a worker of ``extract_audio`` sends of one video: features and validity."""
     source = Source(video.id, video.content_hash, video.n_frames, video.frame_rate)
-    task = modality_of("audio", params.dataset(NAME)).task(Path(video.path), source, "npy")
+    task = modality_of("audio", params.dataset(NAME)).task(Pending(Path(video.path), source), "npy")
     chunk, timeline = task()
     assert len(timeline.boundary_seconds) == len(chunk.valid) + 1
     return chunk.inputs, chunk.valid

@@ -1,5 +1,6 @@
 """Frame counts and times from packets against a full decode, timelines against loops, and files that are no videos."""
 
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import av
@@ -8,7 +9,11 @@ import numpy as np
 import pytest
 
 from avadclip.errors import MediaError
+from avadclip.media import packets
+from avadclip.media.container import decode_pictures, first_picture, open_media
 from avadclip.media.probe import probe
+from avadclip.media.probe_text import from_text, to_text
+from avadclip.media.survey import survey
 from avadclip.media.timeline import boundary_seconds, n_snippets, sample_indices, spread_indices
 from tests.support.media_factory import tone, write_audio_only, write_video
 
@@ -34,6 +39,34 @@ def test_frames_and_times_of_real_files_are_those_of_a_full_decode(suffix):
     assert info.frame_rate == pytest.approx(24, rel=0.002)  # AVI and M1V leave two frames out
     assert info.has_audio == (suffix != "m1v")
     assert info.rotation == 0
+
+
+@pytest.mark.parametrize("suffix", CONTAINERS)
+def test_the_first_picture_is_that_of_a_file_opened_anew(suffix, monkeypatch):
+    path = ISCC / f"demo.{suffix}"
+    with open_media(path) as container:
+        found = survey(container, path)
+        ours = first_picture(container, found.picture, found.packets[found.picture.stream_index])
+        assert ours is not None
+    with open_media(path) as container:
+        theirs = next(decode_pictures(container, found.picture))
+    assert (ours.pts, ours.rotation) == (theirs.pts, theirs.rotation)
+    assert [bytes(plane) for plane in ours.planes] == [bytes(plane) for plane in theirs.planes]
+    info = probe(path)
+    monkeypatch.setattr(packets, "_KEPT_PACKETS", 0)  # as where the first pictures cannot be decoded
+    again = probe(path)
+    assert (again.n_frames, again.width, again.height) == (info.n_frames, info.width, info.height)
+    np.testing.assert_array_equal(again.frame_seconds, info.frame_seconds)
+
+
+@pytest.mark.parametrize("suffix", [*CONTAINERS, "mended"])
+def test_what_was_found_comes_back_from_text(suffix):
+    info = probe(ISCC / f"demo.{'mp4' if suffix == 'mended' else suffix}")
+    if suffix == "mended":
+        ticks = np.array([2**62, -1, packets.NO_STAMP])
+        picture, sound = replace(info.picture, stamps=ticks), replace(info.sound, shifts=ticks)
+        info = replace(info, picture=picture, sound=sound, notes=("its clock jumps", "\udcff"))
+    np.testing.assert_equal(asdict(from_text(to_text(info))), asdict(info))
 
 
 @pytest.mark.parametrize(

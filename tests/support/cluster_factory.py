@@ -16,9 +16,8 @@ import pytest
 from ray.cluster_utils import Cluster
 
 from avadclip.config.datasets import Dataset
-from avadclip.extraction.protocol import Reader
+from avadclip.extraction.protocol import Pending, Reader
 from avadclip.extraction.videos import VideoFrames
-from avadclip.store import Source
 from avadclip.workers import Task
 from tests.support import warm
 
@@ -94,14 +93,14 @@ class RecordingVisual(VideoFrames):
         super().__init__(dataset)
         self._log, self._hold, self._n_begun = log, hold(log), 0
 
-    def task(self, path: Path, source: Source, decoder: Reader) -> Task:
+    def task(self, video: Pending, decoder: Reader) -> Task:
         """Written with one call, so that lines of several processes do not mix."""
         with self._log.open("a") as file:
-            file.write(f"{os.getpid()} {decoder} {source.id}\n")
+            file.write(f"{os.getpid()} {decoder} {video.source.id}\n")
         self._n_begun += 1
         while self._n_begun >= HELD_AT and self._hold.exists():
             time.sleep(0.02)
-        return Crash() if source.id.startswith("crash") else super().task(path, source, decoder)
+        return Crash() if video.source.id.startswith("crash") else super().task(video, decoder)
 
 
 @dataclass(frozen=True)
