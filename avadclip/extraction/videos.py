@@ -6,9 +6,8 @@ from pathlib import Path
 from avadclip.config import features
 from avadclip.config.architectures import image_size
 from avadclip.extraction.protocol import Encoder, Reader, Sections
-from avadclip.extraction.recipe import audio_recipe, visual_recipe
+from avadclip.extraction.recipe import audio_recipe, decoders, visual_recipe
 from avadclip.extraction.tasks import AudioTask, VisualTask
-from avadclip.media.decord_reader import decord_available
 from avadclip.store import Recipe, Source
 from avadclip.workers import Task
 
@@ -21,7 +20,7 @@ class VideoFrames:
         self._visual = sections.visual
         self.stride = sections.visual.stride
         self.recipe: Recipe = visual_recipe(sections.visual)
-        self.decoders: Sequence[Reader] = ("decord", "pyav") if decord_available() else ("pyav",)
+        self.decoders: Sequence[Reader] = decoders(sections.visual)
 
     def load_encoder(self, device: str) -> Encoder:
         """Load CLIP's image tower."""
