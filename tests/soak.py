@@ -25,7 +25,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.support import quick_dvc
+from tests.support import quick_dvc, warm  # noqa: F401 - the first one changes DVC
 from tests.support.dvc_project import quicken, read_params, write_params
 from tests.support.team_factory import NAME, add_videos, write_repository
 
@@ -90,7 +90,7 @@ def _main(operation: Operation, log: Path) -> None:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     if operation.program == "dvc":
-        sys.exit(quick_dvc.main(list(operation.words)))
+        sys.exit(importlib.import_module("dvc.cli").main(list(operation.words)))
     sys.path.insert(0, str(Path.cwd()))
     importlib.import_module("avadclip.cli").app(list(operation.words))
 
@@ -289,7 +289,7 @@ def main() -> None:
     asked = parser.parse_args()
     search = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     os.environ |= {"DVC_NO_ANALYTICS": "1", "OMP_NUM_THREADS": "1", "PATH": search}
-    for library in (*quick_dvc.EARLY, *quick_dvc.HEAVY):
+    for library in warm.LIBRARIES:
         importlib.import_module(library)
     with tempfile.TemporaryDirectory(prefix="soak", ignore_cleanup_errors=True) as name:
         folder = Path(name).resolve()

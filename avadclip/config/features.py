@@ -49,6 +49,9 @@ class Visual(Clip):
     views: Views = "center"
     precision: Precision
     batch_size: Annotated[int, Field(ge=1)] = 8  # matrix kernels round differently at different sizes
+    # auto: decord where it is installed and can be trusted, else PyAV. torchcodec: on the CPU, where it is PyAV to the
+    # bit, else PyAV; `pip install '.[torchcodec]'`.
+    decoder: Literal["auto", "torchcodec"] = "auto"
 
     @model_validator(mode="after")
     def _frames_are_in_the_snippet(self) -> "Visual":

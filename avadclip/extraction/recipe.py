@@ -7,8 +7,12 @@ from typing import Any
 
 from avadclip.config.architectures import read_architecture
 from avadclip.config.features import Audio, Visual
+from avadclip.errors import ConfigError
 from avadclip.media.decord_reader import decord_available
+from avadclip.media.frames import Decoder
+from avadclip.media.torchcodec_reader import torchcodec_available
 
+DISTRIBUTIONS: dict[Decoder, str] = {"decord": "decord", "torchcodec": "torchcodec", "pyav": "av"}
 RESIZE = {
     "center": "short side, bicubic, antialias (Pillow)",
     "five_crop": "340x256, bilinear",
@@ -18,7 +22,6 @@ RESIZE = {
 
 def visual_recipe(visual: Visual) -> dict[str, Any]:
     """Recipe of the features of ``extract_visual``: JSON values only."""
-    pyav = f"PyAV {version('av')}"
     return {
         "modality": "visual",
         "encoder": visual.encoder,
@@ -31,8 +34,26 @@ def visual_recipe(visual: Visual) -> dict[str, Any]:
         "resize": RESIZE[visual.views],
         "precision": visual.precision,
         "batch_size": visual.batch_size,
-        "decoder": f"decord {version('decord')}, else {pyav}" if decord_available() else pyav,
+        "decoder": ", else ".join(map(_named, decoders(visual))),
     }
+
+
+def decoders(visual: Visual) -> tuple[Decoder, ...]:
+    """What reads pictures here, in the order in which it is tried.
+
+    Raises
+    ------
+    ConfigError : torchcodec is asked for and is not installed: another decoder would be another recipe.
+    """
+    if visual.decoder == "torchcodec":
+        if not torchcodec_available():
+            raise ConfigError("visual.decoder: torchcodec is not installed; pip install '.[torchcodec]', or `auto`")
+        return ("torchcodec", "pyav")
+    return ("decord", "pyav") if decord_available() else ("pyav",)
+
+
+def _named(decoder: Decoder) -> str:
+    return f"{'PyAV' if decoder == 'pyav' else decoder} {version(DISTRIBUTIONS[decoder])}"
 
 
 def audio_recipe(audio: Audio, visual: Visual) -> dict[str, Any]:
@@ -47,7 +68,7 @@ def audio_recipe(audio: Audio, visual: Visual) -> dict[str, Any]:
         "spectrogram": f"librosa {version('librosa')}, standardised per window",
         "precision": audio.precision,
         "batch_size": audio.batch_size,
-        "decoder": f"PyAV {version('av')}",
+        "decoder": _named("pyav"),
     }
 
 

@@ -19,6 +19,7 @@ from avadclip.encoders.preprocess import canvas
 from avadclip.encoders.spectrogram import spectrogram
 from avadclip.errors import DatasetError
 from avadclip.extraction.protocol import Chunk, SnippetTimes
+from avadclip.extraction.recipe import DISTRIBUTIONS
 from avadclip.io import sha256_of
 from avadclip.media.audio import AudioWindow, decode_windows
 from avadclip.media.frames import Decoder, decode_frames
@@ -29,8 +30,6 @@ from avadclip.pulse import beat
 from avadclip.store import Source
 
 T = TypeVar("T")
-
-DISTRIBUTIONS = {"decord": "decord", "pyav": "av"}
 
 # Features of a window that is mostly outside of the track would describe the padding.
 MIN_COVERAGE = 0.5

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from avadclip.config import features
 from avadclip.config.architectures import image_size
 from avadclip.extraction.protocol import Encoder, Pending, Reader, Sections
-from avadclip.extraction.recipe import audio_recipe, visual_recipe
+from avadclip.extraction.recipe import audio_recipe, decoders, visual_recipe
 from avadclip.extraction.tasks import AudioTask, VisualTask
-from avadclip.media.decord_reader import decord_available
 from avadclip.store import Recipe
 from avadclip.workers import Task
 
@@ -20,7 +19,7 @@ class VideoFrames:
         self._visual = sections.visual
         self.stride = sections.visual.stride
         self.recipe: Recipe = visual_recipe(sections.visual)
-        self.decoders: Sequence[Reader] = ("decord", "pyav") if decord_available() else ("pyav",)
+        self.decoders: Sequence[Reader] = decoders(sections.visual)
 
     def load_encoder(self, device: str) -> Encoder:
         """Load CLIP's image tower."""

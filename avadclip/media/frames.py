@@ -1,6 +1,6 @@
-"""Sampled frames of a video in presentation order, through decord or PyAV, in small batches."""
+"""Sampled frames of a video in presentation order, through decord, torchcodec or PyAV, in small batches."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from avadclip.errors import MediaError
 from avadclip.media.container import decode_pictures, open_media
-from avadclip.media.decord_reader import open_decord
+from avadclip.media.decord_reader import DecordReader, open_decord
 from avadclip.media.probe import VideoInfo
+from avadclip.media.torchcodec_reader import TorchcodecReader, open_torchcodec
 
-Decoder = Literal["decord", "pyav"]
+Decoder = Literal["decord", "torchcodec", "pyav"]
 
 # Frames in memory at a time: a batch of at most so many bytes (and at least one frame), whatever the video's length.
 _BATCH_BYTES = 16 * 2**20
@@ -42,7 +43,7 @@ def decode_frames(
     ----------
     path, info : the file, and what :func:`avadclip.media.probe.probe` found in it.
     indices : int64 [n], source frames, strictly ascending.
-    decoder : ``decord``, or ``pyav`` where decord raises (on opening, or on the way: begin again then).
+    decoder : ``decord`` or ``torchcodec``, or ``pyav`` where that raises (on opening, or on the way: begin again then).
     n_threads : decoding threads; 0 leaves it to the decoder.
 
     Yields
@@ -52,8 +53,8 @@ def decode_frames(
     Raises
     ------
     ValueError : `indices` are not strictly ascending, or outside of the video.
-    MediaError : decord disagrees with the container about frames or times, or meets a damaged frame; or PyAV finds more
-        than 1% (at least 2) of the wanted frames missing.
+    MediaError : decord or torchcodec disagrees with the container about frames or times, meets a damaged frame, or is
+        not trusted with this kind of file; or PyAV finds more than 1% (at least 2) of the wanted frames missing.
 
     Notes
     -----
@@ -66,16 +67,23 @@ def decode_frames(
         raise ValueError(f"indices must lie in 0..{info.n_frames - 1}, found {indices[0]}..{indices[-1]}")
     if not indices.size:
         return iter(())
-    decode = _decode_decord if decoder == "decord" else _decode_pyav
-    return decode(path, info, indices, n_threads)
+    match decoder:
+        case "decord":
+            return _read(lambda: open_decord(path, info, indices, n_threads), info, indices)
+        case "torchcodec":
+            return _read(lambda: open_torchcodec(path, info, n_threads), info, indices)
+        case "pyav":
+            return _decode_pyav(path, info, indices, n_threads)
 
 
 def _batch_size(info: VideoInfo) -> int:
     return int(np.clip(_BATCH_BYTES // (info.width * info.height * 3), 1, _BATCH_FRAMES))
 
 
-def _decode_decord(path: Path, info: VideoInfo, indices: NDArray[np.int64], n_threads: int) -> Iterator[FrameBatch]:
-    reader = open_decord(path, info, indices, n_threads)
+def _read(
+    open_: Callable[[], DecordReader | TorchcodecReader], info: VideoInfo, indices: NDArray[np.int64]
+) -> Iterator[FrameBatch]:
+    reader = open_()
     for first in range(0, len(indices), _batch_size(info)):
         chunk = indices[first : first + _batch_size(info)]
         yield FrameBatch(rgb=reader.batch(chunk), indices=chunk, seconds=info.frame_seconds[chunk])

@@ -6,7 +6,7 @@ how features are made), ``encoders/`` (the pinned weights), ``familiarity.safete
 """
 
 import json
-import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -69,13 +69,13 @@ def package(folder: Path, dataset: str, params: Params) -> None:
     WeightsError, ConfigError : weights or architecture are missing or not what params.yaml pins.
     """
     section = params.dataset(dataset)
-    shutil.rmtree(folder / ENCODERS, ignore_errors=True)
-    (folder / ENCODERS).mkdir(parents=True)
+    (folder / ENCODERS).mkdir(parents=True, exist_ok=True)
     if not (isinstance(section.visual, Visual) and isinstance(section.audio, Audio)):
         refusal = (
             f"the features of {dataset!r} were imported, and nobody knows how to make such features of a new video"
         )
         write_refusal(folder / PREDICTOR, refusal)
+        _keep_only(folder, ())
         return
     seen_with = locate(section.visual.weights, published_clip(section.visual), f"datasets.{dataset}.visual.weights")
     heard_with = locate(section.audio.weights, WAV2CLIP, f"datasets.{dataset}.audio.weights")
@@ -96,6 +96,7 @@ def package(folder: Path, dataset: str, params: Params) -> None:
         audio=section.audio.model_copy(update=audio),
     )
     write_section(folder / PREDICTOR, described)
+    _keep_only(folder, (described.visual.weights.path, described.visual.encoder_config, described.audio.weights.path))
 
 
 def modalities_of(dataset: str, params: Params) -> tuple[Modality, ...]:
@@ -116,6 +117,13 @@ def _copy(source: Path, folder: Path, name: str, weights: Weights) -> Weights:
     relative = f"{ENCODERS}/{name}{source.suffix}"
     copy(source, folder / relative)
     return Weights(path=relative, sha256=weights.sha256)
+
+
+def _keep_only(folder: Path, names: Collection[str | None]) -> None:
+    """Remove the encoders of an earlier model folder, once this one is whole."""
+    for path in (folder / ENCODERS).iterdir():
+        if path.relative_to(folder).as_posix() not in names:
+            path.unlink()
 
 
 def _in(folder: Path, weights: Weights) -> Weights:

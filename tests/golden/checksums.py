@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avadclip.errors import MediaError
+from avadclip.extraction.recipe import DISTRIBUTIONS
 from avadclip.io import sha256_of
 from avadclip.media.audio import decode_windows
 from avadclip.media.decord_reader import decord_available
@@ -21,7 +22,6 @@ from avadclip.media.timeline import boundary_seconds, sample_indices
 from tests.golden.clips import CLIPS, FOLDER
 
 FILE = Path(__file__).with_name("frames.json")
-DISTRIBUTIONS: dict[Decoder, str] = {"pyav": "av", "decord": "decord"}
 STRIDE = 4  # frames
 WINDOW_SECONDS = 0.32
 # Where checksums cannot be compared: FFmpeg's scalar and vector code turn the same picture into RGB that differs by at
@@ -33,8 +33,8 @@ Golden = dict[str, Any]
 
 
 def decoders() -> list[Decoder]:
-    """The decoders of this machine."""
-    return [*DISTRIBUTIONS] if decord_available() else ["pyav"]
+    """Those of this machine whose pictures are kept; torchcodec's are PyAV's or refused."""
+    return ["pyav", "decord"] if decord_available() else ["pyav"]
 
 
 def measure() -> Golden:
