@@ -25,9 +25,9 @@ from avadclip.errors import AvadclipError, printable, refused_write
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Audio-visual video anomaly detection.")
 features = typer.Typer(no_args_is_help=True, help="Look at feature stores, check and merge them, clean the work cache.")
 app.add_typer(features, name="features")
-label_files = typer.Typer(no_args_is_help=True, help="Temporal labels of other programs, in and out.")
+label_files = typer.Typer(no_args_is_help=True, help="Convert temporal labels from and to other programs.")
 app.add_typer(label_files, name="labels")
-judged = typer.Typer(no_args_is_help=True, help="Judgements of alarms, back into the labels.")
+judged = typer.Typer(no_args_is_help=True, help="Turn judged alarms into labels.")
 app.add_typer(judged, name="corrections")
 console = Console()
 
@@ -82,8 +82,8 @@ def recipe(
     name: Annotated[
         str | None, typer.Argument(help="A published data set, `zoo`, or a table (`table_i` ...); default: list them.")
     ] = None,
-    add: Annotated[bool, typer.Option("--add", help="Paste it into the parameter file.")] = False,
-    dataset: Annotated[str | None, typer.Option(help="Of a table: the data set that it is to be of.")] = None,
+    add: Annotated[bool, typer.Option("--add", help="Add it to the parameter file.")] = False,
+    dataset: Annotated[str | None, typer.Option(help="For a table: the data set that it is about.")] = None,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Print the block of params.yaml for a published data set, all published detectors, or a table of the paper."""

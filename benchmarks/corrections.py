@@ -1,4 +1,4 @@
-"""What segments of training videos are worth: AP over how many videos have them, and which; a table of docs/method.md.
+"""What segments of training videos are worth: AP over how many videos have them, and which; a table of docs/review.md.
 
 ``python -m benchmarks.corrections PROJECT``, where PROJECT is a folder with features of a data set that was rendered
 there (``make demo``). What happens in its training videos is known from its seed, and stands for a person's

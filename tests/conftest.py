@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
+from tests.support import warm
+
 IN_PARALLEL = "PYTEST_XDIST_WORKER" in os.environ
 LONGEST_FIRST = ("team", "graph", "cluster", "browser")  # folders
 
 # Each module is compiled once, not by every process that a test starts, whatever the shell says.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
-if IN_PARALLEL:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # there are as many processes as cores
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,6 +31,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     if IN_PARALLEL:
         items.sort(key=place)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(specs: list[Any]) -> None:
+    """The processes that share the tests begin with all libraries imported, as forks of one that has done so."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # there are as many processes as cores
+    os.environ[warm.SOCKET] = warm.start()
+    for spec in specs:
+        spec.python = warm.python(os.environ[warm.SOCKET])
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -31,7 +31,7 @@ def apply(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and write nothing.")] = False,
     params: Annotated[Path, typer.Option("--params", help="Parameter file.")] = Path("params.yaml"),
 ) -> None:
-    """Take judged alarms into videos.csv and segments.csv: wrong ones make a video normal, others become segments.
+    """Write judged alarms into videos.csv and segments.csv: wrong ones make a video normal, others become segments.
 
     What would change is shown first. A file of which any row cannot be used changes nothing.
     """

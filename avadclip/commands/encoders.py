@@ -20,7 +20,7 @@ def train_audio_encoder(
     seed: Annotated[int, typer.Option(min=0)] = 0,
     params: Annotated[Path, typer.Option("--params", help="Parameter file.")] = Path("params.yaml"),
 ) -> None:
-    """Train an audio encoder on the training videos of a data set: sound learns to say what CLIP sees. No labels."""
+    """Train an audio encoder on the training videos of a data set: it learns CLIP's features, without labels."""
     if out.suffix != ".safetensors":
         raise ConfigError(f"--out: expected a name that ends in .safetensors, found {out}")
     loaded = config.load(params)

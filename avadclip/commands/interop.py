@@ -24,7 +24,7 @@ def import_features(
     stride: Annotated[int | None, typer.Option(help="Frames from one snippet to the next.")] = None,
     frame_rate: Annotated[float | None, typer.Option(help="Frames per second of the videos.")] = None,
     visual_extractor: Annotated[str, typer.Option(help="What made the visual features, in words.")] = "unknown",
-    audio_extractor: Annotated[str, typer.Option(help="What made the features of sound, in words.")] = "unknown",
+    audio_extractor: Annotated[str, typer.Option(help="What made the audio features, in words.")] = "unknown",
     text_tower: Annotated[str | None, typer.Option(help="A CLIP that reads the class names, by its name.")] = None,
     alone: Annotated[
         bool, typer.Option("--alone", help="Drop other data sets; with the authors' files, trained detectors too.")
@@ -143,7 +143,7 @@ def add_videos(
     like: Annotated[
         str | None, typer.Option(help="Data set whose encoders and training are taken; default: the published ones.")
     ] = None,
-    alone: Annotated[bool, typer.Option("--alone", help="Drop other data sets from the parameter file.")] = False,
+    alone: Annotated[bool, typer.Option("--alone", help="Remove the other data sets from the parameter file.")] = False,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Make a data set of your own videos: links to your tables, and a block of params.yaml."""

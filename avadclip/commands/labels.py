@@ -15,7 +15,7 @@ def convert(
     source: Annotated[Path, typer.Argument(help="A file of labels; or a folder, where each video has a file.")],
     target: Annotated[Path, typer.Argument(help="A file, or a folder for formats with a file a video.")],
     source_format: Annotated[str, typer.Option("--from", help="Its format, where the ending leaves it open.")] = "",
-    target_format: Annotated[str, typer.Option("--to", help="Likewise.")] = "",
+    target_format: Annotated[str, typer.Option("--to", help="That of the target, likewise.")] = "",
     frame_rate: Annotated[float | None, typer.Option(min=0.001, help="For formats that count frames.")] = None,
     videos: Annotated[Path | None, typer.Option(help="Folder of the videos: their own times count.")] = None,
 ) -> None:

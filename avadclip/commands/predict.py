@@ -18,7 +18,7 @@ def predict(
         Path | None, typer.Option(help="Parameter file whose section `extraction` says where the work cache is.")
     ] = None,
 ) -> None:
-    """What happens when in your own videos: predictions.json, segments.csv, subtitles, and a page. Exit 1 on a failure.
+    """Find what happens when in videos: predictions.json, segments.csv, subtitles, and a page. Exit 1 on a failure.
 
     Where there is sound the audio-visual detector decides, where there is none the visual one.
     """

@@ -16,9 +16,9 @@ def extract(
     part: Annotated[str, typer.Option(help="Which share of the videos: 1/2 and 2/2, for example.")],
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Encode one share of a data set, pictures and sound, into the work cache only; for somebody to merge.
+    """Encode one share of a data set, visual and audio, into the work cache only, for somebody to merge.
 
-    Needs the manifest, and of the videos those of this share. Exit 1 if some of them failed.
+    Needs the manifest, and the videos of this share. Exit 1 if some of them failed.
     """
     from avadclip.extraction.run import Part, extract_part
 
@@ -60,7 +60,7 @@ def compare(
 ) -> None:
     """Compare two sets of features of the same videos, snippet by snippet.
 
-    With --search, A may have been extracted with a smaller stride: then it is found out which frame of each snippet, or
+    With --search, A may have been extracted with a smaller stride: then it reports which frame of each snippet, or
     their mean, and which view, offset and normalisation come nearest to B.
     """
     from avadclip.store import compare as comparing

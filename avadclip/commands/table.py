@@ -25,7 +25,7 @@ class Format(StrEnum):
 def table(
     number: Annotated[str, typer.Argument(help="I to IX, or `all`, which writes files.")],
     dataset: Annotated[str | None, typer.Option(help="A data set; default: all that have been evaluated.")] = None,
-    as_format: Annotated[Format, typer.Option("--format", help="Of what is printed.")] = Format.text,
+    as_format: Annotated[Format, typer.Option("--format", help="Format of the printed table.")] = Format.text,
     theirs: Annotated[list[Path] | None, typer.Option("--with", help="A folder of somebody else's records.")] = None,
     params: Annotated[Path, typer.Option("--params", help="Parameter file.")] = Path("params.yaml"),
 ) -> None:

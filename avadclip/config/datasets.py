@@ -38,7 +38,7 @@ class Dataset(Section):
         "features",
     ]
     videos: str  # folder of video files, searched recursively; or of the files of features in their place
-    annotations: str  # folder with the annotation files of this kind (README, chapter on features)
+    annotations: str  # folder with the annotation files of this kind (docs/datasets.md)
     classes: Annotated[tuple[str, ...], Field(min_length=2)]  # class 0 is `normal`; names are the text prompts
     exclude: dict[str, str] = {}  # video id -> reason; reported with the metrics
     visual: Visual | ReleasedVisual | ImportedVisual

@@ -17,6 +17,7 @@ _LATEX = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     "±": r"$\pm$",
+    "\N{REPLACEMENT CHARACTER}": "?",  # which pdfLaTeX does not know
 }
 
 

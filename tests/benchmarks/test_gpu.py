@@ -1,23 +1,35 @@
 """The benchmark of GPUs runs in miniature where there is none: what a person starts on a GPU must not fail there."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from benchmarks.gpu import BUDGETS, MODULES, ROOT, run_part, table
+from benchmarks.gpu import BUDGETS, MODULES, app, run_part, table
+from tests.support import warm
 
 TINY = ["--tiny", "--workers", "2", "--precision", "float32"]
 
 
+@pytest.fixture
+def quick_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parts are processes that begin with their libraries imported."""
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {warm.python(warm.start())} "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick_python")
 def test_everything_that_a_cpu_can_show(tmp_path: Path) -> None:
     path = tmp_path / "gpu.json"
     parts = "encoder,decoding,end_to_end,network"
-    command = [sys.executable, "-m", "benchmarks.gpu", "--tiny", "--json", str(path), "--parts", parts]
-    printed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    result = CliRunner().invoke(app, ["--tiny", "--json", str(path), "--parts", parts])
+    assert result.exit_code == 0, result.output
+    printed = result.stdout
     found = json.loads(path.read_text())
     assert list(found) == ["plan", "prepare", "encoder", "decoding", "end_to_end", "network"]
     assert not [part for part, results in found.items() if "error" in results]
@@ -35,6 +47,7 @@ def test_every_part_has_a_module_and_a_budget() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick_python")
 def test_a_part_that_fails_says_why(tmp_path: Path) -> None:
     found = run_part("decoding", tmp_path, TINY, seconds=300)  # nothing was prepared
     assert "tiny.source.json" in found["error"]

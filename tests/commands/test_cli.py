@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from avadclip import paths
 from avadclip.cli import app
 from avadclip.extraction.run import extract
+from tests.support import pages
 from tests.support.media_factory import tone, write_video
 from tests.support.project_factory import NAME, load_params, prepare_here, save_params, write_project
 
@@ -53,6 +54,7 @@ def test_show_tells_what_is_there_and_how_it_was_made(here: Path) -> None:
         assert words in result.output
 
 
+@pytest.mark.slow
 def test_verify_finds_nothing_in_a_whole_store(here: Path) -> None:
     result = avadclip("features", "verify")
     assert (result.exit_code, result.output.count("no problems")) == (0, 2)
@@ -101,6 +103,15 @@ def test_prune_asks_and_removes_what_is_not_needed(here: Path) -> None:
     assert "nothing removed" in CliRunner().invoke(app, ["features", "prune"], input="n\n").output
     assert "removed 4 files" in avadclip("features", "prune", "--yes").output
     assert "0 files" in avadclip("features", "show").output
+
+
+@pytest.mark.usefixtures("here")
+def test_the_commands_of_the_page_about_extraction() -> None:
+    typed = [*pages.commands("docs/extraction.md", "Caches"), "avadclip doctor"]
+    assert "avadclip doctor" in pages.commands("docs/extraction.md")
+    for command in typed:
+        result = avadclip(*command.split()[1:])
+        assert result.exit_code == 0, result.output
 
 
 def test_unknown_data_set_is_one_line(here: Path) -> None:

@@ -127,6 +127,7 @@ def test_rendering_leaves_nothing_of_an_earlier_world(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "videos").iterdir()) == ["test_0000.mp4", "train_0000.mp4"]
 
 
+@pytest.mark.slow
 def test_it_is_a_data_set(world: tuple[Path, list[Clip]]) -> None:
     """Video labels for both splits, frame-exact segments for the test split alone."""
     folder, clips = world

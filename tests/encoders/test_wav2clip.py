@@ -76,6 +76,7 @@ def test_equals_the_released_network(audio, released_network, seconds):
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_features_are_those_of_the_network_in_float16(audio):
     windows = np.stack([spectrogram(window(seed)) for seed in range(3)])
     with torch.inference_mode():

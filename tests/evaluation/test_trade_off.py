@@ -15,6 +15,7 @@ from avadclip.errors import EvaluationError
 from avadclip.evaluation import alarms, resampling, timeline
 from avadclip.evaluation.trade_off import CAUGHT, LEVELS, PER_HOUR, TABLE, read_rows, trade_off, within
 from avadclip.io import write_text
+from tests.support import pages
 from tests.support.evaluation_factory import make_case
 
 RULES = (Alarms(), Alarms(smooth_seconds=0.3, off=0.7, bridge_seconds=0.2, shortest_seconds=0.2, pad_seconds=0.1))
@@ -63,7 +64,8 @@ def test_the_command_prints_what_evaluate_wrote(tmp_path: Path, monkeypatch: pyt
         ("0.5", "6.0 [1.0, 12.5]", "80.0 [70.0, 90.0]"),
         ("0.52", "-", "75.0"),
     ]
-    printed = CliRunner().invoke(app, ["threshold", "demo"])
+    (typed,) = pages.commands("docs/alarms.md", "What a level costs")
+    printed = CliRunner().invoke(app, typed.split()[1:])
     assert printed.exit_code == 0, printed.output
     assert "6.0 [1.0, 12.5]" in printed.output
     assert "now: evaluate.alarm_threshold 0.5" in printed.output

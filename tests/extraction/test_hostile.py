@@ -9,12 +9,14 @@ import sys
 import time
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
 from avadclip import paths
 from avadclip.extraction.run import extract
+from tests.support import pages
 from tests.support.dvc_project import ROOT, run
 from tests.support.media_factory import NOISE, tone, write_audio_only, write_video
 from tests.support.project_factory import NAME, contents, load_params, prepare_here, save_params, write_project
@@ -80,6 +82,35 @@ def test_good_files_are_extracted_and_bad_ones_named_until_they_are_excluded(tmp
     good = sorted(f"{Path(name).stem}.h5" for name, is_usable in usable.items() if is_usable)
     for modality in ("visual", "audio"):
         assert sorted(path.name for path in (tmp_path / paths.features(NAME, modality)).iterdir()) == good
+
+
+@pytest.mark.slow
+def test_a_bad_file_is_told_as_the_page_shows_it(tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (20, 48, 64, 3), np.uint8)
+    picture = {"codec": "mjpeg", "pixel_format": "yuvj420p"}  # each packet is a frame of its own
+    for name in ("gate 01.mp4", "gate 02.mp4", "gate 03.mp4"):
+        write_video(tmp_path / "videos" / name, n_frames=20, frame_fn=lambda index: noise[index], **picture)
+    bad = tmp_path / "videos" / "gate 02.mp4"
+    with av.open(str(bad)) as container:
+        packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    content = bad.read_bytes()
+    for packet in packets[4:18]:
+        content = content.replace(packet, bytes(len(packet)))
+    bad.write_bytes(content)
+    write_project(tmp_path, dict.fromkeys(["gate 01.mp4", "gate 02.mp4", "gate 03.mp4"], "normal"))
+    assert stage(tmp_path, "prepare")[0] == 0
+    (shown,) = pages.blocks("docs/extraction.md", "When files are bad")
+    command, *lines = shown.replace("mine", NAME).splitlines()
+    assert command == f"$ python -m pipeline.extract_visual {NAME}"
+    code, printed = stage(tmp_path, "extract_visual")
+    assert code == 1
+    found = [without_numbers(line) for line in printed.splitlines()]
+    assert [line for line in lines if without_numbers(line) not in found] == [], printed
+
+
+def without_numbers(line: str) -> str:
+    return re.sub(r"\d+(\.\d+)?", "#", line)
 
 
 @pytest.mark.slow

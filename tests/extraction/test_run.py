@@ -151,6 +151,7 @@ def test_a_mean_is_that_of_the_features_of_its_frames(
     assert found.recipe["mean_of"] == (mean_of or "all")
 
 
+@pytest.mark.slow
 def test_sound_is_encoded_on_the_same_timeline(done: Path) -> None:
     params = config.load()
     found = FeatureFolder(AUDIO).read("late sound")

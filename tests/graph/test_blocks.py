@@ -43,6 +43,8 @@ def of_seed(seed: int) -> set[str]:
     return {stage.removesuffix("0") + str(seed) for stage in TRAIN | DISTILL | SCORE}
 
 
+pytestmark = pytest.mark.slow
+
 STUB = 'for out in "$@"; do mkdir -p "${out%/*}"; cat /proc/sys/kernel/random/uuid > "$out"; done\n'
 
 
@@ -70,7 +72,6 @@ def _outputs(body: dict[str, Any]) -> Iterator[str]:
             yield out if isinstance(out, str) else next(iter(out))
 
 
-@pytest.mark.slow
 def test_nothing_changed(project: Path) -> None:
     assert repro(project) == set()
 
@@ -80,7 +81,6 @@ def of(*stages: str) -> set[str]:
     return {f"{name.partition(':')[0]}@demo-{name.partition(':')[2]}-0" for name in stages}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
@@ -150,7 +150,6 @@ def test_every_block_is_in_the_table(project: Path) -> None:
     assert changed == set(read_params(project))
 
 
-@pytest.mark.slow
 def test_a_variant_that_is_added_or_removed_runs_alone(project: Path) -> None:
     params = read_params(project)
     params["train"]["deep_mil"] = {"kind": "deep_mil"}
@@ -181,7 +180,6 @@ PAPERS = everything_of("audio_visual", "visual_baseline", "visual_student", "aud
 ENSEMBLES = everything_of("ensemble", "visual_ensemble")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "expected"),
     [

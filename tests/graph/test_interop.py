@@ -1,7 +1,6 @@
-"""The chapter "The authors' features and checkpoints" of the README, command by command, on small released files."""
+"""The session of docs/released.md, command by command, on small released files."""
 
 import json
-import re
 import shlex
 import subprocess
 from pathlib import Path
@@ -11,8 +10,9 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from avadclip.scoring import scores
+from tests.support import pages
 from tests.support import released_factory as released
-from tests.support.dvc_project import CODE, ROOT, avadclip, change, clone, dvc, ran, read_params, repro
+from tests.support.dvc_project import CODE, avadclip, change, clone, dvc, ran, read_params, repro
 
 pytestmark = pytest.mark.slow
 
@@ -26,13 +26,9 @@ SEE = {f"{stage}@{NAME}" for stage in ("evaluate", "figures", "players", "report
 PACKAGE = {f"package@{NAME}"}
 
 
-def chapter() -> list[list[str]]:
-    """The words of each command in the chapter, in order."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    found = re.search(r"^## The authors' features and checkpoints\n(.*?)^## ", text, flags=re.S | re.M)
-    assert found is not None
-    lines = found[1].replace("\\\n", " ").splitlines()
-    return [shlex.split(line[2:], comments=True) for line in lines if line.startswith("$ ")]
+def session() -> list[list[str]]:
+    """The words of each command of the page, in order."""
+    return [shlex.split(line) for line in pages.commands("docs/released.md")]
 
 
 def git(folder: Path, *words: str) -> None:
@@ -43,7 +39,7 @@ def git(folder: Path, *words: str) -> None:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone in which somebody has put what the chapter asks for."""
+    """A clone in which somebody has put what the page asks for."""
     folder = clone(tmp_path_factory.mktemp("clone"))
     released.write_release(folder / "released", width=WIDTH)
     (folder / "released" / "visual").rename(folder / "released" / "clip")
@@ -60,9 +56,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def stages(project: Path) -> list[set[str]]:
-    """Every command of the chapter has been run; what each ``dvc repro`` did."""
+    """Every command of the page has been run; what each ``dvc repro`` did."""
     done = []
-    for program, *words in chapter():
+    for program, *words in session():
         if program == "dvc":
             done.append(ran(dvc(project, *words)))
         elif program == "git":
@@ -73,7 +69,7 @@ def stages(project: Path) -> list[set[str]]:
     return done
 
 
-def test_the_chapter_leads_to_metrics(project: Path, stages: list[set[str]]) -> None:
+def test_the_session_leads_to_metrics(project: Path, stages: list[set[str]]) -> None:
     assert stages[0] == CODE | IMPORTS | TRAIN | PACKAGE | SCORE | SEE
     metrics = json.loads((project / "results" / NAME / "metrics.json").read_text())
     assert set(metrics) == {*DETECTORS, "random", "videos"}
@@ -115,7 +111,7 @@ def test_afterwards_it_is_a_graph_like_any_other(project: Path, stages: list[set
 
     # Another checkpoint under the same name has another hash, so it is imported and scored again; the other is not.
     released.write_checkpoint(project / "released" / "model_xd_t.pth", "teacher", width=WIDTH, seed=1)
-    avadclip(project, *next(words[1:] for words in chapter() if "released/model_xd_t.pth" in words))
+    avadclip(project, *next(words[1:] for words in session() if "released/model_xd_t.pth" in words))
     assert repro(project) == CODE | {f"train@{NAME}-audio_visual-0", f"score@{NAME}-audio_visual-0"} | PACKAGE | SEE
 
     # Other bytes in one file: the manifest follows, and one video is imported again.

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import re
 import shlex
 from pathlib import Path
 
@@ -13,15 +12,15 @@ from avadclip.datasets.ground_truth import read_ground_truth
 from avadclip.datasets.manifest import read_manifest
 from avadclip.demo.render import render_world
 from avadclip.interop.corrections.format import HEADER
-from tests.support.dvc_project import ROOT, avadclip, clone, dvc, quicken, ran, read_params, repro, write_params
+from tests.support import pages
+from tests.support.dvc_project import avadclip, clone, dvc, quicken, ran, read_params, repro, write_params
 
 pytestmark = pytest.mark.slow
 
 
 def session(page: str) -> list[list[str]]:
     """The words of each command of a page."""
-    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
-    return [shlex.split(line) for line in re.findall(r"^\$ (.*)$", text, re.MULTILINE)]
+    return [shlex.split(line) for line in pages.commands(page)]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +46,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_three_commands_from_labels_to_a_model_and_a_page(project: Path) -> None:
-    add, make, predict = session("your-videos.md")
+    add, make, predict = session("docs/your-videos.md")
     assert (add[0], make[:2], predict[0]) == ("avadclip", ["dvc", "repro"], "avadclip")
     said = avadclip(project, *add[1:], "--like", "demo")
     assert "datasets.mine holds" in said
@@ -68,8 +67,8 @@ def test_three_commands_from_labels_to_a_model_and_a_page(project: Path) -> None
 
 def test_judged_alarms_are_learnt(project: Path) -> None:
     """Follows the test above. One video has a false alarm and becomes normal, another one a true one that is kept."""
-    predict, apply, make, again = session("review.md")
-    assert predict == session("your-videos.md")[2]
+    predict, apply, make, again = session("docs/review.md")
+    assert predict == session("docs/your-videos.md")[2]
     videos = json.loads((project / "out/predictions.json").read_text())["videos"]
     alarming = {video["id"] for video in videos if video["segments"]}
     labelled = [v for v in read_manifest(project / "data/mine/manifest.csv") if v.split == "train" and not v.is_normal]

@@ -123,6 +123,7 @@ def test_ten_views_train_and_the_listed_view_leads_in_testing(imported: Path, mo
         assert list(audit.problems(NAME, modality, modality_of(modality, params.dataset(NAME)).recipe)) == []
 
 
+@pytest.mark.slow
 def test_manifest_and_ground_truth(imported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(imported)
     videos = {video.id: video for video in read_manifest(paths.manifest(NAME))}

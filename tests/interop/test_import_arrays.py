@@ -1,6 +1,8 @@
 """From two folders to a table: the import command, and variants that features cannot train."""
 
 import json
+import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from avadclip.detectors.description import read_description, read_refusal
 from avadclip.errors import CheckpointError, ConfigError
 from pipeline import distill, evaluate, extract_audio, extract_visual, figures, package, players, prepare, report, train
 from pipeline import score as scoring
+from tests.support import pages
 from tests.support.arrays_factory import write_dataset
 from tests.support.dvc_project import ROOT, change, read_params, write_params
 
@@ -75,6 +78,21 @@ def test_from_two_folders_to_a_table(project: Path) -> None:
             read_description(paths.run(NAME, variant, 0))
     assert (paths.report(NAME) / "report.html").is_file()
     assert avadclip("features", "verify", NAME).count("no problems") == 1
+
+
+@pytest.mark.slow
+def test_the_command_of_the_page() -> None:
+    write_dataset(Path("ucf_crime_c3d"), {"visual": 6})
+    (shown,) = pages.blocks("docs/features.md", "From two folders to a table")
+    command, _ = pages.commands("docs/features.md", "From two folders to a table")
+    printed = avadclip(*shlex.split(command)[1:])
+    lines = [line for line in shown.splitlines() if line.startswith(("params.yaml:", "not trained there:"))]
+    found = [without_numbers(line) for line in printed.splitlines()]
+    assert [line for line in lines if without_numbers(line) not in found] == [], printed
+
+
+def without_numbers(line: str) -> str:
+    return re.sub(r"\b\d+\b", "#", line)
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from avadclip.datasets.ground_truth import read_ground_truth
 from avadclip.datasets.manifest import read_manifest
 from avadclip.store import FeatureFolder
 from pipeline import extract_audio, extract_visual, prepare
+from tests.support import pages
 from tests.support.arrays_factory import write_array
 from tests.support.dvc_project import ROOT
 
@@ -94,6 +95,22 @@ def i3d(folder: Path) -> None:
     write_annotations(folder / "list")
 
 
+@pytest.mark.slow
+def test_the_commands_of_the_page() -> None:
+    """Under the folder names that the page gives them."""
+    for write, release, names in (
+        (vadclip_ucf, "VadCLIP", {"visual": "UCFClipFeatures"}),
+        (i3d, "XDVioDet", {"visual": "i3d-features", "audio": "vggish-features"}),
+    ):
+        write(Path(release))
+        for ours, theirs in names.items():
+            (Path(release) / ours).rename(theirs)
+    for command in pages.commands("docs/features.md", "Features that others released"):
+        done = CliRunner().invoke(app, command.split()[1:])
+        assert done.exit_code == 0, done.output
+        assert "holds 2 training and 2 test videos" in done.output
+
+
 def adopt(release: Path, *modalities: str, code: int = 0) -> str:
     folders = [word for modality in modalities for word in (f"--{modality}", str(release / modality))]
     words = ("import-features", *folders, "--annotations", str(release / "list"), "--dataset", NAME, "--alone")
@@ -102,6 +119,7 @@ def adopt(release: Path, *modalities: str, code: int = 0) -> str:
     return done.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("write", "modalities", "train", "test", "segments", "tested_view"),
     [

@@ -82,6 +82,7 @@ def test_padding_behind_the_content_changes_nothing(tmp_path, suffix, padding):
         np.testing.assert_array_equal(coverage(path, info), coverage(whole, expected))
 
 
+@pytest.mark.slow
 def test_padding_inside_a_stream_is_passed_over(tmp_path):
     whole = write_clip(tmp_path / "whole.ts").read_bytes()
     half = len(whole) // 188 // 2 * 188

@@ -216,6 +216,7 @@ def test_a_copied_model_folder_works_anywhere_and_features_are_kept(
         assert elsewhere.predict(loud).to_json() == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
@@ -234,6 +235,7 @@ def test_a_bad_file_costs_itself_only(
     assert predictor.predict(project / "videos" / "short.mp4").n_frames == 15
 
 
+@pytest.mark.slow
 def test_an_interrupted_prediction_does_not_answer_into_the_next_one(project: Path, predictor: Predictor) -> None:
     def interrupt(done: int, total: int) -> None:
         raise KeyboardInterrupt

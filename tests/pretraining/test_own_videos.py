@@ -17,6 +17,7 @@ from avadclip.extraction.run import extract
 from avadclip.media.audio import decode_windows
 from avadclip.pretraining.own_videos import read_moments
 from avadclip.store import FeatureFolder
+from tests.support import pages
 from tests.support.media_factory import tone, write_video
 from tests.support.project_factory import NAME, load_params, prepare_here, save_params, write_project
 
@@ -64,25 +65,17 @@ def test_moments_pair_the_sound_and_the_picture_of_a_snippet(here: Path, limit: 
 
 @pytest.mark.slow
 def test_the_command_writes_an_encoder_that_params_can_name(here: Path) -> None:
-    words = [
-        "train-audio-encoder",
-        NAME,
-        "--out",
-        "own.safetensors",
-        "--width",
-        "8",
-        "--epochs",
-        "1",
-        "--batch-size",
-        "4",
-    ]
+    (typed,) = pages.commands("docs/extraction.md", "An audio encoder of your own")
+    out = "weights/wav2clip_mine.safetensors"
+    small = ["--width", "8", "--epochs", "1", "--batch-size", "4"]  # the last one of an option counts
+    words = [*typed.replace("mine ", f"{NAME} ").split()[1:], *small]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
     digest = re.search(r"sha256: ([0-9a-f]{64})", result.output)[1]
-    audio = Audio(width=8, weights=Weights(path="own.safetensors", sha256=digest), precision="float32")
+    audio = Audio(width=8, weights=Weights(path=out, sha256=digest), precision="float32")
     assert load_wav2clip(audio).audio_encoder.conv1.weight.shape[0] == 8
     params = load_params(here)
-    params["datasets"][NAME]["audio"] |= {"weights": {"path": "own.safetensors", "sha256": digest}}
+    params["datasets"][NAME]["audio"] |= {"weights": {"path": out, "sha256": digest}}
     save_params(here, params)
     assert extract(NAME, "audio", config.load()).n_encoded == 3
 

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from avadclip.cli import app
 from avadclip.errors import FeatureError
 from avadclip.store.compare import Candidate, compare, lines, search
 from avadclip.store.feature_set import FeatureSet, open_set
+from tests.support import pages
 from tests.support.arrays_factory import write_array
 
 FACTOR, WIDTH = 4, 24
@@ -104,6 +107,23 @@ def test_a_set_is_equal_to_itself_and_to_its_copy_in_arrays(tmp_path: Path) -> N
         "On 128 snippets of 3 videos, the features of ours agree with those of theirs in a median cosine of 1.0000"
         " (5% quantile: 1.0000)."
     )
+
+
+def test_the_commands_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With folders of arrays: the published set is the middle frame of each snippet of the finer one."""
+    monkeypatch.chdir(tmp_path)
+    for id_, views in FINE.items():
+        middle = grouped(views[0], 2).astype(np.float16)
+        write_array(Path("fine") / f"{id_}.npy", views[0].astype(np.float16))
+        write_array(Path("xd_violence") / f"{id_}.npy", middle)
+        write_array(Path("released/clip") / f"{id_}.npy", middle)
+    same, searched = (
+        CliRunner().invoke(app, command.split()[1:])
+        for command in pages.commands("docs/features.md", "Why do mine not match?")
+    )
+    assert same.exit_code == searched.exit_code == 0, same.output + searched.output
+    assert "median cosine of 1.0000" in same.output
+    assert "number 2 of 4 snippets, view 0, no offset, as it is" in searched.output
 
 
 def test_what_only_one_has_is_told() -> None:

@@ -1,14 +1,10 @@
 """The real graph in a folder of its own: a clone, the real ``dvc``, and which stages it ran."""
 
-import atexit
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -72,25 +68,9 @@ def run(folder: Path, program: str, *words: str, **environment: str) -> tuple[in
     inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "DVC_ROOT")}
     given = inherited | {"PATH": search, "COLUMNS": "200"} | environment
     with tempfile.TemporaryFile("w+") as out:
-        ended = warm.run(warm_process(), program, words, str(folder), given, out.fileno())
+        ended = warm.run(warm.start(), program, words, str(folder), given, out.fileno())
         out.seek(0)
         return ended, out.read()
-
-
-@cache
-def warm_process() -> str:
-    """Where the process listens of which this process's commands are forks; it ends with this one."""
-    folder = tempfile.mkdtemp(prefix="warm")  # short: the path of a socket may be 107 characters long
-    where = f"{folder}/socket"
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    server = subprocess.Popen(
-        [sys.executable, "-P", warm.__file__, "serve", where], stdin=subprocess.PIPE, env=environment
-    )
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    while not Path(where).exists():
-        assert server.poll() is None, "it ended before it listened"
-        time.sleep(0.05)
-    return where
 
 
 def repro(folder: Path, *words: str) -> set[str]:

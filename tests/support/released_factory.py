@@ -77,7 +77,7 @@ def write_annotations(folder: Path, annotations: Mapping[str, Sequence[tuple[str
 def released_tensors(
     role: str, *, width: int = 512, text_width: int = 64, text_layers: int = 2, n_classes: int = 7, seed: int = 0
 ) -> dict[str, Tensor]:
-    """A state dict with the names and shapes of docs/method.md, and random values of a trained detector's size.
+    """A state dict with the names and shapes of docs/released.md, and random values of a trained detector's size.
 
     The text tower is narrower and less deep than CLIP's, unless asked for.
     """

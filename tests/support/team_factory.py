@@ -1,47 +1,34 @@
-"""Clones of one git repository with the real graph on a few tiny videos, and a shell for the README's commands."""
+"""Clones of one git repository with the real graph on a few tiny videos, and a shell for what docs/team.md types."""
 
 import hashlib
 import os
-import re
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support import warm
-from tests.support.dvc_project import ROOT, keep_the_pair, quicken, read_params, warm_process, write_params
+from tests.support import pages, warm
+from tests.support.dvc_project import ROOT, keep_the_pair, quicken, read_params, write_params
 from tests.support.media_factory import tone, write_video
 
 NAME = "tiny"
 SPLITS = {"train": ("fighting", "normal", "fighting", "normal"), "test": ("fighting", "normal")}
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-CHAPTER = README.split("\n## Share caches with your team\n")[1].split("\n## ")[0]
-
-
-def commands(text: str) -> list[str]:
-    """What the console blocks of a chapter say after the prompt."""
-    blocks = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
-    return [
-        re.split(r"\s{2,}#", line[2:])[0].rstrip()
-        for block in blocks
-        for line in block.splitlines()
-        if line[:2] == "$ "
-    ]
+PAGE = "docs/team.md"
 
 
 @dataclass
 class Team:
-    """People on one machine, each with a clone and a terminal; `stand_ins` are what the README's names mean here."""
+    """People on one machine, each with a clone and a terminal; `stand_ins` are what the page's names mean here."""
 
     folder: Path
     stand_ins: dict[str, str]
-    ran: set[str] = field(default_factory=set)  # of the README
+    ran: set[str] = field(default_factory=set)  # of the page
 
     def __post_init__(self) -> None:
         programs = self.folder / "bin"
         programs.mkdir(parents=True)
-        ask = f"{sys.executable} -I -S {warm.__file__} {warm_process()}"
+        ask = f"{sys.executable} -I -S {warm.__file__} {warm.start()}"
         for name in ("dvc", "avadclip"):
             (programs / name).write_text(f'#!/bin/sh\nexec {ask} {name} "$@"\n')
             (programs / name).chmod(0o755)
@@ -55,9 +42,9 @@ class Team:
         self.run(self.folder / name, "dvc remote modify --local server keyfile ~/.ssh/id_ed25519")
         return self.folder / name
 
-    def readme(self, clone: Path, command: str) -> str:
-        """What a command of the README's chapter prints; it has to succeed."""
-        assert command in commands(CHAPTER), f"not in the chapter: {command}"
+    def type(self, clone: Path, command: str) -> str:
+        """What a command of the page prints; it has to succeed."""
+        assert command in pages.commands(PAGE), f"not on the page: {command}"
         self.ran.add(command)
         return self.run(clone, command)
 

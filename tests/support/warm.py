@@ -1,20 +1,27 @@
 """Commands as forks of one process that has imported what they all import.
 
 torch, open_clip, librosa and DVC take seconds of a processor to import, and the tests start some hundred commands. Here
-they are imported once by every process of pytest that starts any; a command is a fork of that, with its own words,
-folder, environment and files, and imports the project's code anew.
+they are imported once; a command is a fork of that, with its own words, folder, environment and files, and imports the
+project's code anew. The processes of pytest that share the tests are such forks, too.
 
 As a script, ``warm.py serve SOCKET`` is that process, and ``warm.py SOCKET PROGRAM [WORD ...]`` a command in a shell.
 """
 
+import atexit
 import json
 import os
 import runpy
 import select
+import shutil
 import socket
+import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import NoReturn
 
 LIBRARIES = (
@@ -37,6 +44,29 @@ LIBRARIES = (
     "torch",
     "typer",
 )
+
+SOCKET = "WARM_PROCESS"  # where it listens, in the environment of pytest's processes
+
+
+@cache
+def start() -> str:
+    """Where the process listens of which all commands are forks; it ends with the one that has started it."""
+    if SOCKET in os.environ:
+        return os.environ[SOCKET]
+    folder = tempfile.mkdtemp(prefix="warm")  # short: the path of a socket may be 107 characters long
+    where = f"{folder}/socket"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    server = subprocess.Popen([sys.executable, "-P", __file__, "serve", where], stdin=subprocess.PIPE, env=environment)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    while not Path(where).exists():
+        assert server.poll() is None, "it ended before it listened"
+        time.sleep(0.05)
+    return where
+
+
+def python(where: str) -> str:
+    """A Python, as a command in a shell, that is a fork; of its options it obeys ``-c`` and ``-m`` alone."""
+    return f"{sys.executable} -I -S {__file__} {where} python"
 
 
 def run(where: str, program: str, words: Sequence[str], folder: str, environment: Mapping[str, str], out: int) -> int:
@@ -117,6 +147,13 @@ def _become(program: str, words: list[str], folder: str, environment: dict[str, 
         from dvc.cli import main
 
         sys.exit(main(words))
+    if program == "python" and "-c" in words:
+        sys.modules["__main__"] = ModuleType("__main__")
+        exec(words[words.index("-c") + 1], vars(sys.modules["__main__"]))
+        sys.exit()
+    if program == "python":
+        program, *words = words[words.index("-m") + 1 :]
+        sys.argv = [program, *words]
     sys.path[:0] = [folder, *environment.get("PYTHONPATH", "").split(os.pathsep)]
     if program == "avadclip":
         from avadclip.cli import app

@@ -18,6 +18,7 @@ from avadclip.scoring import scores
 from avadclip.tables import records as records_module
 from avadclip.tables.records import Record, read_records
 from pipeline.evaluate import main
+from tests.support import pages
 from tests.support.evaluation_factory import CLASSES, make_scores, make_video
 from tests.support.record_factory import make_record
 
@@ -185,6 +186,12 @@ def test_records_of_others_are_put_in() -> None:
     (theirs / "a.json").write_text(own.model_dump_json())
     printed = run("VII", "--with", str(theirs))
     assert "adaptive fusion (theirs/records)" in printed
+    typed = [
+        command.split()[2:] for command in pages.commands("docs/tables.md") if command.startswith("avadclip table")
+    ]
+    assert typed
+    for words in typed:
+        assert run(*(word.replace("../theirs", "theirs") for word in words))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,10 @@
 import csv
 import io
 import re
+import shutil
+import subprocess
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -274,6 +277,17 @@ def test_latex_is_balanced_and_escaped(full: Sheet) -> None:
     assert len(rows) == 1 + len(full.rows)
     assert text.count(r"\textbf{70.00") == 2
     assert text.count(r"\underline{60.00") == 1
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex (apt-get install texlive-latex-base)")
+def test_latex_compiles(full: Sheet, tmp_path: Path) -> None:
+    empty = made("V")
+    body = "".join(map(FORMATS["latex"], (full, empty)))
+    (tmp_path / "paper.tex").write_text(f"\\documentclass{{article}}\\begin{{document}}{body}\\end{{document}}")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert (tmp_path / "paper.pdf").stat().st_size > 0
 
 
 def test_csv_holds_every_number(full: Sheet) -> None:

@@ -1,4 +1,4 @@
-"""People who share caches: clones of one repository; a folder, real SSH and S3 servers; the README's commands.
+"""People who share caches: clones of one repository; a folder, real SSH and S3 servers; the commands of docs/team.md.
 
 The tests of this file are one story and follow each other.
 """
@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from tests.support import pages
 from tests.support.dvc_project import change, ran
 from tests.support.s3_server import S3Server, s3_server, write_profile
 from tests.support.ssh_server import ssh_server
-from tests.support.team_factory import CHAPTER, NAME, SPLITS, Team, add_videos, commands, objects, write_repository
+from tests.support.team_factory import NAME, SPLITS, Team, add_videos, objects, write_repository
 
 pytestmark = pytest.mark.slow
 
@@ -30,6 +31,11 @@ LEARN = {
     f"players@{NAME}",
 } | EVALUATE
 TEAMS_COMMAND = "dvc repro --pull --allow-missing"
+
+
+def commands(section: str | None = None) -> list[str]:
+    """What the page, or one of its sections, tells people to type."""
+    return pages.commands("docs/team.md", section)
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +58,8 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
         anna = team.folder / "anna"
         write_repository(anna)
         team.run(anna, "git add --all && git commit --quiet --message Project && git push --quiet")
-        for command in commands(CHAPTER.split("### ")[1]):  # "A place for the files"
-            team.readme(anna, command)
+        for command in commands("A place for the files"):
+            team.type(anna, command)
         team.run(anna, "git push --quiet")
         yield team
 
@@ -108,31 +114,31 @@ def test_remotes_are_for_everybody_and_keys_for_oneself(team: Team, anna: Path) 
 def test_two_people_extract_halves_and_one_repro_encodes_nothing(team: Team, anna: Path) -> None:
     videos = add_videos(anna)
     for command in ("dvc repro prepare", "dvc push code prepare"):
-        team.readme(anna, command)
+        team.type(anna, command)
     team.run(anna, "git add dvc.lock && git commit --quiet --message 'Manifest' && git push --quiet")
 
     ben = team.person("ben")
-    team.readme(ben, "dvc pull prepare")
+    team.type(ben, "dvc pull prepare")
     (ben / "data" / NAME / "videos").mkdir()
     for video in sorted(videos)[1::2]:  # the manifest is sorted: these are his
         (ben / "data" / NAME / "videos" / video.name).write_bytes(video.read_bytes())
-    theirs = team.readme(ben, "avadclip features extract xd_violence --part 2/2")
+    theirs = team.type(ben, "avadclip features extract xd_violence --part 2/2")
     assert theirs.count("3 videos") == theirs.count("0 cached, 3 encoded, 0 failed") == 2
     assert not (ben / "features" / NAME).exists()
-    team.readme(ben, "cp --recursive .cache/features /mnt/team/ben")
+    team.type(ben, "cp --recursive .cache/features /mnt/team/ben")
 
-    ours = team.readme(anna, "avadclip features extract xd_violence --part 1/2")
+    ours = team.type(anna, "avadclip features extract xd_violence --part 1/2")
     assert ours.count("0 cached, 3 encoded, 0 failed") == 2
-    assert "6 new" in (merged := team.readme(anna, "avadclip features merge /mnt/team/ben"))
+    assert "6 new" in (merged := team.type(anna, "avadclip features merge /mnt/team/ben"))
     assert "0 still missing" in merged
-    output = team.readme(anna, "dvc repro prepare extract_visual extract_audio")
+    output = team.type(anna, "dvc repro prepare extract_visual extract_audio")
     assert ran(output) == FEATURES
     assert output.count(f"{N_VIDEOS} cached, 0 encoded") == 2
 
 
 def test_features_are_pushed_to_all_remotes(team: Team, anna: Path) -> None:
-    for command in commands(CHAPTER.split("### Who has the videos")[1].split("### ")[0])[1:-1]:
-        team.readme(anna, command)
+    for command in commands("If you have the videos")[1:-1]:
+        team.type(anna, command)
     assert "dvc.lock" in team.run(anna, "git ls-files")
     # which code runs, manifest, ground truth, lists of files, and two features a video: no video, no annotation
     n_code = len(list((anna / "runs" / "code").iterdir()))
@@ -151,13 +157,13 @@ def test_training_needs_features_and_no_video(team: Team, ben: Path) -> None:
     for path in (ben / "data" / NAME, ben / ".cache"):  # he is somebody else now: no video, no work cache
         team.run(ben, f"rm -r '{path}'")
     team.run(ben, "rm -r .dvc/cache && git pull --quiet")
-    pull, verify, repro, *push = commands(CHAPTER.split("### Who trains")[1].split("### ")[0])
-    team.readme(ben, pull)
+    pull, verify, repro, *push = commands("If you train")
+    team.type(ben, pull)
     assert not (ben / "data" / NAME / "videos").exists()
-    assert team.readme(ben, verify).count("no problems") == 2
-    assert ran(team.readme(ben, repro)) == LEARN
+    assert team.type(ben, verify).count("no problems") == 2
+    assert ran(team.type(ben, repro)) == LEARN
     for command in push:
-        team.readme(ben, command)
+        team.type(ben, command)
     assert ran(team.run(ben, TEAMS_COMMAND)) == set()
 
 
@@ -165,10 +171,10 @@ def test_evaluating_needs_scores_only(team: Team) -> None:
     cleo = team.person("cleo")
     assert ran(team.run(cleo, TEAMS_COMMAND)) == set()  # everything is in dvc.lock; nothing is fetched either
     assert not any((cleo / name / NAME).exists() for name in ("data", "runs", "results"))
-    pull, repro = commands(CHAPTER.split("### Who evaluates")[1].split("### ")[0])
-    team.readme(cleo, pull)
+    pull, repro = commands("If you evaluate")
+    team.type(cleo, pull)
     change(cleo, "evaluate.alarm_threshold", 0.7)
-    assert ran(team.readme(cleo, repro)) == EVALUATE
+    assert ran(team.type(cleo, repro)) == EVALUATE
     # `evaluate` writes it; no detector
     assert [path.name for path in (cleo / "runs" / NAME).rglob("*.*")] == ["alarm.json"]
     assert not (cleo / "features" / NAME).exists()
@@ -192,10 +198,10 @@ def test_two_changes_meet_in_dvc_lock(team: Team, ben: Path, cleo: Path) -> None
     change(ben, "figures.formats", ["svg"])
     assert ran(team.run(ben, TEAMS_COMMAND)) == {f"figures@{NAME}"}
     team.run(ben, "git commit --quiet --all --message 'As SVG'")
-    chapter = commands(CHAPTER.split("### When two change `dvc.lock`")[1].split("### ")[0])
+    chapter = commands("When two change `dvc.lock`")
     assert "CONFLICT" in team.run(ben, chapter[0], expected=1)
     team.ran.add(chapter[0])
-    outputs = [team.readme(ben, command) for command in chapter[1:]]
+    outputs = [team.type(ben, command) for command in chapter[1:]]
     assert {name for output in outputs for name in ran(output)} == {f"figures@{NAME}"}
     assert_every_stage_has_what_others_made(ben)
     assert len(team.run(ben, "git log --merges --oneline").splitlines()) == 1
@@ -214,7 +220,7 @@ def test_ten_more_videos_cost_and_upload_ten(team: Team, anna: Path) -> None:
     assert stored.is_symlink()
     team.run(anna, "rm -r .cache")
     before, cache = on_disk(team), objects(anna / ".dvc" / "cache")
-    assert f"{2 * N_VIDEOS} new" in team.readme(anna, "avadclip features merge features")
+    assert f"{2 * N_VIDEOS} new" in team.type(anna, "avadclip features merge features")
     add_videos(anna, n_more=2)
     output = team.run(anna, "dvc repro prepare extract_visual extract_audio")
     assert output.count(f"{N_VIDEOS} cached, 2 encoded") == 2
@@ -236,7 +242,7 @@ def test_a_flipped_bit_is_found_named_and_mended(team: Team, ben: Path) -> None:
     content[-300] ^= 1
     path.write_bytes(content)
     assert f"{path.relative_to(ben)}: damaged" in team.run(ben, "avadclip features verify", expected=1)
-    team.readme(ben, "dvc checkout --force extract_visual extract_audio")
+    team.type(ben, "dvc checkout --force extract_visual extract_audio")
     assert team.run(ben, "avadclip features verify").count("no problems") == 2
 
 
@@ -247,20 +253,20 @@ def test_newer_code_without_videos(team: Team, cleo: Path) -> None:
         file.write("# newer\n")
     change(cleo, "evaluate.alarm_threshold", 0.65)
     team.run(cleo, TEAMS_COMMAND, expected=255)
-    team.readme(cleo, "dvc pull prepare score")
-    assert ran(team.readme(cleo, "dvc repro --pull --allow-missing --single-item evaluate figures report")) == EVALUATE
+    team.type(cleo, "dvc pull prepare score")
+    assert ran(team.type(cleo, "dvc repro --pull --allow-missing --single-item evaluate figures report")) == EVALUATE
 
 
 def test_weights_are_shared(team: Team, anna: Path, cleo: Path) -> None:
     (anna / "weights").mkdir()
     (anna / "weights" / "ViT-B-16.pt").write_bytes(b"a few hundred megabytes")
-    add, *rest, pull = commands(CHAPTER.split("### Weights")[1].split("### ")[0])
-    team.readme(anna, add)
+    add, *rest, pull = commands("Weights of the encoders")
+    team.type(anna, add)
     for command in rest:
-        team.readme(anna, command)
+        team.type(anna, command)
     team.run(anna, "git commit --quiet --message Weights && git push --quiet")
     team.run(cleo, "git checkout --quiet . && git pull --quiet")
-    team.readme(cleo, pull)
+    team.type(cleo, pull)
     assert (cleo / "weights" / "ViT-B-16.pt").read_bytes() == b"a few hundred megabytes"
 
 
@@ -318,5 +324,5 @@ def test_a_remote_that_is_not_there_is_named(team: Team, cleo: Path, url: str) -
     assert ("Connect call failed ('127.0.0.1', 1)" if "ssh" in url else "/proc/no-such-disk") in output
 
 
-def test_every_command_of_the_chapter_was_run(team: Team) -> None:
-    assert set(commands(CHAPTER)) == team.ran
+def test_every_command_of_the_page_was_run(team: Team) -> None:
+    assert set(commands()) == team.ran

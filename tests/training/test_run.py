@@ -211,6 +211,7 @@ def test_the_best_round_is_chosen(project: Path, monkeypatch: pytest.MonkeyPatch
     assert load_checkpoint(paths.run(NAME, "visual_baseline", int(SEED))).description.round == 2
 
 
+@pytest.mark.slow
 def test_bfloat16_is_near_float32(project: Path) -> None:
     def last_losses() -> dict[str, float]:
         train.main(NAME, "audio_visual", SEED)

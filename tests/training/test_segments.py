@@ -172,6 +172,7 @@ BAGS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("together", "thinned"), [(False, False), (True, True)])
 @pytest.mark.parametrize("bag", BAGS, ids=lambda bag: bag.kind)
 def test_a_position_has_the_share_of_the_snippets_that_it_shows(bag: Bag, together: bool, thinned: bool) -> None:

@@ -1,4 +1,4 @@
-"""The names of the authors' state dict, in the order of our modules (docs/method.md, "Released checkpoint layout")."""
+"""The names of the authors' state dict, in our modules' order (docs/released.md, "Released checkpoint layout")."""
 
 import re
 from collections.abc import Iterable, Mapping

@@ -15,6 +15,8 @@ from avadclip.interop.labels.clocks import EvenClock, FileClock, NoClock
 from avadclip.interop.labels.convert import FORMATS, convert, read, write
 from avadclip.interop.labels.model import Event, Labels
 from avadclip.prediction.writing import SEGMENTS_HEADER
+from tests.support import pages
+from tests.support.media_factory import write_video
 
 RATE = 25.0
 CLOCK = EvenClock(RATE)
@@ -211,6 +213,22 @@ def test_subtitles_and_fiftyone(tmp_path: Path) -> None:
         "classes": ["a\n<b>", "c"],
         "labels": {"v": [{"label": 0, "timestamps": [0.5, 3661.25]}, {"label": 1, "timestamps": [1, 2]}]},
     }
+
+
+def test_the_commands_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    events = {"yard.mp4": (Event("fighting", 0.2, 0.6), Event("riot", 0.4, 0.8))}
+    Path("predictions").mkdir()
+    Path("data/own/videos").mkdir(parents=True)
+    write(Path("predictions/segments.csv"), events, "csv", CLOCK)
+    write(Path("studio.json"), events, "label-studio", CLOCK)
+    write_video(Path("data/own/videos/yard.mp4"), n_frames=25)
+    for command in pages.commands("docs/features.md", "Labels of other programs"):
+        Path("segments.csv").unlink(missing_ok=True)
+        done = CliRunner().invoke(app, command.split()[1:])
+        assert done.exit_code == 0, done.output
+        assert "2 events of 1 videos" in done.output
+    assert read(Path("segments.csv"), "csv", NoClock()) == events
 
 
 def test_the_command(tmp_path: Path) -> None:

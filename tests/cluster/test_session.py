@@ -1,11 +1,10 @@
-"""The commands of the README's chapter "On a cluster", as far as one machine can, and what DVC writes down of them.
+"""The commands of docs/cluster.md, as far as one machine can, and what DVC writes down of them.
 
 Everything runs on loopback. Stubs stand in for SLURM; `ray` is the real one, with a small object store.
 """
 
 import os
 import random
-import re
 import shutil
 import socket
 import stat
@@ -20,7 +19,8 @@ import psutil
 import pytest
 from ruamel.yaml import YAML
 
-from tests.support.dvc_project import CODE, ROOT, change, clone, dvc, ran, read_params, write_params
+from tests.support import pages
+from tests.support.dvc_project import CODE, change, clone, dvc, ran, read_params, write_params
 
 pytestmark = pytest.mark.cluster
 
@@ -28,10 +28,8 @@ pytest.importorskip("ray", reason="Ray is not installed: pip install '.[cluster]
 
 from tests.support.cluster_factory import short_folder  # noqa: E402 - imports Ray
 
-CHAPTER = (ROOT / "README.md").read_text(encoding="utf-8").split("\n## On a cluster\n")[1].split("\n## ")[0]
-CONSOLE = [line for block in re.findall(r"```console\n(.*?)```", CHAPTER, re.S) for line in block.splitlines()]
-REPRO, MAKE_TOKEN, USE_TOKEN, START_HEAD, START_NODE = (line.removeprefix("$ ") for line in CONSOLE)
-SLURM = re.findall(r"```bash\n(.*?)```", CHAPTER, re.S)[0]
+REPRO, MAKE_TOKEN, USE_TOKEN, START_HEAD, START_NODE = pages.commands("docs/cluster.md")
+(SLURM,) = pages.blocks("docs/cluster.md", language="bash")
 EXTRACTED = {"extract_visual@demo", "extract_audio@demo"}
 PATIENCE_SECONDS = 900  # a busy machine takes minutes to start Ray and its workers
 IP = "127.0.0.3"  # loopback, and not 127.0.0.1, which Ray replaces by the machine's address on its network
