@@ -11,7 +11,7 @@ INSTALL := $(PIP) install --quiet --no-deps
 PROCESSES := $(shell n=$$(($$(nproc) + 2)); echo $$((n < 8 ? n : 8)))
 PYTEST := .venv/bin/python -m pytest --numprocesses $(PROCESSES) --dist loadscope --no-loadscope-reorder
 
-.PHONY: install demo check test lint gpu lock audit sbom
+.PHONY: install demo check test lint docs gpu lock audit sbom
 
 install: .venv/installed
 
@@ -33,6 +33,12 @@ lint: .venv/installed-test
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
+# README, the pages of docs/ and a reference made from docstrings, as a site that needs no network: .cache/site/index.html.
+# A warning is an error.
+docs: .venv/installed-docs
+	.venv/bin/python -m sphinx --fail-on-warning --keep-going --quiet -c docs/site -d .cache/doctrees . .cache/site
+	cp .cache/site/README.html .cache/site/index.html
+
 # What a GPU gives, in at most eight minutes and without network (docs/benchmarks.md). Where packages cannot be installed, it
 # runs with whatever `PYTHON` finds.
 gpu:
@@ -45,7 +51,7 @@ ifdef DATABASE
 	.venv/bin/python -m supply.audit $(DATABASE)
 else
 	test -x .cache/audit/bin/pip-audit || ($(PYTHON) -m venv .cache/audit && .cache/audit/bin/pip install --quiet pip-audit)
-	.cache/audit/bin/pip-audit --no-deps --disable-pip $(addprefix --requirement ,requirements.lock requirements-test.lock)
+	.cache/audit/bin/pip-audit --no-deps --disable-pip $(addprefix --requirement ,$(wildcard requirements*.lock))
 endif
 
 # What the lock files name as a bill of materials (CycloneDX).
@@ -62,6 +68,10 @@ sbom: .venv/installed
 	$(INSTALL) --requirement requirements-test.lock
 	touch $@
 
+.venv/installed-docs: .venv/installed-test requirements-docs.lock
+	$(INSTALL) --requirement requirements-docs.lock
+	touch $@
+
 # The newest versions that pyproject.toml admits. The package wav2clip is the oracle of a test; its own requirements would
 # bring a second torch.
 lock:
@@ -71,4 +81,6 @@ lock:
 	.cache/lock/bin/pip install --quiet '.[test,cluster]'
 	.cache/lock/bin/pip install --quiet --no-deps wav2clip==0.1.0
 	$(FREEZE) | comm -13 requirements.lock - > requirements-test.lock
+	.cache/lock/bin/pip install --quiet '.[test,cluster,docs]'
+	$(FREEZE) | comm -13 requirements.lock - | comm -13 requirements-test.lock - > requirements-docs.lock
 	rm -rf .cache/lock

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-FILES = (Path("requirements.lock"), Path("requirements-test.lock"))
+FILES = (Path("requirements.lock"), Path("requirements-test.lock"), Path("requirements-docs.lock"))
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Locked:
 
     name: str  # normalised, as registries compare names (PEP 503)
     version: str
-    is_for_tests: bool
+    is_for_running: bool  # or for tests and documentation only
 
     @property
     def purl(self) -> str:
@@ -39,4 +39,4 @@ def read_locks(files: Iterable[Path] = FILES) -> Iterator[Locked]:
             found = re.fullmatch(r"([A-Za-z0-9._-]+)==([^\s;]+)( ; .+)?", line)
             if found is None:
                 raise ValueError(f"{path}, line {number}: expected name==version, found {line!r}")
-            yield Locked(normalised(found[1]), found[2], "test" in path.name)
+            yield Locked(normalised(found[1]), found[2], path.name == "requirements.lock")

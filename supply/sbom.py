@@ -32,7 +32,7 @@ def _component(package: Locked) -> dict[str, Any]:
         "name": package.name,
         "version": package.version,
         "purl": package.purl,
-        "scope": "excluded" if package.is_for_tests else "required",
+        "scope": "required" if package.is_for_running else "excluded",
         **({"licenses": [{"license": {"name": licence}}]} if licence else {}),
     }
 

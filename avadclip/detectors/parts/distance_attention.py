@@ -1,7 +1,7 @@
 """A transformer that looks at a video twice: at what is alike, and at what is near (UR-DMU; BN-WVAD has taken it over).
 
 From translayer.py of henrryzh1/UR-DMU at 40cfdf5: every head joins attention with a mean over the neighbours whose
-weights fall with the distance in snippets, D_ij = exp(-|i - j| / e), divided by the sums of its columns.
+weights fall with the distance in snippets, ``D_ij = exp(-|i - j| / e)``, divided by the sums of its columns.
 """
 
 from dataclasses import dataclass

@@ -77,7 +77,7 @@ def cosine_edges(directions: Tensor, valid: Tensor, rows: slice = EVERY) -> Tens
 
 
 def distance_edges(x: Tensor, rows: slice = EVERY) -> Tensor:
-    """[n, n] for x [b, n, d]: exp(-|i - j| / e), not normalised."""
+    """[n, n] for x [b, n, d]: ``exp(-|i - j| / e)``, not normalised."""
     position = torch.arange(x.shape[1], dtype=x.dtype, device=x.device)
     # Beyond 80, exp takes twenty times as long to say 0.
     return torch.exp(-((position[rows, None] - position).abs() / math.e).clamp(max=80.0))

@@ -60,7 +60,7 @@ def _class_terms(class_logits: Tensor, labels: Tensor, n_snippets: Tensor) -> tu
 
 
 def text(class_embeddings: Tensor) -> Tensor:
-    """L_text: mean over the anomaly classes of |cos| to class `normal`; class_embeddings [C, d]."""
+    """L_text: mean over the anomaly classes of ``|cos|`` to class `normal`; class_embeddings [C, d]."""
     normal, anomalies = class_embeddings[:1].float(), class_embeddings[1:].float()
     return functional.cosine_similarity(normal, anomalies, dim=1).abs().mean()
 
