@@ -88,7 +88,7 @@ def distillation(shipped: Sections, has_sound: bool) -> Sections:
         name: student | {"recipe": recipe | {"loss_weights": {"ukd": 1.0} | more}} for name, more in parts.items()
     }
     alone = student | {"distillation": "none"}
-    return {TEACHER: _PAPER, "student alone": alone} | {_name(name): each for name, each in weighted.items()}
+    return {TEACHER: _PAPER, "student_alone": alone} | {_name(name): each for name, each in weighted.items()}
 
 
 def teaching(shipped: Sections, has_sound: bool) -> Sections:
