@@ -30,7 +30,8 @@ from avadclip.detectors.checkpoint import load_checkpoint
 from avadclip.detectors.inference import SnippetScores, detect
 from avadclip.detectors.protocol import Detector
 from avadclip.store.video import open_folders, read_video
-from avadclip.training.run import Run, train
+from avadclip.training.preparation import Run
+from avadclip.training.run import train
 from avadclip.training.segments import anomalous_frames
 
 Found = dict[tuple[str, int, float], list[float]]  # how chosen, how many, weight -> AP of each seed

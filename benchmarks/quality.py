@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.quality FOLDER --stride 16 --frame-rate 25``, where FOLDER holds visual/ or audio/ or both,
 videos.csv and segments.csv as docs/features.md describes them. Every choice inside a training is made without test
-labels; the last round is kept.
+labels; the last round is kept. ``--study`` is one of those of benchmarks/quality_variants.py.
 """
 
 import json
@@ -25,37 +25,11 @@ from avadclip.detectors.description import read_refusal
 from avadclip.evaluation.testset import TestSet, read_test_set
 from avadclip.interop.import_arrays import Declared, adopt_arrays
 from avadclip.scoring import scores
-from pipeline import evaluate, extract_audio, extract_visual, prepare, score, train
+from benchmarks.quality_variants import STUDIES, TEACHER
+from pipeline import distill, evaluate, extract_audio, extract_visual, prepare, score, train
 
 ROOT = Path(__file__).parent.parent
-# AVadCLIP's detector as it was published, but with the learning rate, rounds and length that a small set needs: with
-# the published ones (1e-5, 10 rounds, 256 snippets) it does not learn at all.
-_PAPER = {
-    "kind": "audio_visual",
-    "recipe": {
-        "rounds": 20,
-        "batch_size": 32,
-        "bag": {"kind": "shorten", "length": 48},
-        "optimizer": {"learning_rate": 1e-4},
-        "schedule": {"kind": "constant"},
-    },
-}
-
-
-def variants(shipped: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Name -> section of `train`: the plain head, DeepMIL, AVadCLIP's, and what params.yaml recommends."""
-    plain, visual = {"kind": "mil_head"}, {"modalities": ["visual"]}
-    alone = {name: value for name, value in shipped["visual_ensemble"].items() if name != "taught_by"}
-    return {
-        "mil_head": plain,
-        "visual_mil_head": plain | visual,
-        "deep_mil": {"kind": "deep_mil", "recipe": {"steps_per_round": 100}},
-        "audio_visual": _PAPER,
-        "visual_baseline": _PAPER | visual | {"fusion": "none"},
-        "ensemble": shipped["ensemble"],
-        "visual_ensemble": shipped["visual_ensemble"],
-        "visual_ensemble_alone": alone,
-    }
+STAND_IN = {"kind": "mil_head", "modalities": ["visual"]}  # never trained: each detector answers for itself
 
 
 def main(
@@ -64,13 +38,14 @@ def main(
     frame_rate: Annotated[float, typer.Option(help="Frames per second of the videos.")] = 25.0,
     seeds: Annotated[int, typer.Option(help="Trainings of each.")] = 3,
     only: Annotated[str, typer.Option(help="Comma-separated variants; empty: all.")] = "",
+    study: Annotated[str, typer.Option(help="Which variants: " + ", ".join(STUDIES) + ".")] = "detectors",
 ) -> None:
     """Train, score, evaluate; print one row a variant."""
     logging.getLogger("avadclip").setLevel(logging.ERROR)
     folder = folder.resolve()
     with tempfile.TemporaryDirectory() as project:
         os.chdir(project)
-        chosen = write_project(folder, stride, frame_rate, seeds, [name for name in only.split(",") if name])
+        chosen = write_project(folder, stride, frame_rate, seeds, [name for name in only.split(",") if name], study)
         for stage in (prepare, extract_visual, extract_audio):
             stage.main("it")
         seconds = {variant: _trained_and_scored(variant, seeds) for variant in chosen}
@@ -78,16 +53,19 @@ def main(
         print("\n".join(rows(config.load(), seconds)))
 
 
-def write_project(folder: Path, stride: int, frame_rate: float, seeds: int, only: list[str]) -> list[str]:
-    """``params.yaml`` and links to the features, here; the variants that it has."""
+def write_project(folder: Path, stride: int, frame_rate: float, seeds: int, only: list[str], study: str) -> list[str]:
+    """``params.yaml`` and links to the features, here; the variants that it has, a teacher first."""
     shipped = YAML(typ="safe").load(ROOT / "params.yaml")
-    known = variants(shipped["train"])
+    has_sound = (folder / "audio").is_dir()
+    known = STUDIES[study](shipped["train"], has_sound)
     chosen = only or list(known)
+    taught = {name: known[name] for name in chosen if name.startswith("taught")}
     content = {
         "datasets": {},
         "seeds": list(range(seeds)),
-        "train": {name: known[name] for name in chosen},
-        "score": {"variants": chosen, "detector": chosen[0], "student": _visual(known, chosen)},
+        "train": {"stand_in": STAND_IN} | {name: known[name] for name in chosen if name not in taught},
+        **({"teacher": TEACHER, "distill": taught} if taught else {}),
+        "score": {"variants": chosen, "detector": chosen[0], "student": "stand_in", "missing_audio": "fallback"},
         "compute": {"device": "cpu"},
     }
     with Path("params.yaml").open("w", encoding="utf-8") as file:
@@ -107,15 +85,11 @@ def write_project(folder: Path, stride: int, frame_rate: float, seeds: int, only
     return chosen
 
 
-def _visual(known: dict[str, dict[str, Any]], chosen: list[str]) -> str:
-    return next((name for name in chosen if known[name].get("modalities") == ["visual"]), chosen[0])
-
-
 def _trained_and_scored(variant: str, seeds: int) -> float:
     """Seconds of one training."""
     started = time.perf_counter()
     for seed in range(seeds):
-        train.main("it", variant, str(seed))
+        (distill if variant.startswith("taught") else train).main("it", variant, str(seed))
     seconds = (time.perf_counter() - started) / seeds
     for seed in range(seeds):
         score.main("it", variant, str(seed))

@@ -3,7 +3,8 @@
 from avadclip import config, scripting
 from avadclip.config.variants import Released
 from avadclip.interop.checkpoints.adopt import adopt_checkpoint
-from avadclip.training.run import Run, train
+from avadclip.training.preparation import Run
+from avadclip.training.run import train
 
 
 def main(dataset: str, variant: str, seed: str) -> None:

@@ -23,7 +23,7 @@ def choose(
     `whether` is the AUC over held-out videos. Differences below 0.02 say nothing.
     """
     from avadclip.training.cross_validation import cross_validate
-    from avadclip.training.run import Run
+    from avadclip.training.preparation import Run
 
     loaded = config.load(params)
     section = loaded.dataset(dataset)
@@ -38,7 +38,7 @@ def choose(
                 f"params.yaml: train.{name}: no variant that is trained from labels; there are: {trained}"
             )
         run = Run(dataset, section, name, variant, f"train.{name}", loaded.seeds[0])
-        found[name] = cross_validate(run, loaded.compute, folds)
+        found[name] = cross_validate(run, loaded.compute, folds)[-1]["classification"]
         typer.echo(f"{name:24} when {found[name].ranking():.3f}  whether {found[name].whether():.3f}")
     if len(found) > 1:
         typer.echo(f"highest `when`: {max(found, key=lambda name: found[name].ranking())}")

@@ -10,10 +10,13 @@ from avadclip.config.base import Section
 class Selection(Section):
     """How a data set chooses the round of training whose weights are kept."""
 
-    # `validation`: the best on held-out training videos; `released_test_selected` looks at the test videos, as the
-    # authors do, and is reported as such wherever its numbers appear.
-    by: Literal["validation", "last", "released_test_selected"] = "validation"
+    # `validation`: the best on held-out training videos. `ranking`: training on all of them stops after as many rounds
+    # as rank held-out snippets best (avadclip.training.cross_validation); what learns from a teacher does not stop.
+    # `released_test_selected` looks at the test videos, as the authors do, and is reported as such wherever its numbers
+    # appear.
+    by: Literal["validation", "ranking", "last", "released_test_selected"] = "validation"
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1  # of the training videos; used by `validation` only
+    folds: Annotated[int, Field(ge=2)] = 4  # of the training videos; used by `ranking` and `recipe.calibrate` only
 
 
 class Compute(Section):

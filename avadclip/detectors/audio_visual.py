@@ -51,8 +51,7 @@ class AudioVisualDetector(BranchDetector):
     def __init__(self, settings: AudioVisualSettings, dimensions: Dimensions, tower: TextTower | None = None) -> None:
         super().__init__(settings, dimensions, tower)
         width, fusion = dimensions.embedding_width, settings.fusion
-        self.main: Modality = settings.modalities[0] if fusion == "none" else "visual"
-        self.temporal = self.temporal_model(self.main)
+        self.temporal = self.temporal_model(settings.modalities[0] if fusion == "none" else "visual")
         self.fusion = None if fusion == "none" else FUSIONS[fusion](width)
         if self.fusion is not None:
             levels, dropout = settings.audio_levels, settings.audio_dropout
@@ -66,7 +65,7 @@ class AudioVisualDetector(BranchDetector):
 
     def forward(self, batch: Batch) -> BranchOutput:
         attendable = self.attendable(batch)
-        x = self.temporal(self.snippets(batch, self.main), batch.valid, attendable)
+        x = self.temporal(self.snippets(batch, self.seen), batch.valid, attendable)
         if self.fusion is not None:
             audible = self.audible(batch)
             sound = self.audio(self.settings.audio_gain * self.snippets(batch, "audio"))

@@ -8,7 +8,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from avadclip.config.evaluation import Branch
 from avadclip.config.features import Modality
+from avadclip.detectors.calibration import Calibration
 from avadclip.errors import CheckpointError
 from avadclip.io import unknown_format, write_text
 
@@ -31,6 +33,7 @@ class Description:
     selection : how the round was chosen; `released_test_selected` looked at the test set.
     round : the chosen one, counted from 1; 0 where it is not known (imported).
     seed : of training; None where it is not known (imported).
+    calibration : of the scores, by branch; None where scores are as the detector gives them.
     imported : name and sha256 of the authors' file that this detector came from.
     """
 
@@ -46,6 +49,7 @@ class Description:
     selection: str
     round: int
     seed: int | None
+    calibration: dict[Branch, Calibration] | None = None
     imported: dict[str, str] | None = None
     format: int = FORMAT
 
@@ -101,7 +105,8 @@ def write_refusal(folder: Path, reason: str) -> None:
 
 def write_description(folder: Path, description: Description) -> None:
     """Write it; the same description gives the same bytes."""
-    content = _ADAPTER.dump_python(description, mode="json")
+    uncalibrated = {"calibration"} if description.calibration is None else None
+    content = _ADAPTER.dump_python(description, mode="json", exclude=uncalibrated)
     write_text(folder / FILE, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 

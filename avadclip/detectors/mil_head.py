@@ -33,7 +33,9 @@ class MilHeadSettings(Settings):
     members: Count = 1  # heads whose confidences are averaged
     hidden: Count = 64  # units of each
     dropout: Share = 0.5
-    feature_norm: Positive = 10.0  # features of each modality are scaled to this length, so that none is drowned
+    feature_norm: Positive | None = (
+        10.0  # features of each modality get this length, none is drowned; null: as extracted
+    )
     context: Count = 1  # snippets of the moving mean that is joined to each snippet; 1: none
     recipe: Recipe = Recipe(
         rounds=60,
@@ -104,7 +106,8 @@ class MilHead(Detector):
 
     def _in_context(self, batch: Batch, modality: Modality) -> Tensor:
         """[b, n, width or 2 width]; zero where there is no sound."""
-        features = self.settings.feature_norm * unit(self.snippets(batch, modality))
+        features, norm = self.snippets(batch, modality), self.settings.feature_norm
+        features = features if norm is None else norm * unit(features)
         if self.settings.context == 1:
             return features
         counted = batch.valid if modality == "visual" or batch.audio_valid is None else batch.audio_valid & batch.valid

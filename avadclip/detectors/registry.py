@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from avadclip.detectors.parts.text import TextTower
 
 PACKAGE = "avadclip.detectors"
-_NO_KINDS = {"__init__", "alarm_score", "protocol", "registry", "settings", "description", "checkpoint", "inference"}
+_NO_KINDS = {
+    *("__init__", "alarm_score", "calibration", "checkpoint", "description", "inference"),
+    *("protocol", "registry", "settings"),
+}
 
 
 def kinds() -> list[str]:

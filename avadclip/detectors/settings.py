@@ -18,6 +18,8 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
+CalibrationMethod = Literal["none", "temperature", "platt", "isotonic"]
+
 SEGMENTS = "segments"  # the loss term that every detector can have, see avadclip.training.segments
 
 
@@ -82,6 +84,8 @@ class Recipe(Section):
     precision: Literal["float32", "bfloat16"] = "float32"  # bfloat16: autocast
     loss_weights: dict[str, NotNegative] = {}
     average_rounds: Annotated[int, Field(ge=0)] = 0  # whose mean weights a phase ends with, its last; 0: none
+    # What scores become, see avadclip.detectors.calibration; not written down where it is nothing.
+    calibrate: Annotated[CalibrationMethod, Field(exclude_if=lambda method: method == "none")] = "none"
 
     @property
     def learns_from_segments(self) -> bool:

@@ -64,7 +64,10 @@ class StudentDetector(BranchDetector):
         return output
 
     def losses(self, output: BranchOutput, batch: Batch, targets: Targets) -> dict[str, Tensor]:
-        """Terms of the labels, and `ukd` or `mse` where there is a teacher."""
+        """Terms of the labels, and of the teacher where there is one: `ukd` or `mse`, and those that have a weight.
+
+        `teacher_scores`, `class_map` and `relations` (ours) have none as released.
+        """
         terms = losses.of_branches(output, targets.labels, batch.n_snippets, self.branches.focal_weights)
         if targets.teacher is not None:
             teacher, student = self._comparable(_features(targets.teacher)), self._comparable(output.features)
@@ -73,10 +76,22 @@ class StudentDetector(BranchDetector):
                 terms["ukd"] = losses.ukd(teacher, student, output.log_variance, counted)
             elif self.settings.distillation == "mse":
                 terms["mse"] = losses.mse(teacher, student, counted)
+            terms |= self._more_of(targets.teacher, output, counted)
         return terms
 
     def scores(self, output: BranchOutput, batch: Batch) -> Scores:
         return output.scores()
+
+    def _more_of(self, teacher: BranchOutput, output: BranchOutput, counted: Tensor) -> dict[str, Tensor]:
+        """What else the teacher says, as far as it has a weight."""
+        weights, terms = self.settings.recipe.loss_weights, {}
+        if weights.get("teacher_scores", 0.0) > 0:
+            terms["teacher_scores"] = losses.teacher_scores(teacher, output, counted)
+        if weights.get("class_map", 0.0) > 0:
+            terms["class_map"] = losses.class_map(teacher, output, counted)
+        if weights.get("relations", 0.0) > 0:
+            terms["relations"] = losses.relations(teacher.features, output.features, counted)
+        return terms
 
     def _comparable(self, features: Tensor) -> Tensor:
         """Features [b, n, d] as distillation looks at them."""

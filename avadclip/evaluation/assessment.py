@@ -10,6 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from avadclip.config.evaluation import Evaluate
+from avadclip.detectors.alarm_score import branch_of
+from avadclip.detectors.calibration import Calibration
 from avadclip.evaluation import alarms, metrics, protocols, resampling, timeline
 from avadclip.evaluation.alarms import Tally
 from avadclip.evaluation.budget import ChosenLevel
@@ -17,6 +19,7 @@ from avadclip.evaluation.detectors import ScoredDetector
 from avadclip.evaluation.metrics import Metrics
 from avadclip.evaluation.protocols import Protocol
 from avadclip.evaluation.ranking import Weights
+from avadclip.evaluation.reliability import Reliability, reliability
 from avadclip.evaluation.resampling import Interval, Resampled, Values
 from avadclip.evaluation.testset import TestSet
 from avadclip.evaluation.trade_off import trade_off
@@ -81,6 +84,25 @@ class Assessment:
     protocol: Protocol
     trade_off: pd.DataFrame
     levels: tuple[ChosenLevel, ...]
+
+    def reliability(self, settings: Evaluate) -> Reliability:
+        """Of the scores that raise alarms, of the first seed."""
+        return self._reliability_of(self._alarm_scores(settings), settings)
+
+    def uncalibrated(self, settings: Evaluate) -> Reliability | None:
+        """The same before scores were calibrated; None where they were not, or come from two detectors."""
+        found = self.provenance.detector.get("calibration")
+        if found is None or len(self.n_videos_by_modality) > 1:
+            return None
+        branch = branch_of(settings.alarm_branch, found)
+        return self._reliability_of(Calibration(**found[branch]).undone(self._alarm_scores(settings)), settings)
+
+    def _alarm_scores(self, settings: Evaluate) -> NDArray[np.float32]:
+        return self.protocol.timeline.alarm_scores(settings.alarm_branch)
+
+    def _reliability_of(self, scores: NDArray[np.float32], settings: Evaluate) -> Reliability:
+        view = self.protocol.timeline
+        return reliability(scores, view.frames, view.frames_inside(view.anomalous), settings.reliability_bins)
 
 
 @dataclass(frozen=True)

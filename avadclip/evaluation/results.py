@@ -14,6 +14,7 @@ from avadclip.detectors.alarm_score import branch_of
 from avadclip.evaluation.assessment import Assessment
 from avadclip.evaluation.joining import videos_under_test
 from avadclip.evaluation.metrics import Metrics
+from avadclip.evaluation.reliability import Reliability
 from avadclip.evaluation.testset import TestSet
 from avadclip.evaluation.trade_off import TABLE
 from avadclip.io import write_text
@@ -61,7 +62,7 @@ def details(assessments: Sequence[Assessment], test_set: TestSet, settings: Eval
         "settings": settings.model_dump(mode="json"),
         "excluded": test_set.excluded,
         "limits": test_set.limits,
-        "detectors": {entry.name: _detail(entry) for entry in assessments},
+        "detectors": {entry.name: _detail(entry, settings) for entry in assessments},
     }
 
 
@@ -86,7 +87,7 @@ def plot_tables(assessments: Sequence[Assessment], settings: Evaluate) -> dict[s
         "map_over_iou.csv": pd.DataFrame(_map_over_iou(assessments), columns=["detector", "protocol", "iou", "mAP"]),
         "per_class.csv": per_class.dropna(subset=["AP"]),
         "reliability.csv": pd.DataFrame(
-            _reliability(assessments, branch, settings.reliability_bins),
+            _reliability_rows(assessments, settings),
             columns=["detector", "score", "anomalous_share", "frames"],
         ),
         TABLE: pd.concat([table.assign(detector=name) for name, table in trade_offs], ignore_index=True),
@@ -112,7 +113,7 @@ def _nest(flat: Metrics) -> dict[str, dict[str, float]]:
     return nested
 
 
-def _detail(entry: Assessment) -> dict[str, Any]:
+def _detail(entry: Assessment, settings: Evaluate) -> dict[str, Any]:
     both = {"released": entry.released, "strict": entry.strict}
     return {
         **{key: getattr(entry.provenance, key) for key in ("variant", "trained_on", "selection")},
@@ -130,6 +131,7 @@ def _detail(entry: Assessment) -> dict[str, Any]:
         # Only of a budget.
         **({"levels": _levels(entry)} if entry.levels else {}),
         "per_class": entry.per_class,
+        "reliability": _reliability(entry, settings),
         "by_audio": {
             part: {"videos": entry.n_videos_by_audio[part], **_nest(found)} for part, found in entry.by_audio.items()
         },
@@ -174,13 +176,19 @@ def _map_over_iou(assessments: Sequence[Assessment]) -> Iterable[Row]:
                     yield entry.name, protocol, iou, value
 
 
-def _reliability(assessments: Sequence[Assessment], branch: Branch, n_bins: int) -> Iterable[Row]:
+def _reliability_rows(assessments: Sequence[Assessment], settings: Evaluate) -> Iterable[Row]:
     """Mean score and share of anomalous frames by bin of the score: a calibrated score lies on the diagonal."""
     for entry in assessments:
-        view = entry.protocol.timeline
-        scores = view.alarm_scores(branch).astype(np.float64)
-        frames, anomalous = view.frames, view.frames_inside(view.anomalous)
-        bins = np.minimum((scores * n_bins).astype(np.intp), n_bins - 1)
-        counts, hits, sums = (np.bincount(bins, w, n_bins) for w in (frames, anomalous, scores * frames))
-        for index in np.flatnonzero(counts).tolist():
-            yield entry.name, sums[index] / counts[index], hits[index] / counts[index], int(counts[index])
+        found = entry.reliability(settings)
+        for row in zip(found.score.tolist(), found.anomalous_share.tolist(), found.frames.tolist(), strict=True):
+            yield entry.name, *row
+
+
+def _reliability(entry: Assessment, settings: Evaluate) -> dict[str, Any]:
+    """Of the scores that raise alarms, and of what they were before they were calibrated."""
+    before = entry.uncalibrated(settings)
+    return _bins(entry.reliability(settings)) | ({} if before is None else {"uncalibrated": _bins(before)})
+
+
+def _bins(found: Reliability) -> dict[str, Any]:
+    return {"error": found.error, **{name: values.tolist() for name, values in vars(found).items()}}

@@ -33,6 +33,7 @@ def summarize(
         _budget(assessments, settings),
         _alarms(assessments, settings),
         _trade_off(assessments),
+        _reliability(assessments, settings),
         _per_class(assessments),
         _by_audio(assessments),
         _notes(assessments, untrained),
@@ -192,6 +193,23 @@ def _trade_off(assessments: Sequence[Assessment]) -> str:
     )
     header = ("Detector", *(f"{budget:g} / h" if budget else "none" for budget in BUDGETS))
     return table("What a level costs", explained, header, rows)
+
+
+def _reliability(assessments: Sequence[Assessment], settings: Evaluate) -> str:
+    rows = []
+    for entry in assessments:
+        found, before = entry.reliability(settings), entry.uncalibrated(settings)
+        highest = f"{found.score[-1]:.2f} → {found.anomalous_share[-1]:.2f}" if len(found.score) else ABSENT
+        rows.append(
+            (f"`{entry.name}`", f"{found.error:.3f}", ABSENT if before is None else f"{before.error:.3f}", highest)
+        )
+    explained = (
+        "How far the share of anomalous frames lies from the score, on average over all frames (expected calibration"
+        f" error, {settings.reliability_bins} bins of the {settings.alarm_branch} branch, first seed); and the highest"
+        " scores, with the share of their frames that is anomalous. The curve is in `plots/reliability.csv`."
+    )
+    header = ("Detector", "Error", "Before it was calibrated", "Highest scores → anomalous")
+    return table("What a score means", explained, header, rows)
 
 
 def _rule(settings: Evaluate) -> str:

@@ -43,7 +43,7 @@ audio:
   max_length_difference: 1 # snippets between vision and sound; the sound is cut, or silent at the end
   zeros: no_sound # what rows of zeros mean; or heard: fused as they are
 selection:
-  by: last # the last round of training; or validation: the best on held-out training videos
+  by: last # the last round of training; or validation, ranking: by held-out training videos
   validation_fraction: 0.2
 """
 

@@ -1,12 +1,15 @@
 """A trained detector over videos of a data set -> scores of every snippet, once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 
 from avadclip import paths
+from avadclip.detectors.calibration import calibrated
 from avadclip.detectors.checkpoint import WEIGHTS, Checkpoint, load_checkpoint
+from avadclip.detectors.description import Description
 from avadclip.detectors.inference import detect
 from avadclip.io import sha256_of
 from avadclip.scoring.scores import Provenance, Scores, VideoScores, collect
@@ -71,6 +74,7 @@ class Scorer:
                 "imported": description.imported,
                 "checkpoint_sha256": sha256_of(folder / WEIGHTS),
                 "recipes": {modality: dict(folder.recipe) for modality, folder in self._folders.items()},
+                **_calibration(description),
             },
         )
 
@@ -99,13 +103,15 @@ def score_video(checkpoint: Checkpoint, features: VideoFeatures, device: torch.d
     CheckpointError : the features do not have the widths that the detector was built for.
     """
     found = detect(checkpoint.detector, features, device)
-    return VideoScores(
-        features.id,
-        _modality_used(features),
-        found.anomaly_confidence,
-        found.class_probabilities,
-        found.uncertainty,
-    )
+    confidence, probabilities = found.anomaly_confidence, found.class_probabilities
+    if (calibration := checkpoint.description.calibration) is not None:
+        confidence, probabilities = calibrated(calibration, confidence, probabilities)
+    return VideoScores(features.id, _modality_used(features), confidence, probabilities, found.uncertainty)
+
+
+def _calibration(description: Description) -> dict[str, Any]:
+    found = description.calibration
+    return {} if found is None else {"calibration": {branch: asdict(each) for branch, each in found.items()}}
 
 
 def _modality_used(features: VideoFeatures) -> str:

@@ -8,31 +8,39 @@ Films and bags repeat themselves: where a snippet comes again in another video, 
 So snippets are held out, each together with its twins.
 """
 
+import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from avadclip import paths
+from avadclip.config.evaluation import Branch
 from avadclip.config.training import Compute
 from avadclip.datasets.manifest import read_manifest
 from avadclip.datasets.model import Video
+from avadclip.detectors.alarm_score import anomaly_scores
 from avadclip.detectors.inference import detect
 from avadclip.detectors.protocol import Detector
 from avadclip.device import resolve_device
 from avadclip.errors import TrainingError
 from avadclip.store.video import Folders, VideoFeatures, open_folders, read_video
 from avadclip.training.fitness import check_trainable
-from avadclip.training.loop import fit
-from avadclip.training.run import Run, prepare
+from avadclip.training.loop import Watch, fit
+from avadclip.training.preparation import Run, prepare
 
 SAME_SNIPPET = 0.999  # cosine of two snippets that show the same
 MOST_SNIPPETS = 30_000  # beyond this many the search for twins would take minutes
 TOP_SHARE = 0.15  # of an anomalous video's held-out snippets, at least one
 FOLD_SEED = 0  # the folds do not depend on the seed of training
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -55,11 +63,25 @@ class HeldOut:
         return float(np.mean([self._ranked_by(first, 1 - first) for first in (0, 1)]))
 
     def _ranked_by(self, names: int, ranks: int) -> float:
+        return _auc(self.scores[ranks, self._named_by(names)], self.scores[ranks, ~self.is_anomalous])
+
+    def judged(self) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Scores of snippets [m] that somebody else judged, and whether as anomalous: what a calibration is made of.
+
+        All of normal videos are normal; of anomalous ones those count that the other detector names, and as anomalous.
+        """
+        chosen = [(1 - names, self._named_by(names)) for names in (0, 1)]
+        anomalous = np.concatenate([self.scores[ranks, snippets] for ranks, snippets in chosen])
+        normal = self.scores[:, ~self.is_anomalous].ravel()
+        return np.concatenate([anomalous, normal]), np.repeat([True, False], [len(anomalous), len(normal)])
+
+    def _named_by(self, detector: int) -> NDArray[np.intp]:
+        """The highest snippets of each anomalous video; several videos' are end to end."""
         chosen = [
-            own[np.argsort(-self.scores[names, own], kind="stable")[: max(1, round(TOP_SHARE * len(own)))]]
+            own[np.argsort(-self.scores[detector, own], kind="stable")[: max(1, round(TOP_SHARE * len(own)))]]
             for own in (np.flatnonzero(self.videos == video) for video in np.unique(self.videos[self.is_anomalous]))
         ]
-        return _auc(self.scores[ranks, np.concatenate(chosen)], self.scores[ranks, ~self.is_anomalous])
+        return np.concatenate(chosen)
 
     def whether(self) -> float:
         """AUC over videos by their highest held-out snippet, averaged over the two detectors."""
@@ -90,8 +112,14 @@ def snippet_folds(videos: Sequence[Video], features: Sequence[VideoFeatures], n_
     return np.split(of_video[owners], np.cumsum(lengths)[:-1])
 
 
-def cross_validate(run: Run, compute: Compute, n_folds: int) -> HeldOut:
+def cross_validate(
+    run: Run, compute: Compute, n_folds: int, *, every_round: bool = False
+) -> list[dict[Branch, HeldOut]]:
     """Train two detectors a fold without the snippets of the fold, and collect what they say of these.
+
+    Returns
+    -------
+    One entry a round if they are asked after every round, else of the last alone; by branch.
 
     Raises
     ------
@@ -108,21 +136,45 @@ def cross_validate(run: Run, compute: Compute, n_folds: int) -> HeldOut:
     folders = open_folders(run.dataset, run.in_training)
     features = [read_video(folders, video.id) for video in videos]
     folds = snippet_folds(videos, features, n_folds)
-    scores = [np.zeros((2, each.n_snippets), np.float32) for each in features]
-    for fold in range(n_folds):
+    n_rounds = run.settings.recipe.phases * run.settings.recipe.rounds
+    asked = _Asked(features, range(1, n_rounds + 1) if every_round else [n_rounds], resolve_device(compute.device))
+    for fold, which in product(range(n_folds), (0, 1)):
         held_out = [own == fold for own in folds]
-        for which in (0, 1):
-            detector = _trained(run, compute, videos, folders, held_out, seed=run.seed + 1000 * which)
-            for own, each, mask in zip(scores, features, held_out, strict=True):
-                if mask.any():
-                    found = detect(detector, each.only(mask), resolve_device(compute.device))
-                    own[which, mask] = found.anomaly_confidence
-    lengths = [each.n_snippets for each in features]
-    return HeldOut(
-        videos=np.repeat(np.arange(len(videos)), lengths),
-        is_anomalous=np.repeat([not video.is_normal for video in videos], lengths),
-        scores=np.concatenate(scores, axis=1),
-    )
+        watch = partial(asked.ask, which=which, held_out=held_out)
+        _train(run, compute, videos, folders, held_out, run.seed + 1000 * which, watch)
+    owners = np.repeat(np.arange(len(videos)), [each.n_snippets for each in features])
+    is_anomalous = np.array([not video.is_normal for video in videos])[owners]
+    return [
+        {branch: HeldOut(owners, is_anomalous, scores) for branch, scores in of_round.items()}
+        for of_round in asked.scores.values()
+    ]
+
+
+class _Asked:
+    """What is said of held-out snippets after some rounds: `scores`, by round and branch, float32 [2, snippets]."""
+
+    def __init__(self, features: Sequence[VideoFeatures], rounds: Iterable[int], device: torch.device) -> None:
+        self._features, self._device = features, device
+        self._first = np.cumsum([0, *(each.n_snippets for each in features)])
+        self.scores: dict[int, dict[Branch, NDArray[np.float32]]] = {round_: {} for round_ in rounds}
+
+    def ask(self, round_: int, detector: Detector, which: int, held_out: Sequence[NDArray[np.bool_]]) -> None:
+        if round_ not in self.scores:
+            return
+        for first, each, mask in zip(self._first[:-1], self._features, held_out, strict=True):
+            if not mask.any():
+                continue
+            said = detect(detector, each.only(mask), self._device)
+            for branch, scores in anomaly_scores(said.anomaly_confidence, said.class_probabilities).items():
+                whole = self.scores[round_].setdefault(branch, np.zeros((2, self._first[-1]), np.float32))
+                whole[which, first + np.flatnonzero(mask)] = scores
+
+
+def best_round(rounds: Sequence[Mapping[Branch, HeldOut]]) -> int:
+    """The round, counted from 1, after which held-out snippets are ranked best; the earliest of several."""
+    found = [of_round["classification"].ranking() for of_round in rounds]
+    _log.info("when, by round: %s", ", ".join(f"{ranking:.3f}" for ranking in found))
+    return 1 + int(np.argmax(found))
 
 
 def _check_folds(videos: Sequence[Video], n_folds: int) -> None:
@@ -133,21 +185,21 @@ def _check_folds(videos: Sequence[Video], n_folds: int) -> None:
         raise TrainingError(f"{n_folds} folds need as many training videos of each sort, {found}; use fewer folds")
 
 
-def _trained(
+def _train(
     run: Run,
     compute: Compute,
     videos: Sequence[Video],
     folders: Folders,
     held_out: Sequence[NDArray[np.bool_]],
     seed: int,
-) -> Detector:
+    watch: Watch,
+) -> None:
     shown = {video.id: ~mask for video, mask in zip(videos, held_out, strict=True) if not mask.all()}
     seen = [video for video in videos if video.id in shown]
     check_trainable(seen, run.dataset_section.classes)
     detector, data = prepare(run, compute, seen, folders, seed, shown)
     with tempfile.TemporaryDirectory() as folder:
-        fit(detector, data, seed, Path(folder), identity="cross-validation")
-    return detector
+        fit(detector, data, seed, Path(folder), identity="cross-validation", watch=watch)
 
 
 def _unit_rows(features: VideoFeatures) -> NDArray[np.float32]:

@@ -3,7 +3,7 @@
 import copy
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -25,6 +25,8 @@ from avadclip.training.step import train_step
 
 _log = logging.getLogger(__name__)
 
+Watch = Callable[[int, Detector], None]
+
 
 def fit(
     detector: Detector,
@@ -35,6 +37,8 @@ def fit(
     score: RoundScore | None = None,
     teacher: Detector | None = None,
     goes_on_from_best: bool = False,
+    watch: Watch | None = None,
+    n_rounds: int | None = None,
 ) -> int:
     """Train a detector; it ends in evaluation mode with the weights of the chosen round, whose number is returned.
 
@@ -44,6 +48,8 @@ def fit(
     run : folder for curves and for the state after each round; a state of the same `identity` is resumed.
     score : of the detector after a round, the highest is chosen; None chooses the last.
     goes_on_from_best : each round starts from the best one so far, as in the authors' code.
+    watch : is shown the detector, in evaluation mode, after each round, whose number counts from 1.
+    n_rounds : after which training stops; None: after all of the recipe.
 
     Raises
     ------
@@ -57,7 +63,7 @@ def fit(
     if progress.round == 0:
         detector.observe(data.all_samples(detector.n_positions, _device(detector)))
     with deterministic_algorithms(), Curves(run, progress.round) as curves:
-        for finished in range(progress.round + 1, recipe.phases * recipe.rounds + 1):
+        for finished in range(progress.round + 1, (n_rounds or recipe.phases * recipe.rounds) + 1):
             phase, round_ = divmod(finished - 1, recipe.rounds)
             if predecessor is not None and phase > 0 and round_ == 0:
                 predecessor.load_state_dict(detector.state_dict())
@@ -72,6 +78,8 @@ def fit(
                     best = Best(finished, found, copy_weights(detector))
                 if goes_on_from_best:
                     detector.load_state_dict(best.weights)
+            if watch is not None:
+                watch(finished, detector)
             progress = Progress(finished, best, sums)
             curves.log(finished, values)
             save_state(run, identity, progress, detector, optimizer, predecessor if phase > 0 else None)

@@ -4,23 +4,19 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from avadclip import paths
-from avadclip.config.datasets import Dataset
-from avadclip.config.features import Modality
+from avadclip.config.evaluation import Branch
 from avadclip.config.training import Compute
-from avadclip.config.variants import Variant
 from avadclip.datasets.ground_truth import read_ground_truth
 from avadclip.datasets.manifest import read_manifest
 from avadclip.datasets.model import Video
 from avadclip.datasets.splitting import Split, split_training
+from avadclip.detectors.calibration import Calibration, learn
 from avadclip.detectors.checkpoint import (
     WEIGHTS,
     Checkpoint,
@@ -30,75 +26,22 @@ from avadclip.detectors.checkpoint import (
     save_refusal,
 )
 from avadclip.detectors.description import Description, read_refusal
-from avadclip.detectors.parts.text import TextTower, text_tower
-from avadclip.detectors.protocol import Detector, Dimensions, Needs
-from avadclip.detectors.registry import build, needs, settings_of, unmet
-from avadclip.detectors.settings import Settings
+from avadclip.detectors.protocol import Detector
+from avadclip.detectors.registry import unmet
 from avadclip.device import resolve_device
-from avadclip.errors import CheckpointError, TrainingError
+from avadclip.errors import CheckpointError, ConfigError
 from avadclip.graph.code import fingerprint, kind_module
 from avadclip.io import sha256_of
 from avadclip.store.video import Folders, open_folders
 from avadclip.training.bags import sample_length
-from avadclip.training.data import TrainingSet, load_training_set
+from avadclip.training.cross_validation import HeldOut, best_round, cross_validate
 from avadclip.training.fitness import check_trainable
 from avadclip.training.loop import fit
-from avadclip.training.reproducibility import seed_round
+from avadclip.training.preparation import Run, prepare
 from avadclip.training.resume import forget_state
-from avadclip.training.segments import read_shares
 from avadclip.training.selection import RoundScore, released_test_score, validation_score
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Run:
-    """One variant on one data set with one seed.
-
-    Attributes
-    ----------
-    section, where : of the variant in params.yaml, and its name there.
-    teacher : variant of the same data set and seed that may teach this one.
-    """
-
-    dataset: str
-    dataset_section: Dataset
-    variant: str
-    section: Variant
-    where: str
-    seed: int
-    teacher: str | None = None
-
-    @cached_property
-    def settings(self) -> Settings:
-        """Of the detector on this data set; :class:`ConfigError` names every key that is wrong."""
-        return settings_of(self.section.kind, self.section.settings_on(self.dataset), self.where)
-
-    @cached_property
-    def needs(self) -> Needs:
-        """Of the detector."""
-        return needs(self.section.kind, self.settings)
-
-    @property
-    def in_training(self) -> tuple[Modality, ...]:
-        """What training sees; a privileged modality that the data set lacks is done without."""
-        privileged = (name for name in self.needs.privileged if name in self.dataset_section.modalities)
-        return tuple(dict.fromkeys((*self.needs.modalities, *privileged)))
-
-    @property
-    def teacher_folder(self) -> Path | None:
-        """Where the teacher's checkpoint lies; None if nobody teaches this detector."""
-        if not self.needs.teacher:
-            return None
-        if self.teacher is None:
-            remedy = "move it from `train` to `distill` in params.yaml"
-            raise TrainingError(f"{self.dataset}/{self.variant}: learns from a teacher, but none is named; {remedy}")
-        return paths.run(self.dataset, self.teacher, self.seed)
-
-    @property
-    def folder(self) -> Path:
-        """Where checkpoint, curves and state go."""
-        return paths.run(self.dataset, self.variant, self.seed)
 
 
 def train(run: Run, compute: Compute) -> None:
@@ -124,6 +67,11 @@ def train(run: Run, compute: Compute) -> None:
     videos = [video for video in read_manifest(paths.manifest(run.dataset)) if not video.excluded]
     split = split_training(videos, run.dataset_section.selection)
     check_trainable(split.train, run.dataset_section.classes)
+    stops = _stops(run)
+    asks = stops or run.settings.recipe.calibrate != "none"
+    n_folds = run.dataset_section.selection.folds
+    held_out = cross_validate(run, compute, n_folds, every_round=stops) if asks else []
+    n_rounds = best_round(held_out) if stops else None
     detector, data = prepare(run, compute, split.train, folders, run.seed)
     own_folders = {modality: folders[modality] for modality in detector.modalities}
     chosen_round = fit(
@@ -135,35 +83,11 @@ def train(run: Run, compute: Compute) -> None:
         score=_round_score(run, split, videos, own_folders, device),
         teacher=None if teacher is None else teacher.detector,
         goes_on_from_best=run.dataset_section.selection.by == "released_test_selected",
+        n_rounds=n_rounds,
     )
-    save_checkpoint(run.folder, detector, _describe(run, detector, own_folders, chosen_round))
+    calibration = _calibrate(run, held_out[(n_rounds or len(held_out)) - 1]) if asks else None
+    save_checkpoint(run.folder, detector, _describe(run, detector, own_folders, chosen_round, calibration))
     forget_state(run.folder)
-
-
-def prepare(
-    run: Run,
-    compute: Compute,
-    videos: Sequence[Video],
-    folders: Folders,
-    seed: int,
-    kept: Mapping[str, NDArray[np.bool_]] | None = None,
-) -> tuple[Detector, TrainingSet]:
-    """The detector with its first weights, on its device, and the samples that it is to learn from.
-
-    Parameters
-    ----------
-    kept : of each video the snippets that may be seen; None: all.
-    """
-    recipe, classes = run.settings.recipe, run.dataset_section.classes
-    clip = run.dataset_section.visual.text_tower
-    tower = text_tower(clip, classes) if run.needs.text_tower and clip is not None else None
-    together = recipe.views == "together"
-    stride = run.dataset_section.visual.stride
-    shares = read_shares(run.dataset, videos, stride, folders) if recipe.learns_from_segments else None
-    data = load_training_set(videos, folders, classes, recipe.bag, compute.memory_gib, together, kept, shares)
-    seed_round(seed, 0)
-    detector = build(run.section.kind, run.settings, _dimensions(run, data, tower), tower)
-    return detector.to(resolve_device(compute.device)), data
 
 
 def _unmet(run: Run) -> str | None:
@@ -202,19 +126,30 @@ def _round_score(
     return None
 
 
-def _dimensions(run: Run, data: TrainingSet, tower: TextTower | None) -> Dimensions:
-    return Dimensions(
-        widths={modality: width for modality, width in data.widths.items() if modality in run.in_training},
-        n_classes=len(run.dataset_section.classes),
-        max_snippets=sample_length(run.settings.recipe.bag),
-        embedding_width=0 if tower is None else tower.embedding_width,
-        text_width=0 if tower is None else tower.width,
-        context_length=0 if tower is None else tower.context_length,
-    )
+def _stops(run: Run) -> bool:
+    """Whether held-out snippets say when training ends; what learns from a teacher goes on to its last round."""
+    if run.dataset_section.selection.by != "ranking" or run.needs.teacher:
+        return False
+    if run.settings.recipe.average_rounds > 0:
+        which = f"{run.where}.recipe.average_rounds"
+        raise ConfigError(f"{which}: the mean of the last rounds is no round that `selection.by: ranking` could choose")
+    return True
 
 
-def _describe(run: Run, detector: Detector, folders: Folders, chosen_round: int) -> Description:
+def _calibrate(run: Run, held_out: Mapping[Branch, HeldOut]) -> dict[Branch, Calibration] | None:
+    method = run.settings.recipe.calibrate
+    return None if method == "none" else {branch: learn(method, *each.judged()) for branch, each in held_out.items()}
+
+
+def _describe(
+    run: Run,
+    detector: Detector,
+    folders: Folders,
+    chosen_round: int,
+    calibration: dict[Branch, Calibration] | None,
+) -> Description:
     clip = run.dataset_section.visual.text_tower if run.needs.text_tower else None
+    selected = run.dataset_section.selection.by
     return Description(
         dataset=run.dataset,
         variant=run.variant,
@@ -225,9 +160,10 @@ def _describe(run: Run, detector: Detector, folders: Folders, chosen_round: int)
         classes=run.dataset_section.classes,
         recipes={modality: dict(folder.recipe) for modality, folder in folders.items()},
         text_tower=None if clip is None else {"encoder": clip.encoder, "sha256": clip.weights.sha256 or ""},
-        selection=run.dataset_section.selection.by,
+        selection="last" if selected == "ranking" and run.needs.teacher else selected,
         round=chosen_round,
         seed=run.seed,
+        calibration=calibration,
     )
 
 

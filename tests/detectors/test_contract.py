@@ -29,7 +29,8 @@ from avadclip.errors import ConfigError
 from avadclip.store.video import VideoFeatures, open_folders, read_video
 from avadclip.training import loop, run
 from avadclip.training.bags import sample_length
-from avadclip.training.run import Run, train
+from avadclip.training.preparation import Run
+from avadclip.training.run import train
 from tests.support.dvc_project import ROOT
 from tests.support.training_factory import (
     CLASSES,

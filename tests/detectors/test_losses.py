@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from avadclip.detectors.parts import losses
+from avadclip.detectors.parts.branches import BranchOutput
 from tests.support.gradients import assert_same, leaf
 
 LENGTHS = [[1], [15], [16], [17, 5], [40, 1, 31, 33]]
@@ -127,6 +128,35 @@ def test_ukd_and_mse() -> None:
 
     assert_same(lambda: losses.ukd(teacher, student, theta, counted), ukd_slow, [teacher, student, theta])
     assert_same(lambda: losses.mse(teacher, student, counted), mse_slow, [teacher, student])
+
+
+def test_what_else_a_teacher_says() -> None:
+    counted = torch.tensor([[True, True, False], [True, False, False]])
+    places = [(0, 0), (0, 1), (1, 0)]
+    outputs = [
+        BranchOutput(leaf(2, 3, seed=seed), leaf(2, 3, 4, seed=seed + 1), leaf(2, 3, 5, seed=seed + 2), leaf(4, 5))
+        for seed in (3, 6)
+    ]
+    teacher, student = outputs
+
+    def scores_slow() -> Tensor:
+        pairs = [(teacher.anomaly_logits[place].sigmoid(), student.anomaly_logits[place].sigmoid()) for place in places]
+        return -sum(p * q.log() + (1 - p) * (1 - q).log() for p, q in pairs) / 3
+
+    def map_slow() -> Tensor:
+        pairs = [(teacher.class_logits[place].softmax(0), student.class_logits[place].softmax(0)) for place in places]
+        return -sum((p * q.log()).sum() for p, q in pairs) / 3
+
+    def relations_slow() -> Tensor:
+        pairs = [((0, i), (0, j)) for i in (0, 1) for j in (0, 1)] + [((1, 0), (1, 0))]
+        cosines = [[torch.cosine_similarity(of.features[a], of.features[b], dim=0) for of in outputs] for a, b in pairs]
+        return sum((p - q) ** 2 for p, q in cosines) / 5
+
+    said = [student.anomaly_logits]
+    assert_same(lambda: losses.teacher_scores(teacher, student, counted), scores_slow, said)
+    assert_same(lambda: losses.class_map(teacher, student, counted), map_slow, [student.class_logits])
+    features = [teacher.features, student.features]
+    assert_same(lambda: losses.relations(*features, counted), relations_slow, features)
 
 
 def test_nothing_counted_is_no_loss() -> None:

@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from avadclip.detectors.parts.branches import BranchOutput
-from avadclip.detectors.protocol import Detector, Targets
+from avadclip.detectors.parts.pretraining import pretrain
+from avadclip.detectors.protocol import Detector, LabelledBatch, Targets
 from avadclip.detectors.registry import build, settings_of
 from avadclip.training.optimisation import make_optimizer
 from tests.support.training_factory import dimensions, random_batch, text_tower
@@ -142,3 +143,36 @@ def test_without_the_focal_loss_the_detector_is_otherwise_the_same() -> None:
     targets = Targets(torch.eye(3)[[0, 1, 2, 0]])
     terms, without = released.losses(expected, BATCH, targets), switched.losses(found, BATCH, targets)
     assert {name for name in terms if not torch.equal(terms[name], without[name])} == {"align"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pretraining_learns_to_restore_hidden_snippets_and_touches_nothing_else(kind: str) -> None:
+    """Snippets of one video are much alike, so that neighbours tell."""
+    assert BATCH.visual is not None
+    rows = [slice(0, 1), slice(1, 2)]
+    samples = [
+        LabelledBatch(
+            replace(
+                BATCH,
+                visual=BATCH.visual[row],
+                audio=None if BATCH.audio is None else BATCH.audio[row],
+                audio_valid=None if BATCH.audio_valid is None else BATCH.audio_valid[row],
+                n_snippets=BATCH.n_snippets[row],
+            ),
+            torch.zeros(1, 3),
+        )
+        for row in rows
+    ]
+    detector, released = detector_of(kind, pretraining_rounds=2), detector_of(kind)
+    assert all(torch.equal(a, b) for a, b in zip(detector.parameters(), released.parameters(), strict=True))
+    detector.observe(iter(samples))
+    released.observe(iter(samples))
+    changed = {name for name, x in detector.state_dict().items() if not torch.equal(x, released.state_dict()[name])}
+    assert changed
+    assert all(name.startswith("temporal.") for name in changed)
+    videos = [3 * x.batch.visual[:, : int(x.batch.n_snippets)] for x in samples if x.batch.visual is not None]
+    torch.manual_seed(3)
+    errors = [pretrain(detector_of(kind).temporal, videos, rounds) for rounds in (1, 60)]  # type: ignore[arg-type]
+    assert errors[1] < 0.8 * errors[0]
+    assert errors[0] > 0.5  # of features with a root mean square of 1
+    assert "pretraining_rounds" not in released.settings.model_dump(mode="json")

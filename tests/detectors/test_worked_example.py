@@ -13,7 +13,8 @@ from avadclip import config, paths
 from avadclip.config.variants import Variant
 from avadclip.datasets.manifest import read_manifest
 from avadclip.scoring.run import Job, score
-from avadclip.training.run import Run, train
+from avadclip.training.preparation import Run
+from avadclip.training.run import train
 from tests.support.dvc_project import ROOT
 from tests.support.training_factory import NAME, STRIDE, anomalous_snippets, make_videos, write_training_project
 

@@ -105,11 +105,11 @@ def test_no_detector_sees_what_it_is_asked_about(monkeypatch: pytest.MonkeyPatch
 
 def cross_validate(name: str) -> HeldOut:
     from avadclip import config
-    from avadclip.training.run import Run
+    from avadclip.training.preparation import Run
 
     params = config.load()
     run = Run(NAME, params.dataset(NAME), name, params.train[name], f"train.{name}", 0)
-    return cross_validation.cross_validate(run, Compute(device="cpu"), 4)
+    return cross_validation.cross_validate(run, Compute(device="cpu"), 4)[-1]["classification"]
 
 
 @pytest.mark.slow

@@ -21,7 +21,8 @@ from avadclip.errors import ConfigError
 from avadclip.store.video import open_folders
 from avadclip.training import loop
 from avadclip.training.data import load_training_set
-from avadclip.training.run import Run, _identity, train
+from avadclip.training.preparation import Run
+from avadclip.training.run import _identity, train
 from avadclip.training.segments import read_shares
 from tests.support.training_factory import CLASSES, NAME, STRIDE, make_videos, write_training_project
 

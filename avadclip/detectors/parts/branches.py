@@ -1,5 +1,6 @@
 """The two branches on top of snippet features: classification and alignment (paper, sec. III-D)."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -10,9 +11,10 @@ from torch import Tensor, nn
 from avadclip.config.features import Modality
 from avadclip.detectors.parts.layers import Mlp, masked, unit
 from avadclip.detectors.parts.padding import PaddingDetector, PaddingSettings
+from avadclip.detectors.parts.pretraining import pretrain
 from avadclip.detectors.parts.temporal import TemporalModel
 from avadclip.detectors.parts.text import ClassPrompts, TextTower
-from avadclip.detectors.protocol import Batch, Dimensions, Scores
+from avadclip.detectors.protocol import Batch, Dimensions, LabelledBatch, Scores
 from avadclip.detectors.settings import Count, Optimizer, Positive, Recipe, Schedule, Share
 
 # Of the authors' release, and of VadCLIP's before it.
@@ -40,6 +42,8 @@ class BranchSettings(PaddingSettings):
     positions: bool = True  # a learned position embedding
     skip: bool = False  # a linear layer beside the temporal model, whose result then passes a gate that starts at 0
     freeze_prompts: bool = False  # the vectors around the class names are not learned
+    # In which the temporal model first learns to restore hidden snippets; not written down where there are none.
+    pretraining_rounds: Annotated[int, Field(ge=0, exclude_if=lambda rounds: rounds == 0)] = 0
     recipe: Recipe = RELEASED_RECIPE
 
 
@@ -47,10 +51,22 @@ class BranchDetector(PaddingDetector):
     """A detector with a temporal model and both branches."""
 
     settings: BranchSettings
+    temporal: TemporalModel
+    seen: Modality  # by the temporal model
+
+    def observe(self, samples: Iterable[LabelledBatch]) -> None:
+        """Pretrain the temporal model on the features of the modality that it sees, without their labels."""
+        if self.settings.pretraining_rounds > 0:
+            videos = [
+                self.snippets(sample.batch, self.seen)[view : view + 1, :n]
+                for sample in samples
+                for view, n in enumerate(sample.batch.n_snippets.tolist())
+            ]
+            pretrain(self.temporal, videos, self.settings.pretraining_rounds)
 
     def temporal_model(self, modality: Modality) -> TemporalModel:
         """With fresh weights, as the settings say."""
-        settings, dimensions = self.settings, self.dimensions
+        settings, dimensions, self.seen = self.settings, self.dimensions, modality
         return TemporalModel(
             width_in=dimensions.widths[modality],
             width_out=dimensions.embedding_width,

@@ -88,6 +88,28 @@ def mse(teacher: Tensor, student: Tensor, counted: Tensor) -> Tensor:
     return _mean((teacher.float() - student.float()) ** 2, counted)
 
 
+def teacher_scores(teacher: "BranchOutput", student: "BranchOutput", counted: Tensor) -> Tensor:
+    """Cross entropy of the student's confidence in each counted snippet [b, n] against the teacher's."""
+    wanted = teacher.anomaly_logits.float().sigmoid()
+    errors = functional.binary_cross_entropy_with_logits(student.anomaly_logits.float(), wanted, reduction="none")
+    return _mean(errors[..., None], counted)
+
+
+def class_map(teacher: "BranchOutput", student: "BranchOutput", counted: Tensor) -> Tensor:
+    """Cross entropy of the student's class probabilities in each counted snippet [b, n] against the teacher's."""
+    errors = -(teacher.class_probabilities * student.class_logits.float().log_softmax(dim=-1)).sum(dim=-1)
+    return _mean(errors[..., None], counted)
+
+
+def relations(teacher: Tensor, student: Tensor, counted: Tensor) -> Tensor:
+    """Squared error of the cosines between all counted snippets of a video (Tung and Mori, ICCV 2019); [b, n, d]."""
+    wanted, found = (
+        rows @ rows.transpose(1, 2) for rows in (functional.normalize(x.float(), dim=-1) for x in (teacher, student))
+    )
+    both = (counted[:, :, None] & counted[:, None, :]).flatten(1)
+    return _mean((wanted - found).square().flatten(1)[..., None], both)
+
+
 def _mean(elements: Tensor, counted: Tensor) -> Tensor:
     """Mean of elements [b, n, d] over the positions [b, n] that count."""
     weights = counted.to(elements.dtype)

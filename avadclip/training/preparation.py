@@ -1,0 +1,114 @@
+"""What a training starts from: one variant on one data set, its detector with fresh weights, its samples."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avadclip import paths
+from avadclip.config.datasets import Dataset
+from avadclip.config.features import Modality
+from avadclip.config.training import Compute
+from avadclip.config.variants import Variant
+from avadclip.datasets.model import Video
+from avadclip.detectors.parts.text import TextTower, text_tower
+from avadclip.detectors.protocol import Detector, Dimensions, Needs
+from avadclip.detectors.registry import build, needs, settings_of
+from avadclip.detectors.settings import Settings
+from avadclip.device import resolve_device
+from avadclip.errors import TrainingError
+from avadclip.store.video import Folders
+from avadclip.training.bags import sample_length
+from avadclip.training.data import TrainingSet, load_training_set
+from avadclip.training.reproducibility import seed_round
+from avadclip.training.segments import read_shares
+
+
+@dataclass(frozen=True)
+class Run:
+    """One variant on one data set with one seed.
+
+    Attributes
+    ----------
+    section, where : of the variant in params.yaml, and its name there.
+    teacher : variant of the same data set and seed that may teach this one.
+    """
+
+    dataset: str
+    dataset_section: Dataset
+    variant: str
+    section: Variant
+    where: str
+    seed: int
+    teacher: str | None = None
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Of the detector on this data set; :class:`ConfigError` names every key that is wrong."""
+        return settings_of(self.section.kind, self.section.settings_on(self.dataset), self.where)
+
+    @cached_property
+    def needs(self) -> Needs:
+        """Of the detector."""
+        return needs(self.section.kind, self.settings)
+
+    @property
+    def in_training(self) -> tuple[Modality, ...]:
+        """What training sees; a privileged modality that the data set lacks is done without."""
+        privileged = (name for name in self.needs.privileged if name in self.dataset_section.modalities)
+        return tuple(dict.fromkeys((*self.needs.modalities, *privileged)))
+
+    @property
+    def teacher_folder(self) -> Path | None:
+        """Where the teacher's checkpoint lies; None if nobody teaches this detector."""
+        if not self.needs.teacher:
+            return None
+        if self.teacher is None:
+            remedy = "move it from `train` to `distill` in params.yaml"
+            raise TrainingError(f"{self.dataset}/{self.variant}: learns from a teacher, but none is named; {remedy}")
+        return paths.run(self.dataset, self.teacher, self.seed)
+
+    @property
+    def folder(self) -> Path:
+        """Where checkpoint, curves and state go."""
+        return paths.run(self.dataset, self.variant, self.seed)
+
+
+def prepare(
+    run: Run,
+    compute: Compute,
+    videos: Sequence[Video],
+    folders: Folders,
+    seed: int,
+    kept: Mapping[str, NDArray[np.bool_]] | None = None,
+) -> tuple[Detector, TrainingSet]:
+    """The detector with its first weights, on its device, and the samples that it is to learn from.
+
+    Parameters
+    ----------
+    kept : of each video the snippets that may be seen; None: all.
+    """
+    recipe, classes = run.settings.recipe, run.dataset_section.classes
+    clip = run.dataset_section.visual.text_tower
+    tower = text_tower(clip, classes) if run.needs.text_tower and clip is not None else None
+    together = recipe.views == "together"
+    stride = run.dataset_section.visual.stride
+    shares = read_shares(run.dataset, videos, stride, folders) if recipe.learns_from_segments else None
+    data = load_training_set(videos, folders, classes, recipe.bag, compute.memory_gib, together, kept, shares)
+    seed_round(seed, 0)
+    detector = build(run.section.kind, run.settings, _dimensions(run, data, tower), tower)
+    return detector.to(resolve_device(compute.device)), data
+
+
+def _dimensions(run: Run, data: TrainingSet, tower: TextTower | None) -> Dimensions:
+    return Dimensions(
+        widths={modality: width for modality, width in data.widths.items() if modality in run.in_training},
+        n_classes=len(run.dataset_section.classes),
+        max_snippets=sample_length(run.settings.recipe.bag),
+        embedding_width=0 if tower is None else tower.embedding_width,
+        text_width=0 if tower is None else tower.width,
+        context_length=0 if tower is None else tower.context_length,
+    )

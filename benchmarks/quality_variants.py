@@ -1,0 +1,144 @@
+"""What benchmarks/quality.py compares: name -> section of `train`, or, where a name begins with `taught`, of `distill`.
+
+`shipped` is section `train` of params.yaml; `has_sound`: whether the set has features of sound.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+Sections = dict[str, dict[str, Any]]
+
+TEACHER = "audio_visual"
+# AVadCLIP's detector as it was published, but with the learning rate, rounds and length that a small set needs: with
+# the published ones (1e-5, 10 rounds, 256 snippets) it does not learn at all.
+_RECIPE = {
+    "rounds": 20,
+    "batch_size": 32,
+    "bag": {"kind": "shorten", "length": 48},
+    "optimizer": {"learning_rate": 1e-4},
+    "schedule": {"kind": "constant"},
+}
+_PAPER = {"kind": "audio_visual", "recipe": _RECIPE}
+_PICTURES = {"modalities": ["visual"]}
+
+
+def detectors(shipped: Sections, has_sound: bool) -> Sections:
+    """The plain head, DeepMIL, AVadCLIP's, and what params.yaml recommends."""
+    plain = {"kind": "mil_head"}
+    return {
+        "mil_head": plain,
+        "visual_mil_head": plain | _PICTURES,
+        "deep_mil": {"kind": "deep_mil", "recipe": {"steps_per_round": 100}},
+        "audio_visual": _PAPER,
+        "visual_baseline": _PAPER | _PICTURES | {"fusion": "none"},
+        "ensemble": shipped["ensemble"],
+        "visual_ensemble": shipped["visual_ensemble"],
+        "visual_ensemble_alone": _without(shipped["visual_ensemble"], "taught_by"),
+    }
+
+
+def switches(shipped: Sections, has_sound: bool) -> Sections:
+    """The recommended recipe, and each switch alone."""
+    base = shipped["ensemble"] if has_sound else _without(shipped["visual_ensemble"], "taught_by")
+    settings = {
+        "no dropout": {"dropout": 0.0},
+        "dropout 80 percent": {"dropout": 0.8},
+        "one member": {"members": 1},
+        "4 units": {"hidden": 4},
+        "64 units": {"hidden": 64},
+        "features as extracted": {"feature_norm": None},
+        "no neighbours": {"context": 1},
+        "15 neighbours": {"context": 15},
+    }
+    recipes = {"mean of 6 rounds": {"average_rounds": 6}, "24 rounds": {"rounds": 24}, **_of_recipes(has_sound)}
+    return _each(base, settings, recipes)
+
+
+def switches_of_the_paper(shipped: Sections, has_sound: bool) -> Sections:
+    """The paper's network in its released architecture, and each switch alone; then those that help, together."""
+    base = _PAPER if has_sound else _PAPER | _PICTURES | {"fusion": "none"}
+    together = {"feature_norm": 10.0, "feature_dropout": 0.5, "positions": False, "skip": True, "temperature": 1.0}
+    settings = {
+        "features of length 10": {"feature_norm": 10.0},
+        "dropout before the branches": {"feature_dropout": 0.5},
+        "no positions": {"positions": False},
+        "windows of 16": {"local_window": 16},
+        "skip": {"skip": True},
+        "frozen prompts": {"freeze_prompts": True},
+        "temperature 1": {"temperature": 1.0},
+        "pretrained": {"pretraining_rounds": 10},
+        "five together": together,
+        "five together, pretrained": together | {"pretraining_rounds": 10},
+    }
+    return _each(base, settings, {"mean of 10 rounds": {"average_rounds": 10}, **_of_recipes(has_sound)})
+
+
+def distillation(shipped: Sections, has_sound: bool) -> Sections:
+    """The paper's visual student, part by part; its teacher first. Then the recommended student by the weight."""
+    recipe = _RECIPE | {"loss_weights": {"ukd": 1.0}}
+    student = {"kind": "student", "normalize_features": True, "recipe": recipe}
+    parts: Sections = {
+        "taught ukd": {},
+        "taught ukd and scores": {"teacher_scores": 1.0},
+        "taught ukd and class map": {"class_map": 1.0},
+        "taught ukd and relations": {"relations": 10.0},
+        "taught all": {"teacher_scores": 1.0, "class_map": 1.0, "relations": 10.0},
+    }
+    weighted = {
+        name: student | {"recipe": recipe | {"loss_weights": {"ukd": 1.0} | more}} for name, more in parts.items()
+    }
+    alone = student | {"distillation": "none"}
+    return {TEACHER: _PAPER, "student_alone": alone} | {_name(name): each for name, each in weighted.items()}
+
+
+def teaching(shipped: Sections, has_sound: bool) -> Sections:
+    """The recommended student by how much it is taught."""
+    student = shipped["visual_ensemble"]
+    recipe = student["recipe"]
+    weights = {f"weight {w:g}": {"loss_weights": {"taught": w}} for w in (1.0, 4.0, 16.0, 64.0)}
+    return {"alone": _without(student, "taught_by")} | {
+        _name(name): student | {"recipe": recipe | weight} for name, weight in weights.items()
+    }
+
+
+def calibration(shipped: Sections, has_sound: bool) -> Sections:
+    """The recommended detector without and with each method."""
+    base = shipped["ensemble"] if has_sound else _without(shipped["visual_ensemble"], "taught_by")
+    methods = ("none", "temperature", "platt", "isotonic")
+    return {method: base | {"recipe": base["recipe"] | {"calibrate": method}} for method in methods}
+
+
+def _of_recipes(has_sound: bool) -> Sections:
+    found: Sections = {
+        "no weight decay": {"optimizer": {"weight_decay": 0.0}},
+        "weight decay 1": {"optimizer": {"weight_decay": 1.0}},
+        "feature noise 30 percent": {"augment": {"feature_noise": 0.3}},
+        "features dropped 30 percent": {"augment": {"feature_dropout": 0.3}},
+        "normal videos mixed": {"augment": {"mix_normal": 0.5}},
+    }
+    return found | ({"a modality dropped 30 percent": {"augment": {"modality_dropout": 0.3}}} if has_sound else {})
+
+
+def _each(base: dict[str, Any], settings: Sections, recipes: Sections) -> Sections:
+    changed = {name: base | change for name, change in settings.items()}
+    for name, change in recipes.items():
+        merged = {
+            key: base["recipe"].get(key, {}) | value if isinstance(value, dict) else value
+            for key, value in change.items()
+        }
+        changed[name] = base | {"recipe": base["recipe"] | merged}
+    return {"base": base} | {_name(name): each for name, each in changed.items()}
+
+
+def _without(section: dict[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in section.items() if name != key}
+
+
+def _name(words: str) -> str:
+    """Of a variant, which is part of paths and commands."""
+    return words.replace(",", "").replace(" ", "_")
+
+
+STUDIES: dict[str, Callable[[Sections, bool], Sections]] = {
+    each.__name__: each for each in (detectors, switches, switches_of_the_paper, distillation, teaching, calibration)
+}
