@@ -74,7 +74,9 @@ def write_project(seeds: int, only: list[str]) -> list[str]:
     known = content["score"]["variants"]
     if unknown := [name for name in only if name not in known]:
         raise SystemExit(f"no variant {', '.join(unknown)}; there are: {', '.join(known)}")
-    needed = {content["teacher"], content["score"]["student"], content["score"]["detector"]}
+    needed = {content["score"]["student"], content["score"]["detector"]}
+    if any(name in content["distill"] for name in only):
+        needed.add(content["teacher"])
     chosen = [name for name in known if not only or name in only or name in needed]
     content["seeds"] = list(range(seeds))
     content["score"]["variants"] = chosen

@@ -15,10 +15,11 @@ from torch.nn import functional
 
 from avadclip.config.features import Modality
 from avadclip.detectors.parts import losses
-from avadclip.detectors.parts.layers import unit
 from avadclip.detectors.parts.text import TextTower
 from avadclip.detectors.protocol import Batch, Detector, Dimensions, Needs, Scores, Targets, Testing
 from avadclip.detectors.settings import Bag, Count, Optimizer, Recipe, Settings, Share
+
+SHORTEST = 1e-12  # length that a segment is at least taken to have: padding has none
 
 
 class DeepMilSettings(Settings):
@@ -76,8 +77,12 @@ class DeepMil(Detector):
         return Testing(views="mean")
 
     def forward(self, batch: Batch) -> DeepMilOutput:
-        x = unit(torch.cat([self.snippets(batch, modality) for modality in self.settings.modalities], dim=-1))
-        hidden = self.dropout(self.second(self.dropout(functional.relu(self.first(x)))))
+        parts = [self.snippets(batch, modality) for modality in self.settings.modalities]
+        x = parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
+        # Of segments of unit length, whose features are many: it is what the first layer gives that is scaled.
+        length = x.float().norm(dim=-1, keepdim=True).clamp(min=SHORTEST)
+        first = functional.linear(x, self.first.weight) / length + self.first.bias
+        hidden = self.dropout(self.second(self.dropout(functional.relu(first))))
         return DeepMilOutput(self.last(hidden).squeeze(-1))
 
     def losses(self, output: DeepMilOutput, batch: Batch, targets: Targets) -> dict[str, Tensor]:
@@ -88,7 +93,7 @@ class DeepMil(Detector):
             "rank": losses.rank(confidence, is_anomalous, batch.valid),
             "sparse": losses.sparse(confidence[is_anomalous], batch.valid[is_anomalous]),
             "smooth": losses.smooth(confidence[is_anomalous], batch.valid[is_anomalous]),
-            "weights": torch.stack([layer.weight.square().sum() for layer in self._layers]).sum(),
+            "weights": torch.stack([layer.weight.norm().square() for layer in self._layers]).sum(),
         }
 
     def scores(self, output: DeepMilOutput, batch: Batch) -> Scores:

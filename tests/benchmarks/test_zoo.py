@@ -61,10 +61,10 @@ def test_rows_of_what_was_measured_and_of_what_was_not(page: Path) -> None:
     assert zoo_page.written() == zoo_page.table()
     assert "old" not in text
     assert text.endswith(f"{END}\n\nThe end.\n")
-    found = cells(text, "deep_mil")
+    found = cells(zoo_page.written(), "deep_mil")
     assert found[2:7] == ["[DeepMIL](there), 2018", "vision", "1.23 M", "8 x 30 steps", "0.03"]
     assert found[AP : LOCALISATION + 1] == ["62.0 ± 2.0", "81.0 ± 1.7", ""]
-    assert cells(text, "rtfm")[3:10] == ["", "", "not measured", "", "", "", ""]
+    assert cells(zoo_page.written(), "rtfm")[3:10] == ["", "", "not measured", "", "", "", ""]
     rows = re.findall(r"^\| `(\w+)` \| .*\| .*\|", zoo_page.written(), flags=re.MULTILINE)
     assert sorted(rows) == sorted(zoo_page.variants())
     assert rows[0] == "deep_mil"  # measured ones first
