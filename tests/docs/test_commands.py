@@ -40,7 +40,7 @@ RUN = {
     ("docs/features.md", "avadclip import-features --visual i3d"): "tests/interop/test_released_layouts.py",
     ("docs/features.md", "avadclip features compare"): "tests/store/test_compare.py",
     ("docs/features.md", "avadclip labels convert"): "tests/interop/labels/test_convert.py",
-    ("docs/quality.md", "avadclip choose"): "tests/training/test_cross_validation.py",
+    ("docs/held-out.md", "avadclip choose"): "tests/training/test_cross_validation.py",
     ("docs/tables.md", "avadclip table"): "tests/tables/test_records.py",
     ("docs/tables.md", "avadclip recipe"): "tests/docs/test_commands.py",
     ("docs/tables.md", "for t in"): "tests/docs/test_commands.py",
@@ -63,6 +63,10 @@ NOT_RUN = {
     ("docs/tables.md", "dvc repro"): "trains for hours, on features that are not in the project",
     ("docs/tables.md", "dvc exp"): "copies the project, takes minutes, needs a commit and a name made at random",
     ("docs/training.md", ""): "trains for hours on XD-Violence; tests/graph/test_run.py trains on a small world",
+    (
+        "docs/zoo.md",
+        "python -m benchmarks.zoo",
+    ): "trains every detector for half an hour",
     ("docs/zoo.md", "dvc repro"): "trains every detector; tests/detectors/test_contract.py does so in little",
 }
 TYPED = [(page, command) for page in pages.names() for command in pages.commands(page)]

@@ -19,7 +19,7 @@ def zoo_table() -> str:
         kinds = re.findall(r"`(\w+)`", row["`kind`"])
         variant = next((v for kind in kinds if (v := STANDS_FOR.get(kind, kind)) in measured), "")
         found = measured.get(variant)
-        numbers = f"`{variant}`: {found['AP']}, {found['AUC']}" if found else "not measured yet"
+        numbers = f"`{variant}`: {found['AP']}, {found['AUC']}" if found and found["AP"] else "not measured yet"
         system = re.sub(r"\]\((?!https?:)", "](docs/", row["system"])
         lines.append(f"| {system} | {row['looks at']} | {row['says which class']} | {numbers} |")
     return "\n".join(lines)

@@ -116,7 +116,7 @@ def cross_validate(name: str) -> HeldOut:
 @pytest.mark.usefixtures("project")
 def test_choose_prefers_what_generalises_and_is_the_same_twice() -> None:
     here = {"mine": NAME, "ensemble": "good", "mil_head": "deaf"}  # all variants, as the page has them
-    typed = pages.commands("docs/quality.md", "Choosing for your own data")
+    typed = pages.commands("docs/held-out.md", "Choosing for your own data")
     words = [[here.get(word, word) for word in command.split()[1:]] for command in typed]
     first, second = (CliRunner().invoke(cli.app, [*some, "--folds", "2"]) for some in words)
     assert first.exit_code == 0, first.output
