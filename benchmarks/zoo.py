@@ -50,7 +50,8 @@ def main(
     if not page:
         folder.mkdir(parents=True, exist_ok=True)
         os.chdir(folder)
-        chosen = write_project(seeds, [name for name in only.split(",") if name])
+        asked = [name for name in only.split(",") if name]
+        chosen = write_project(seeds, asked)
         if not paths.manifest("demo").exists():
             for stage in (render, prepare, extract_visual, extract_audio):
                 stage.main("demo")
@@ -61,7 +62,8 @@ def main(
                 took = train_and_score(variant, seed, params)
                 print(f"{number}/{len(chosen)} {variant}, seed {seed}: {took}; {since(started)} in all", flush=True)
         evaluate.main("demo")
-        zoo_page.write_results(measured(params))
+        found = measured(params)
+        zoo_page.write_results({name: found[name] for name in asked or found})
     zoo_page.write()
     print(f"docs/zoo.json, docs/zoo.md: {since(started)} in all")
 
