@@ -25,7 +25,10 @@ ROOMS: dict[str, set[str]] = {
     "graph": {"config"},
     "training": {"config", "datasets", "store", "detectors", "graph"},
     "scoring": {"config", "datasets", "store", "cluster", "detectors"},
-    "evaluation": {"config", "datasets", "detectors.alarm_score", "scoring.scores", "scoring.stand_in"},  # no torch
+    "evaluation": {  # no torch
+        *("config", "datasets", "detectors.alarm_score", "detectors.calibration"),
+        *("scoring.scores", "scoring.stand_in"),
+    },
     "tables": {"config", "detectors.alarm_score", "scoring.scores", "evaluation"},  # no torch
     "prediction": {
         *("config", "media", "datasets", "encoders", "store"),

@@ -47,7 +47,7 @@ class VideoFacts:
     content_hash: str  # sha256 of the file, hex
     frame_seconds: NDArray[np.float64] | None  # [n_frames]; kept where segments in seconds need it
     notes: tuple[str, ...] = ()  # what the owner of the file should know
-    info: str | None = None  # of a short video: all that extraction wants to know, see avadclip.media.probe_text
+    info: str | None = None  # of a short video: all that extraction wants to know, see VideoInfo.to_text
 
 
 class ProbeCache:

@@ -12,8 +12,6 @@ from avadclip.datasets.frame_spans import Timeline
 from avadclip.datasets.model import ListedVideo
 from avadclip.datasets.probe_cache import ProbeCache, VideoFacts
 from avadclip.io import sha256_of
-from avadclip.media.probe import VideoInfo
-from avadclip.media.probe_text import to_text
 from avadclip.progress import rate_progress
 from avadclip.pulse import beat
 from avadclip.workers import Event, Failed, GuardedPool, Item
@@ -54,6 +52,7 @@ class Examination:
     def __call__(self) -> Iterator[VideoFacts]:
         """Yield the facts."""
         probed = self.probe(Path(self.path))
+        to_text = getattr(probed, "to_text", None)  # nor does every probe find all that extraction wants to know
         yield VideoFacts(
             n_frames=probed.n_frames,
             frame_rate=probed.frame_rate,
@@ -62,7 +61,7 @@ class Examination:
             content_hash=sha256_of(Path(self.path), beat),
             frame_seconds=probed.frame_seconds if self.with_times else None,
             notes=tuple(getattr(probed, "notes", ())),  # not every probe has something to tell
-            info=to_text(probed) if isinstance(probed, VideoInfo) and probed.n_frames <= _SHORT_FRAMES else None,
+            info=to_text() if to_text is not None and probed.n_frames <= _SHORT_FRAMES else None,
         )
 
 

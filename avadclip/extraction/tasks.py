@@ -24,7 +24,6 @@ from avadclip.io import sha256_of
 from avadclip.media.audio import AudioWindow, decode_windows
 from avadclip.media.frames import Decoder, decode_frames
 from avadclip.media.probe import VideoInfo, probe
-from avadclip.media.probe_text import from_text
 from avadclip.media.timeline import boundary_seconds, sample_indices, spread_indices
 from avadclip.pulse import beat
 from avadclip.store import Source
@@ -105,7 +104,7 @@ def _probe_unchanged(path: Path, source: Source, probes: Path | None) -> VideoIn
             f" {source.content_hash[:12]}...); run `dvc repro` so that `prepare` reads it again"
         )
     known = None if probes is None else recall_info(probes, found, path.name)
-    return probe(path) if known is None else from_text(known)
+    return probe(path) if known is None else VideoInfo.from_text(known)
 
 
 @cache  # looked up in a file; a video may be short

@@ -1,7 +1,9 @@
 """What a video file holds, from its packets: frames, their times, size, rotation, sound."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Self
 
 import av
 import numpy as np
@@ -46,6 +48,27 @@ class VideoInfo:
     picture: PictureTrack
     sound: SoundTrack | None
     notes: tuple[str, ...]  # what the owner of the file should know, a line each
+
+    def to_text(self) -> str:
+        """JSON that a cache can keep, from which :meth:`from_text` makes the same."""
+        return json.dumps(asdict(self), default=lambda values: values.tolist())
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """What :meth:`to_text` was called on."""
+        found = json.loads(text)
+        picture, sound = found.pop("picture"), found.pop("sound")
+        return cls(
+            frame_seconds=np.array(found.pop("frame_seconds"), dtype=np.float64),
+            picture=PictureTrack(stamps=_ticks(picture.pop("stamps")), **picture),
+            sound=None if sound is None else SoundTrack(shifts=_ticks(sound.pop("shifts")), **sound),
+            notes=tuple(found.pop("notes")),
+            **found,
+        )
+
+
+def _ticks(values: list[int] | None) -> Any:
+    return None if values is None else np.array(values, dtype=np.int64)
 
 
 def probe(path: Path) -> VideoInfo:

@@ -27,7 +27,7 @@ from avadclip.detectors.registry import build, kinds, needs, settings_of
 from avadclip.detectors.settings import Settings
 from avadclip.errors import ConfigError
 from avadclip.store.video import VideoFeatures, open_folders, read_video
-from avadclip.training import loop, run
+from avadclip.training import loop, preparation
 from avadclip.training.bags import sample_length
 from avadclip.training.preparation import Run
 from avadclip.training.run import train
@@ -273,8 +273,8 @@ def test_a_loaded_detector_says_what_the_trained_one_said(kind: str, monkeypatch
 @pytest.mark.parametrize("kind", KINDS)
 def test_only_who_needs_the_text_tower_loads_it(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = []
-    text_tower_of = run.text_tower
-    monkeypatch.setattr(run, "text_tower", lambda *args: loaded.append(args) or text_tower_of(*args))
+    text_tower_of = preparation.text_tower
+    monkeypatch.setattr(preparation, "text_tower", lambda *args: loaded.append(args) or text_tower_of(*args))
     train_kind(kind, f"{variant_of(kind)}_tower", rounds=1)
     assert bool(loaded) == needs(kind, settings_for(kind)).text_tower
     described = read_description(paths.run(NAME, f"{variant_of(kind)}_tower", 0))

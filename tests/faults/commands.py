@@ -56,7 +56,7 @@ COMMANDS: dict[str, Command] = {
     "distill": Command(
         ("distill", TRAINED, "visual_student", "0"),
         projects.taught,
-        {**THE_SAME_CODE, "avadclip.training.run.text_tower": projects.read_classes},
+        {**THE_SAME_CODE, "avadclip.training.preparation.text_tower": projects.read_classes},
         replaces=r"runs/.*/model\..*",
         elsewhere=r"/curves\b",
     ),

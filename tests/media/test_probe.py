@@ -11,8 +11,7 @@ import pytest
 from avadclip.errors import MediaError
 from avadclip.media import packets
 from avadclip.media.container import decode_pictures, first_picture, open_media
-from avadclip.media.probe import probe
-from avadclip.media.probe_text import from_text, to_text
+from avadclip.media.probe import VideoInfo, probe
 from avadclip.media.survey import survey
 from avadclip.media.timeline import boundary_seconds, n_snippets, sample_indices, spread_indices
 from tests.support.media_factory import tone, write_audio_only, write_video
@@ -66,7 +65,7 @@ def test_what_was_found_comes_back_from_text(suffix):
         ticks = np.array([2**62, -1, packets.NO_STAMP])
         picture, sound = replace(info.picture, stamps=ticks), replace(info.sound, shifts=ticks)
         info = replace(info, picture=picture, sound=sound, notes=("its clock jumps", "\udcff"))
-    np.testing.assert_equal(asdict(from_text(to_text(info))), asdict(info))
+    np.testing.assert_equal(asdict(VideoInfo.from_text(info.to_text())), asdict(info))
 
 
 @pytest.mark.parametrize(
