@@ -1,4 +1,4 @@
-"""What held-out training snippets say, round by round, beside the test set: for docs/quality.md.
+"""What held-out training snippets say, round by round, beside the test set: for docs/held-out.md.
 
 ``python -m benchmarks.held_out FOLDER`` (as of benchmarks/quality.py), or in a project ``--dataset demo``: trains the
 recommended detector for twice its rounds. The first table has `when`, by which `selection.by: ranking` stops, beside

@@ -105,7 +105,10 @@ def _said(cell: Cell) -> str:
 
 def _plain(line: str) -> str:
     """In Markdown, whatever it holds: no markup but code, no HTML, no further cell."""
-    return " ".join(re.sub(r"([\\*\[\]<>|&_])", r"\\\1", printable(line)).split())
+    parts = re.split("(`[^`]*`)", printable(line))
+    parts[::2] = [re.sub(r"([\\*\[\]<>|&_])", r"\\\1", part) for part in parts[::2]]
+    parts[1::2] = [part.replace("|", r"\|") for part in parts[1::2]]
+    return " ".join("".join(parts).split())
 
 
 def _tex(line: str) -> str:

@@ -1,6 +1,6 @@
 """Which of several settings will say *when* on videos that it has not seen, from training videos and labels alone.
 
-Whether a held-out video is anomalous says little about *when* (docs/quality.md has the correlations), so snippets are
+Whether a held-out video is anomalous says little about *when* (docs/held-out.md has the correlations), so snippets are
 ranked: one detector names the highest snippets of every held-out anomalous video, another one, trained with another
 seed, ranks these against all held-out normal snippets. What each has learned by heart the other has not.
 
