@@ -60,6 +60,7 @@ def test_verify_finds_nothing_in_a_whole_store(here: Path) -> None:
     assert (result.exit_code, result.output.count("no problems")) == (0, 2)
 
 
+@pytest.mark.slow
 def test_verify_names_every_problem(here: Path) -> None:
     whole = (VISUAL / "silent.h5").read_bytes()
     damaged = bytearray(whole)

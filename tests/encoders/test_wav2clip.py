@@ -86,6 +86,7 @@ def test_features_are_those_of_the_network_in_float16(audio):
     np.testing.assert_allclose(found, expected, rtol=2**-11, atol=1e-5)  # float16 has 11 bits; atol for subnormals
 
 
+@pytest.mark.slow
 def test_feature_does_not_depend_on_its_neighbours(audio):
     encoder = AudioEncoder(audio, device="cpu")
     quiet, loud, other = spectrogram(window(1)), spectrogram(100 * window(2)), spectrogram(window(3))

@@ -34,6 +34,8 @@ from tests.support.project_factory import (
     write_table,
 )
 
+pytestmark = pytest.mark.slow
+
 VISUAL, AUDIO = paths.features(NAME, "visual"), paths.features(NAME, "audio")
 LABELS = {"long.mp4": "fighting", "silent.mp4": "normal", "turned.mp4": "normal", "late sound.mkv": "normal"}
 
@@ -112,7 +114,6 @@ def outputs() -> tuple[dict[str, bytes], dict[str, bytes]]:
     return contents(VISUAL), contents(AUDIO)
 
 
-@pytest.mark.slow
 def test_features_are_those_of_the_sampled_frames(done: Path) -> None:
     params = config.load()
     visual = params.dataset(NAME).visual
@@ -128,7 +129,6 @@ def test_features_are_those_of_the_sampled_frames(done: Path) -> None:
     assert found.valid.all()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("mean_of", "offsets"), [(None, (0, 1, 2, 3)), (2, (1, 3))])
 def test_a_mean_is_that_of_the_features_of_its_frames(
     here: Path, mean_of: int | None, offsets: tuple[int, ...]
@@ -151,7 +151,6 @@ def test_a_mean_is_that_of_the_features_of_its_frames(
     assert found.recipe["mean_of"] == (mean_of or "all")
 
 
-@pytest.mark.slow
 def test_sound_is_encoded_on_the_same_timeline(done: Path) -> None:
     params = config.load()
     found = FeatureFolder(AUDIO).read("late sound")
@@ -184,7 +183,6 @@ def test_what_decord_cannot_be_trusted_with_goes_through_pyav(done: Path) -> Non
     }
 
 
-@pytest.mark.slow
 def test_ten_crop_gives_ten_views_and_the_first_is_the_centre(here: Path) -> None:
     params = load_params(here)
     params["datasets"][NAME]["visual"]["views"] = "ten_crop"
@@ -210,7 +208,6 @@ def test_an_emptied_output_comes_back_from_the_work_cache(done: Path, decoded: l
     assert (VISUAL / "long.h5").stat().st_nlink == 1
 
 
-@pytest.mark.slow
 def test_outputs_do_not_depend_on_how_one_got_there(done: Path, decoded: list[str]) -> None:
     from_scratch = outputs()
     shutil.rmtree("features")
@@ -230,7 +227,6 @@ def test_outputs_do_not_depend_on_how_one_got_there(done: Path, decoded: list[st
     assert extract_both() == grown
 
 
-@pytest.mark.slow
 def test_going_back_to_earlier_parameters_costs_nothing(done: Path, decoded: list[str]) -> None:
     first = outputs()
     params = load_params(done)
@@ -244,7 +240,6 @@ def test_going_back_to_earlier_parameters_costs_nothing(done: Path, decoded: lis
     assert decoded == []
 
 
-@pytest.mark.slow
 def test_number_of_workers_is_not_part_of_the_result(done: Path) -> None:
     first = outputs()
     shutil.rmtree(".cache")
@@ -254,7 +249,6 @@ def test_number_of_workers_is_not_part_of_the_result(done: Path) -> None:
     assert extract_both() == first
 
 
-@pytest.mark.slow
 def test_a_damaged_file_of_the_work_cache_is_made_again(done: Path, decoded: list[str]) -> None:
     first = outputs()
     for path in sorted(Path(".cache/features").glob("??/*.h5"))[:2]:
@@ -279,7 +273,6 @@ def test_strays_in_the_output_go_away(done: Path) -> None:
     assert extract_both() == first
 
 
-@pytest.mark.slow
 def test_a_changed_file_is_refused_until_it_is_prepared_again(here: Path) -> None:
     write_video(here / "videos" / "silent.mp4", n_frames=40)
     with pytest.raises(ExtractionError, match=r"silent: .*changed since the manifest was written"):
@@ -290,7 +283,6 @@ def test_a_changed_file_is_refused_until_it_is_prepared_again(here: Path) -> Non
     assert FeatureFolder(VISUAL).n_snippets("silent") == 10
 
 
-@pytest.mark.slow
 def test_two_extractions_into_one_folder_do_not_meet(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from avadclip.extraction import run
 
@@ -306,7 +298,6 @@ def test_two_extractions_into_one_folder_do_not_meet(here: Path, monkeypatch: py
     assert extract(NAME, "audio", params).n_encoded == 4
 
 
-@pytest.mark.slow
 def test_summary_counts_what_happened(here: Path, caplog: pytest.LogCaptureFixture) -> None:
     params = config.load()
     with caplog.at_level(logging.INFO):
@@ -319,7 +310,6 @@ def test_summary_counts_what_happened(here: Path, caplog: pytest.LogCaptureFixtu
     assert (again.n_cached, again.n_encoded, again.n_encoded_snippets) == (4, 0, 0)
 
 
-@pytest.mark.slow
 def test_pruning_keeps_what_is_needed(done: Path, decoded: list[str]) -> None:
     from avadclip.extraction.modalities import recipes
     from avadclip.store.audit import current_fingerprints

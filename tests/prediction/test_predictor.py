@@ -35,6 +35,8 @@ from tests.support.odd_media_factory import copy_packets
 from tests.support.prediction_factory import strange_training, write_model_folder
 from tests.support.project_factory import NAME, load_params, save_params, write_project
 
+pytestmark = pytest.mark.slow
+
 # Name -> frames, seconds of sound. At one frame in 4 and 8 snippets a window: less than one, one and several.
 VIDEOS = {"loud.mp4": (90, 3.6), "short.mp4": (15, 0.6), "silent.mp4": (50, None)}
 SCENE_FRAMES = 12
@@ -112,7 +114,6 @@ def predictor(project: Path, threshold: float) -> Iterator[Predictor]:
         yield made
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", VIDEOS)
 def test_a_prediction_is_what_the_graph_scored(
     project: Path, predictor: Predictor, threshold: float, name: str, tmp_path: Path
@@ -137,7 +138,6 @@ def test_a_prediction_is_what_the_graph_scored(
     )
 
 
-@pytest.mark.slow
 def test_the_report_says_the_same(
     project: Path, predictor: Predictor, threshold: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -168,7 +168,6 @@ def test_the_report_says_the_same(
     np.testing.assert_allclose(without["loud"].boundary_seconds, reported["loud"].boundary_seconds, atol=1e-3)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("start_seconds", [1_234.4, 36_000.0, 1.6e9])
 def test_times_count_from_the_first_frame_wherever_the_clock_begins(
     project: Path, predictor: Predictor, tmp_path: Path, start_seconds: float
@@ -198,7 +197,6 @@ def test_times_count_from_the_first_frame_wherever_the_clock_begins(
         assert (again.start_frame, again.end_frame) == (segment["start_frame"], segment["end_frame"])
 
 
-@pytest.mark.slow
 def test_a_copied_model_folder_works_anywhere_and_features_are_kept(
     project: Path, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,7 +214,6 @@ def test_a_copied_model_folder_works_anywhere_and_features_are_kept(
         assert elsewhere.predict(loud).to_json() == expected
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
@@ -235,7 +232,6 @@ def test_a_bad_file_costs_itself_only(
     assert predictor.predict(project / "videos" / "short.mp4").n_frames == 15
 
 
-@pytest.mark.slow
 def test_an_interrupted_prediction_does_not_answer_into_the_next_one(project: Path, predictor: Predictor) -> None:
     def interrupt(done: int, total: int) -> None:
         raise KeyboardInterrupt
@@ -247,7 +243,6 @@ def test_an_interrupted_prediction_does_not_answer_into_the_next_one(project: Pa
     np.testing.assert_array_equal(found.curves[0].class_probabilities, expected[2].class_probabilities)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "change", "error", "words"),
     [
@@ -290,7 +285,6 @@ def test_silence_can_be_refused_or_left_to_the_detector(
     assert (found.decided_by, found.curves[0].modality) == ("audio_visual", "visual")
 
 
-@pytest.mark.slow
 def test_a_task_that_crashes_costs_itself_only(project: Path, predictor: Predictor) -> None:
     path = project / "videos" / "short.mp4"
     assert predictor.in_worker(count, path) == 2

@@ -14,6 +14,8 @@ from tests.support.media_factory import tone, write_video
 from tests.support.prediction_factory import write_model_folder
 from tests.support.project_factory import NAME, write_project
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 # A folder that is in no editable installation: the wheel is first on the path, and its modules say where they are from.
 COMMANDS = """
@@ -45,7 +47,6 @@ def test_the_wheel_holds_every_file_of_the_package_and_no_other_package(unpacked
     assert sorted(p.name.split("-")[0] for p in unpacked.iterdir()) == ["avadclip", "avadclip"]  # and its metadata
 
 
-@pytest.mark.slow
 def test_it_predicts_in_a_folder_that_holds_a_model_only(
     unpacked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -301,6 +301,7 @@ def opacity(png: bytes, tmp_path: Path) -> np.ndarray:
         return np.asarray(image.convert("RGBA"))[..., 3]
 
 
+@pytest.mark.slow
 def test_the_strip_shows_a_tone_where_and_as_high_as_it_sounds(tmp_path):
     sound = np.concatenate(
         [np.zeros(16_000, np.float32), media_factory.tone(1.0, 1000.0), np.zeros(16_000, np.float32)]
