@@ -25,7 +25,7 @@ from avadclip.detectors.parts.labels import only_class
 from avadclip.detectors.parts.layers import to_width, unit
 from avadclip.detectors.parts.text import TextTower, token_template
 from avadclip.detectors.parts.top_k import mean_or_zero
-from avadclip.detectors.protocol import Batch, Detector, Dimensions, LabelledBatch, Needs, Scores, Targets
+from avadclip.detectors.protocol import Batch, Detector, Dimensions, LabelledBatch, Needs, Scores, Targets, Testing
 from avadclip.detectors.settings import Bag, Count, Optimizer, Recipe, Schedule, Settings, Share
 from avadclip.errors import CheckpointError
 
@@ -138,6 +138,11 @@ class AnomalyClip(Detector):
     def needs(cls, settings: Any) -> Needs:
         """One modality, and CLIP's text tower."""
         return Needs((settings.modality,), text_tower=True)
+
+    @property
+    def testing(self) -> Testing:
+        """On the whole length, in the centre view."""
+        return Testing()
 
     def observe(self, samples: Iterable[LabelledBatch]) -> None:
         """Take the mean over all normal snippets."""

@@ -19,7 +19,7 @@ from avadclip.detectors.parts.layers import unit
 from avadclip.detectors.parts.mutual import mutual
 from avadclip.detectors.parts.text import TextTower
 from avadclip.detectors.parts.top_k import mean_or_zero, top_k
-from avadclip.detectors.protocol import Batch, Detector, Dimensions, Needs, Scores, Targets, Testing
+from avadclip.detectors.protocol import Batch, Detector, Dimensions, Needs, Scores, Targets
 from avadclip.detectors.settings import Bag, Count, Optimizer, Recipe, Schedule, Settings, Share
 
 
@@ -80,11 +80,6 @@ class Avcl(Detector):
     def needs(cls, settings: Any) -> Needs:
         """Both modalities, and nothing else."""
         return Needs(("visual", "audio"))
-
-    @property
-    def testing(self) -> Testing:
-        """On the whole length, averaged over the views."""
-        return Testing(views="mean")
 
     def inference_state(self) -> dict[str, Tensor]:
         """All but the branches of one modality."""

@@ -7,7 +7,7 @@ s / (1 + s), which keeps the order of snippets.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -18,7 +18,7 @@ from avadclip.config.features import Modality
 from avadclip.detectors.parts.distance_attention import DistanceEncoder, Encoder
 from avadclip.detectors.parts.text import TextTower
 from avadclip.detectors.parts.top_k import mean_or_zero, top_k
-from avadclip.detectors.protocol import Batch, Detector, Dimensions, Needs, Scores, Targets, Testing
+from avadclip.detectors.protocol import Batch, Detector, Dimensions, Scores, Targets
 from avadclip.detectors.settings import Bag, Count, Optimizer, Recipe, Settings, Share
 
 MARGIN = 1.0
@@ -74,18 +74,8 @@ class BnWvad(Detector):
         self.second, self.second_norm = nn.Linear(first, second), nn.BatchNorm1d(second)
         self.last = nn.Linear(second, 1)
 
-    @classmethod
-    def needs(cls, settings: Any) -> Needs:
-        """The modalities of the settings, and nothing else."""
-        return Needs(settings.modalities)
-
-    @property
-    def testing(self) -> Testing:
-        """On the whole length, averaged over the views."""
-        return Testing(views="mean")
-
     def forward(self, batch: Batch) -> BnWvadOutput:
-        snippets = torch.cat([self.snippets(batch, modality) for modality in self.settings.modalities], dim=-1)
+        snippets = self.joined_snippets(batch)
         valid = batch.valid
         x = self.encoder(snippets, valid)[valid].float()  # padding must not enter the statistics
         first = self.first(x).float()

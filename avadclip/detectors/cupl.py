@@ -7,7 +7,7 @@
 
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Annotated, Any
+from typing import Annotated, cast
 
 import torch
 from pydantic import Field
@@ -18,7 +18,7 @@ from avadclip.config.features import Modality
 from avadclip.detectors.parts import losses
 from avadclip.detectors.parts.text import TextTower
 from avadclip.detectors.parts.top_k import mean_or_zero, top_k
-from avadclip.detectors.protocol import Batch, Detector, Dimensions, Needs, Scores, Targets, Testing
+from avadclip.detectors.protocol import Batch, Detector, Dimensions, Scores, Targets
 from avadclip.detectors.settings import Bag, Count, Optimizer, Recipe, Settings, Share
 
 
@@ -98,23 +98,13 @@ class Cupl(Detector):
         random = torch.Generator().manual_seed(0)
         self.heads = nn.ModuleList(Head(width, settings, random) for _ in range(settings.heads))
 
-    @classmethod
-    def needs(cls, settings: Any) -> Needs:
-        """The modalities of the settings, and nothing else."""
-        return Needs(settings.modalities)
-
-    @property
-    def testing(self) -> Testing:
-        """On the whole length, averaged over the views."""
-        return Testing(views="mean")
-
     def forward(self, batch: Batch) -> CuplOutput:
-        snippets = torch.cat([self.snippets(batch, modality) for modality in self.settings.modalities], dim=-1)
+        snippets = self.joined_snippets(batch)
         x = torch.cat([snippets, mean_before(snippets, self.settings.before)], dim=-1)
         logits = torch.stack([head(x) for head in self.heads], dim=-1)
         if self.training:
             return CuplOutput(logits)
-        drawn = torch.stack([head.drawn(x) for head in self.heads]).float().sigmoid()  # type: ignore[operator]
+        drawn = torch.stack([cast(Head, head).drawn(x) for head in self.heads]).float().sigmoid()
         return CuplOutput(logits, drawn.var(dim=-1, correction=0).mean(dim=0))
 
     def losses(self, output: CuplOutput, batch: Batch, targets: Targets) -> dict[str, Tensor]:

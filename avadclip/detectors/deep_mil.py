@@ -6,7 +6,7 @@ sparsity and smoothness of the anomalous ones, L2 on the weights, Adagrad. Their
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -16,7 +16,7 @@ from torch.nn import functional
 from avadclip.config.features import Modality
 from avadclip.detectors.parts import losses
 from avadclip.detectors.parts.text import TextTower
-from avadclip.detectors.protocol import Batch, Detector, Dimensions, Needs, Scores, Targets, Testing
+from avadclip.detectors.protocol import Batch, Detector, Dimensions, Scores, Targets
 from avadclip.detectors.settings import Bag, Count, Optimizer, Recipe, Settings, Share
 
 SHORTEST = 1e-12  # length that a segment is at least taken to have: padding has none
@@ -62,23 +62,12 @@ class DeepMil(Detector):
             nn.init.xavier_normal_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    @classmethod
-    def needs(cls, settings: Any) -> Needs:
-        """The modalities of the settings, and nothing else."""
-        return Needs(settings.modalities)
-
     @property
     def _layers(self) -> tuple[nn.Linear, ...]:
         return self.first, self.second, self.last
 
-    @property
-    def testing(self) -> Testing:
-        """On the whole length, averaged over the views."""
-        return Testing(views="mean")
-
     def forward(self, batch: Batch) -> DeepMilOutput:
-        parts = [self.snippets(batch, modality) for modality in self.settings.modalities]
-        x = parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
+        x = self.joined_snippets(batch)
         # Of segments of unit length, whose features are many: it is what the first layer gives that is scaled.
         length = x.float().norm(dim=-1, keepdim=True).clamp(min=SHORTEST)
         first = functional.linear(x, self.first.weight) / length + self.first.bias

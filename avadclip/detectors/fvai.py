@@ -17,7 +17,7 @@ from avadclip.detectors.parts.bilinear import BilinearPooling
 from avadclip.detectors.parts.layers import TemporalConv, masked
 from avadclip.detectors.parts.mutual import mutual
 from avadclip.detectors.parts.text import TextTower
-from avadclip.detectors.protocol import Batch, Detector, Dimensions, Needs, Scores, Targets, Testing
+from avadclip.detectors.protocol import Batch, Detector, Dimensions, Needs, Scores, Targets
 from avadclip.detectors.settings import Bag, Count, Optimizer, Recipe, Schedule, Settings, Share
 
 PEER_REACH = 5  # snippets
@@ -83,11 +83,6 @@ class Fvai(Detector):
     def needs(cls, settings: Any) -> Needs:
         """Both modalities, and nothing else."""
         return Needs(("visual", "audio"))
-
-    @property
-    def testing(self) -> Testing:
-        """On the whole length, averaged over the views."""
-        return Testing(views="mean")
 
     def inference_state(self) -> dict[str, Tensor]:
         """All but the other network."""

@@ -12,7 +12,7 @@ the wrong order). With one modality the detector is what the twin is, and nobody
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -25,7 +25,7 @@ from avadclip.detectors.parts.asking import AskingLayer
 from avadclip.detectors.parts.layers import unit
 from avadclip.detectors.parts.text import TextTower
 from avadclip.detectors.parts.top_k import chosen_mean, top_k
-from avadclip.detectors.protocol import Batch, Detector, Dimensions, Needs, Scores, Targets, Testing
+from avadclip.detectors.protocol import Batch, Detector, Dimensions, Scores, Targets
 from avadclip.detectors.settings import Bag, Count, Optimizer, Positive, Recipe, Schedule, Settings, Share
 
 
@@ -110,16 +110,6 @@ class MacilSd(Detector):
         self.project_audio = nn.Linear(dimensions.widths["audio"], settings.width) if self.both else None
         self.twin = Stream(settings, dimensions.widths["visual"]) if self.both else None
         self.register_buffer("finished_rounds", torch.zeros((), dtype=torch.int64))
-
-    @classmethod
-    def needs(cls, settings: Any) -> Needs:
-        """The modalities of the settings, and nothing else."""
-        return Needs(settings.modalities)
-
-    @property
-    def testing(self) -> Testing:
-        """On the whole length, averaged over the views."""
-        return Testing(views="mean")
 
     @property
     def padding_matters(self) -> bool:

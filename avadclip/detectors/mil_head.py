@@ -21,7 +21,7 @@ from avadclip.config.features import Modality
 from avadclip.detectors.parts import losses
 from avadclip.detectors.parts.layers import unit
 from avadclip.detectors.parts.text import TextTower
-from avadclip.detectors.protocol import Batch, Detector, Dimensions, Needs, Scores, Targets, Testing
+from avadclip.detectors.protocol import Batch, Detector, Dimensions, Needs, Scores, Targets
 from avadclip.detectors.settings import Bag, Count, Optimizer, Positive, Recipe, Settings, Share
 
 
@@ -33,9 +33,8 @@ class MilHeadSettings(Settings):
     members: Count = 1  # heads whose confidences are averaged
     hidden: Count = 64  # units of each
     dropout: Share = 0.5
-    feature_norm: Positive | None = (
-        10.0  # features of each modality get this length, none is drowned; null: as extracted
-    )
+    # Features of each modality are scaled to this length, so that none is drowned; null: they stay as extracted.
+    feature_norm: Positive | None = 10.0
     context: Count = 1  # snippets of the moving mean that is joined to each snippet; 1: none
     recipe: Recipe = Recipe(
         rounds=60,
@@ -79,11 +78,6 @@ class MilHead(Detector):
     def needs(cls, settings: Any) -> Needs:
         """The modalities of the settings; in training also those of the teacher."""
         return Needs(settings.modalities, privileged=settings.taught_by)
-
-    @property
-    def testing(self) -> Testing:
-        """On the whole length, averaged over the views."""
-        return Testing(views="mean")
 
     def parameter_groups(self) -> Mapping[str, Sequence[nn.Parameter]]:
         """`heads`; and `classes`, which is linear and would not be done in the few steps that the heads need."""

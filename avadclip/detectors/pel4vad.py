@@ -24,7 +24,7 @@ from avadclip.detectors.parts.labels import only_class
 from avadclip.detectors.parts.layers import unit
 from avadclip.detectors.parts.text import TextTower, token_template
 from avadclip.detectors.parts.top_k import top_k
-from avadclip.detectors.protocol import Batch, Detector, Dimensions, Needs, Scores, Targets, Testing
+from avadclip.detectors.protocol import Batch, Detector, Dimensions, Needs, Scores, Targets
 from avadclip.detectors.settings import Bag, Count, NotNegative, Optimizer, Positive, Recipe, Schedule, Settings, Share
 
 SHARPNESS = 10.0  # of the weights that pool a video, and of the targets of `prompt`
@@ -132,17 +132,12 @@ class Pel4Vad(Detector):
         return Needs(settings.modalities, text_tower=True)
 
     @property
-    def testing(self) -> Testing:
-        """On the whole length, averaged over the views."""
-        return Testing(views="mean")
-
-    @property
     def padding_matters(self) -> bool:
         """Unless `mask_padding` is set."""
         return not self.settings.mask_padding
 
     def forward(self, batch: Batch) -> Pel4VadOutput:
-        x = torch.cat([self.snippets(batch, modality) for modality in self.settings.modalities], dim=-1)
+        x = self.joined_snippets(batch)
         x = self.norm(x + self.attention(x, batch.valid if self.settings.mask_padding else None))
         features = self.dropout(functional.gelu(self.first(x)))
         hidden = self.dropout(functional.gelu(self.second(features)))

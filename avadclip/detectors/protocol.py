@@ -135,9 +135,9 @@ class Detector(nn.Module, ABC):
         self.dimensions = dimensions
 
     @classmethod
-    @abstractmethod
     def needs(cls, settings: Any) -> Needs:
-        """What a detector with these settings needs."""
+        """What a detector with these settings needs; by default the modalities that they name, and nothing else."""
+        return Needs(settings.modalities)
 
     @property
     def modalities(self) -> tuple[Modality, ...]:
@@ -146,8 +146,8 @@ class Detector(nn.Module, ABC):
 
     @property
     def testing(self) -> Testing:
-        """How it is tested; by default on the whole length, in the centre view."""
-        return Testing()
+        """How it is tested; by default on the whole length, averaged over the views, as most of the field does."""
+        return Testing(views="mean")
 
     @abstractmethod
     def forward(self, batch: Batch) -> Any:
@@ -192,6 +192,11 @@ class Detector(nn.Module, ABC):
     def inference_state(self) -> dict[str, Tensor]:
         """What a checkpoint holds: all that scoring needs, by name; a part of :meth:`state_dict`."""
         return self.state_dict()
+
+    def joined_snippets(self, batch: Batch) -> Tensor:
+        """Features [b, n, sum of widths] of all modalities that it looks at, side by side."""
+        parts = [self.snippets(batch, modality) for modality in self.modalities]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
     def snippets(self, batch: Batch, modality: Modality) -> Tensor:
         """Features [b, n, width] of one modality; zero where there is no sound.

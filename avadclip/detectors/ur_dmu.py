@@ -9,7 +9,7 @@ the authors' code it adds up over time, which ``kl_over: time`` gives.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -22,7 +22,7 @@ from avadclip.detectors.parts.distance_attention import DistanceEncoder, Encoder
 from avadclip.detectors.parts.layers import unit
 from avadclip.detectors.parts.text import TextTower
 from avadclip.detectors.parts.top_k import chosen_mean, mean_or_zero, top_k
-from avadclip.detectors.protocol import Batch, Detector, Dimensions, Needs, Scores, Targets, Testing
+from avadclip.detectors.protocol import Batch, Detector, Dimensions, Scores, Targets
 from avadclip.detectors.settings import Bag, Count, Optimizer, Recipe, Settings, Share
 
 MARGIN = 100.0  # between the lengths of what the memories answer to anomalous and to normal segments
@@ -104,18 +104,8 @@ class UrDmu(Detector):
         self.log_variance = nn.Linear(s.width, s.width)
         self.head = nn.Sequential(nn.Linear(2 * s.width, s.head_hidden), nn.ReLU(), nn.Linear(s.head_hidden, 1))
 
-    @classmethod
-    def needs(cls, settings: Any) -> Needs:
-        """The modalities of the settings, and nothing else."""
-        return Needs(settings.modalities)
-
-    @property
-    def testing(self) -> Testing:
-        """On the whole length, averaged over the views."""
-        return Testing(views="mean")
-
     def forward(self, batch: Batch) -> UrDmuOutput:
-        snippets = torch.cat([self.snippets(batch, modality) for modality in self.settings.modalities], dim=-1)
+        snippets = self.joined_snippets(batch)
         x = self.encoder(snippets, batch.valid)
         normal_match, normal_answer = self.normal_memory(x)
         anomaly_match, anomaly_answer = self.anomaly_memory(x)

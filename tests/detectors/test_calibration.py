@@ -5,6 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
+from avadclip.config.evaluation import Branch
 from avadclip.detectors.calibration import Calibration, calibrated, learn
 from avadclip.detectors.settings import CalibrationMethod
 from avadclip.errors import TrainingError
@@ -58,12 +59,15 @@ def test_classes_keep_their_proportions() -> None:
     probabilities = np.random.default_rng(2).dirichlet(np.ones(4), 50).astype(np.float32)
     probabilities[0] = [1, 0, 0, 0]  # surely normal: nothing says which class it would be
     confidence = 1 - probabilities[:, 0]
-    halves = {"classification": Calibration(knots=((0.0, 0.1), (1.0, 0.6))), "alignment": Calibration(offset=-1.0)}
-    anomaly, classes = calibrated(halves, confidence, probabilities)  # type: ignore[arg-type]
+    halves: dict[Branch, Calibration] = {
+        "classification": Calibration(knots=((0.0, 0.1), (1.0, 0.6))),
+        "alignment": Calibration(offset=-1.0),
+    }
+    anomaly, classes = calibrated(halves, confidence, probabilities)
     assert classes is not None
     np.testing.assert_allclose(anomaly, 0.1 + 0.5 * confidence, atol=1e-6)
     np.testing.assert_allclose(classes.sum(axis=1), 1, atol=1e-6)
     np.testing.assert_allclose(1 - classes[1:, 0], Calibration(offset=-1.0)(confidence[1:]), atol=1e-6)
     ratios = [each[1:, 1:] / each[1:, 1:].sum(axis=1, keepdims=True) for each in (classes, probabilities)]
     np.testing.assert_allclose(*ratios, atol=1e-5)
-    assert calibrated(halves, confidence, None)[1] is None  # type: ignore[arg-type]
+    assert calibrated(halves, confidence, None)[1] is None

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from avadclip.detectors.parts.branches import BranchOutput
+from avadclip.detectors.parts.branches import BranchDetector, BranchOutput
 from avadclip.detectors.parts.pretraining import pretrain
 from avadclip.detectors.protocol import Detector, LabelledBatch, Targets
 from avadclip.detectors.registry import build, settings_of
@@ -172,7 +172,11 @@ def test_pretraining_learns_to_restore_hidden_snippets_and_touches_nothing_else(
     assert all(name.startswith("temporal.") for name in changed)
     videos = [3 * x.batch.visual[:, : int(x.batch.n_snippets)] for x in samples if x.batch.visual is not None]
     torch.manual_seed(3)
-    errors = [pretrain(detector_of(kind).temporal, videos, rounds) for rounds in (1, 60)]  # type: ignore[arg-type]
+    errors = []
+    for rounds in (1, 60):
+        fresh = detector_of(kind)
+        assert isinstance(fresh, BranchDetector)
+        errors.append(pretrain(fresh.temporal, videos, rounds))
     assert errors[1] < 0.8 * errors[0]
     assert errors[0] > 0.5  # of features with a root mean square of 1
     assert "pretraining_rounds" not in released.settings.model_dump(mode="json")

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -213,8 +214,7 @@ class Predictor:
     alarm = Alarm(branch="alignment", threshold=0.5)
     identity = "none"
 
-    class description:  # noqa: N801 - stands for an attribute
-        dataset, detector, student = "toy", "audio_visual", "visual_student"
+    description = SimpleNamespace(dataset="toy", detector="audio_visual", student="visual_student")
 
     def __init__(self, *_args: object, **_options: object) -> None:
         pass

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from avadclip import paths
+from avadclip.config.evaluation import Branch
 from avadclip.detectors.checkpoint import load_checkpoint
 from avadclip.detectors.inference import detect
 from avadclip.errors import ConfigError
@@ -18,12 +19,13 @@ from avadclip.training.cross_validation import HeldOut, best_round
 from pipeline import train
 from tests.support.training_factory import NAME, make_videos, write_training_project
 
-QUICK = {"kind": "mil_head", "hidden": 8, "recipe": {"rounds": 3, "optimizer": {"learning_rate": 1e-2}}}
+RECIPE = {"rounds": 3, "optimizer": {"learning_rate": 1e-2}}
+QUICK = {"kind": "mil_head", "hidden": 8, "recipe": RECIPE}
 SEED = "0"
 
 
 def recipe(**changes: Any) -> dict[str, Any]:
-    return QUICK | {"recipe": QUICK["recipe"] | changes}  # type: ignore[operator]
+    return QUICK | {"recipe": RECIPE | changes}
 
 
 VARIANTS = {
@@ -57,8 +59,10 @@ def test_the_round_is_that_of_the_best_ranking_and_the_earliest_of_several() -> 
     videos, is_anomalous = np.repeat([0, 1], 10), np.repeat([True, False], 10)
     normal = np.full(10, 0.5)
     said = [np.stack([np.append(own, normal)] * 2) for own in (np.zeros(10), np.full(10, 0.9), np.ones(10))]
-    of_rounds = [{"classification": HeldOut(videos, is_anomalous, each.astype(np.float32))} for each in said]
-    assert best_round(of_rounds) == 2  # type: ignore[arg-type]
+    of_rounds: list[dict[Branch, HeldOut]] = [
+        {"classification": HeldOut(videos, is_anomalous, each.astype(np.float32))} for each in said
+    ]
+    assert best_round(of_rounds) == 2
 
 
 def test_training_stops_there_and_is_that_of_so_many_rounds(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -18,7 +18,7 @@ from avadclip.detectors.parts.graphs import (
     score_edges,
 )
 from avadclip.detectors.parts.layers import unit
-from avadclip.detectors.protocol import Batch, Detector, Dimensions, Needs, Testing
+from avadclip.detectors.protocol import Batch, Detector, Dimensions
 from avadclip.detectors.settings import Bag, Count, Optimizer, Recipe, Schedule, Settings, Share
 
 APPROXIMATOR_REACH = 5  # snippets: the one that is scored and those before it
@@ -86,16 +86,6 @@ class GraphDetector(Detector):
             if isinstance(layer, nn.Linear | nn.Conv1d):
                 nn.init.xavier_uniform_(layer.weight)
 
-    @classmethod
-    def needs(cls, settings: Any) -> Needs:
-        """The modalities of the settings, and nothing else."""
-        return Needs(settings.modalities)
-
-    @property
-    def testing(self) -> Testing:
-        """On the whole length, averaged over the views."""
-        return Testing(views="mean")
-
     @property
     def padding_matters(self) -> bool:
         """Unless `mask_padding` is set."""
@@ -109,7 +99,7 @@ class GraphDetector(Detector):
 
     def logits(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Of the graphs [b, n, outputs], and of the approximator [b, n], which is online."""
-        raw = torch.cat([self.snippets(batch, modality) for modality in self.settings.modalities], dim=-1)
+        raw = self.joined_snippets(batch)
         attendable, valid = (batch.valid if self.settings.mask_padding else None), batch.valid
         x = self.dropout(functional.relu(self.first(raw)))
         x = self.dropout(functional.relu(self.second(x)))

@@ -1,7 +1,7 @@
 """Detectors that judge a video by its snippets of the largest feature magnitude: RTFM, and CLIP-TSA after it."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -11,7 +11,7 @@ from torch.nn import functional
 from avadclip.config.features import Modality
 from avadclip.detectors.parts import losses
 from avadclip.detectors.parts.multi_scale import MultiScaleNetwork
-from avadclip.detectors.protocol import Batch, Detector, Dimensions, Needs, Scores, Targets, Testing
+from avadclip.detectors.protocol import Batch, Detector, Dimensions, Scores, Targets
 from avadclip.detectors.settings import Bag, Count, Optimizer, Positive, Recipe, Settings, Share
 
 LOSS_WEIGHTS = {"binary": 1.0, "magnitude": 1e-4, "smooth": 8e-4, "sparse": 8e-3}
@@ -65,27 +65,17 @@ class MagnitudeDetector(Detector):
         self.first, self.second, self.last = nn.Linear(width, first), nn.Linear(first, second), nn.Linear(second, 1)
         self.dropout = nn.Dropout(settings.dropout)
 
-    @classmethod
-    def needs(cls, settings: Any) -> Needs:
-        """The modalities of the settings, and nothing else."""
-        return Needs(settings.modalities)
-
     @property
     def width_in(self) -> int:
         """Of the joined features."""
         return sum(self.dimensions.widths[modality] for modality in self.settings.modalities)
-
-    @property
-    def testing(self) -> Testing:
-        """On the whole length, averaged over the views."""
-        return Testing(views="mean")
 
     def attended(self, x: Tensor, batch: Batch) -> Tensor:
         """What the temporal network sees of the features [b, n, width]; all of them, unless overridden."""
         return x
 
     def forward(self, batch: Batch) -> MagnitudeOutput:
-        x = torch.cat([self.snippets(batch, modality) for modality in self.settings.modalities], dim=-1)
+        x = self.joined_snippets(batch)
         valid = None if bool(batch.valid.all()) else batch.valid
         features = self.dropout(self.temporal(self.attended(x, batch), valid))
         hidden = self.dropout(functional.relu(self.first(features)))
