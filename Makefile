@@ -3,8 +3,13 @@ PYTHON ?= python3
 PIP := .venv/bin/python -m pip --disable-pip-version-check
 # The lock files are complete, so nothing is resolved at installation.
 # What has wheels for x86-64 Linux only is left out elsewhere.
-FREEZE := .cache/lock/bin/pip freeze --exclude avadclip | LC_ALL=C sort \
+FREEZE := .cache/lock/bin/pip freeze --exclude avadclip --exclude uv | LC_ALL=C sort \
 	| sed -E 's/^((nvidia|cuda|triton|decord)[^ ]*)$$/\1 ; sys_platform == "linux" and platform_machine == "x86_64"/'
+# torch, and what its wheels for a GPU bring along: wheels of one version differ between registries.
+TORCH := ^(torch|torchvision|triton|cuda-[a-z]+|nvidia-[a-z0-9-]+)==
+# Hashes of every wheel and source archive of a version, for all machines.
+HASHED = .cache/lock/bin/uv pip compile --quiet --no-deps --universal --generate-hashes --no-header --no-annotate \
+	--python-version $$(.cache/lock/bin/python -c "import platform; print(platform.python_version())")
 INSTALL := $(PIP) install --quiet --no-deps
 # Two processes more than cores, because tests of whole graphs and clusters also wait, up to what 16 GB of memory hold.
 # Tests that share something stay together (tests/conftest.py).
@@ -58,29 +63,34 @@ endif
 sbom: .venv/installed
 	.venv/bin/python -m supply.sbom > sbom.json
 
-.venv/installed: requirements.lock pyproject.toml
+.venv/installed: requirements-torch.lock requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(INSTALL) --requirement requirements.lock
+	$(INSTALL) --requirement requirements-torch.lock
+	$(INSTALL) --require-hashes --requirement requirements.lock
 	$(INSTALL) --editable .
 	touch $@
 
 .venv/installed-test: .venv/installed requirements-test.lock
-	$(INSTALL) --requirement requirements-test.lock
+	$(INSTALL) --require-hashes --requirement requirements-test.lock
 	touch $@
 
 .venv/installed-docs: .venv/installed-test requirements-docs.lock
-	$(INSTALL) --requirement requirements-docs.lock
+	$(INSTALL) --require-hashes --requirement requirements-docs.lock
 	touch $@
 
 # The newest versions that pyproject.toml admits. The package wav2clip is the oracle of a test; its own requirements would
 # bring a second torch.
 lock:
 	rm -rf .cache/lock && $(PYTHON) -m venv .cache/lock
-	.cache/lock/bin/pip install --quiet .
-	$(FREEZE) > requirements.lock
+	.cache/lock/bin/pip install --quiet uv .
+	$(FREEZE) > .cache/lock/all
 	.cache/lock/bin/pip install --quiet '.[test,cluster]'
 	.cache/lock/bin/pip install --quiet --no-deps wav2clip==0.1.0
-	$(FREEZE) | comm -13 requirements.lock - > requirements-test.lock
+	$(FREEZE) | comm -13 .cache/lock/all - > .cache/lock/test
 	.cache/lock/bin/pip install --quiet '.[test,cluster,docs]'
-	$(FREEZE) | comm -13 requirements.lock - | comm -13 requirements-test.lock - > requirements-docs.lock
+	$(FREEZE) | comm -13 .cache/lock/all - | comm -13 .cache/lock/test - > .cache/lock/docs
+	grep -E '$(TORCH)' .cache/lock/all > requirements-torch.lock
+	grep -vE '$(TORCH)' .cache/lock/all | $(HASHED) --output-file requirements.lock -
+	$(HASHED) --output-file requirements-test.lock .cache/lock/test
+	$(HASHED) --output-file requirements-docs.lock .cache/lock/docs
 	rm -rf .cache/lock

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-FILES = (Path("requirements.lock"), Path("requirements-test.lock"), Path("requirements-docs.lock"))
+FILES = tuple(Path(f"requirements{of}.lock") for of in ("-torch", "", "-test", "-docs"))
+_FOR_RUNNING = {"requirements-torch.lock", "requirements.lock"}
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ def normalised(name: str) -> str:
 
 
 def read_locks(files: Iterable[Path] = FILES) -> Iterator[Locked]:
-    """Every package, sorted within its file.
+    """Every package, sorted within its file; the lines of its hashes are passed over.
 
     Raises
     ------
@@ -36,7 +37,9 @@ def read_locks(files: Iterable[Path] = FILES) -> Iterator[Locked]:
     """
     for path in files:
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-            found = re.fullmatch(r"([A-Za-z0-9._-]+)==([^\s;]+)( ; .+)?", line)
+            if re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", line):
+                continue
+            found = re.fullmatch(r"([A-Za-z0-9._-]+)==([^\s;]+)( ; .+?)?( \\)?", line)
             if found is None:
                 raise ValueError(f"{path}, line {number}: expected name==version, found {line!r}")
-            yield Locked(normalised(found[1]), found[2], path.name == "requirements.lock")
+            yield Locked(normalised(found[1]), found[2], path.name in _FOR_RUNNING)

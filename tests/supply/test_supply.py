@@ -1,6 +1,7 @@
 """Lock files, the bill of what is in them, and known vulnerabilities."""
 
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,12 @@ from typing import Any
 import pytest
 
 from supply.audit import advisories, audit, main
+from supply.lock import FILES as LOCK_FILES
 from supply.lock import Locked, read_locks
 from supply.sbom import bill
 
 ROOT = Path(__file__).parents[2]
-FILES = [ROOT / f"requirements{of}.lock" for of in ("", "-test", "-docs")]
+FILES = [ROOT / path for path in LOCK_FILES]
 
 
 def advisory(name: str, *events: dict[str, str], **more: Any) -> dict[str, Any]:
@@ -69,7 +71,23 @@ def test_an_empty_database_finds_nothing_wrong_with_itself_only(tmp_path: Path) 
 def test_the_bill_lists_what_is_locked_once() -> None:
     components = bill(read_locks(FILES))["components"]
     assert len({component["purl"] for component in components}) == len(components)
-    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in FILES) == len(components)
+    lines = [line for path in FILES for line in path.read_text(encoding="utf-8").splitlines()]
+    assert sum(line[0].isalnum() for line in lines) == len(components)
     assert {"torch", "av", "h5py"} <= {
         component["name"] for component in components if component["scope"] == "required"
     }
+
+
+def test_each_package_but_those_of_torch_is_locked_with_its_hashes() -> None:
+    for path in FILES:
+        text = path.read_text(encoding="utf-8")
+        with_hashes = re.findall(r"(?m)^[^\s#].* \\\n    --hash=sha256:[0-9a-f]{64}", text)
+        assert len(with_hashes) == (0 if path.name == "requirements-torch.lock" else len(list(read_locks([path]))))
+
+
+@pytest.mark.parametrize("line", ["numpy", "numpy>=2", "-e .", "    --hash=md5:00", "numpy==2.0 extra"])
+def test_what_pins_nothing_is_refused(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "requirements.lock"
+    file.write_text(f"h5py==3.0\n{line}\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="line 2: expected name==version"):
+        list(read_locks([file]))
