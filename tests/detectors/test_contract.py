@@ -3,7 +3,7 @@
 A kind whose defaults are too slow or too careful for a toy gets a line in `QUICK`.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,8 @@ QUICK: dict[str, dict[str, Any]] = {
     "ur_dmu": {"width": 32, "head_width": 8, "mlp_width": 32, "recipe": {"optimizer": {"learning_rate": 3e-3}}},
     "vadclip": {"local_window": 8, "recipe": {"optimizer": {"learning_rate": 3e-3}}},
 }
-SHORT = {"rounds": 3, "steps_per_round": 6, "batch_size": 8, "bag": {"length": 16}}
+SHORT = {"rounds": 2, "steps_per_round": 4, "batch_size": 8, "bag": {"length": 16}}
+LONG = {"rounds": 6, "steps_per_round": 15, "bag": {"length": 32}}
 N_VIEWS = 2
 
 
@@ -252,41 +253,57 @@ def test_same_seed_same_bytes_another_seed_others_and_killed_is_as_if_never(
     assert rounds == sorted(set(rounds))  # no round was computed twice
 
 
+@dataclass(frozen=True)
+class Trained:
+    """What a training that is long enough to learn has left, and what was seen of it."""
+
+    kind: str
+    detector: Detector
+    run: Path
+    n_towers: int  # text towers that were loaded
+
+
+@pytest.fixture(scope="module")
+def trained(request: pytest.FixtureRequest, project: Path) -> Trained:
+    """A kind of detector, trained once for all that is asked of it."""
+    kind, variant = request.param, f"{variant_of(request.param)}_long"
+    detectors: list[Detector] = []
+    towers: list[object] = []
+    fit, text_tower_of = loop.fit, preparation.text_tower
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project)
+        patch.setattr(
+            "avadclip.training.run.fit",
+            lambda detector, *args, **kw: detectors.append(detector) or fit(detector, *args, **kw),
+        )
+        patch.setattr(preparation, "text_tower", lambda *args: towers.append(args) or text_tower_of(*args))
+        train_kind(kind, variant, **LONG)
+    return Trained(kind, detectors[0], paths.run(NAME, variant, 0), len(towers))
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("here")
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_loaded_detector_says_what_the_trained_one_said(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept: list[Detector] = []
-    fit = loop.fit
-    monkeypatch.setattr(
-        "avadclip.training.run.fit", lambda detector, *args, **kw: kept.append(detector) or fit(detector, *args, **kw)
-    )
-    train_kind(kind, variant_of(kind))
-    loaded = load_checkpoint(paths.run(NAME, variant_of(kind), 0)).detector
+@pytest.mark.parametrize("trained", KINDS, indirect=True)
+def test_a_loaded_detector_says_what_the_trained_one_said(trained: Trained) -> None:
+    loaded = load_checkpoint(trained.run).detector
     video = read_video(open_folders(NAME, loaded.modalities), "video030")
-    expected, found = detect(kept[0], video, "cpu"), detect(loaded, video, "cpu")
+    expected, found = detect(trained.detector, video, "cpu"), detect(loaded, video, "cpu")
     assert np.array_equal(expected.anomaly_confidence, found.anomaly_confidence)
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("here")
-@pytest.mark.parametrize("kind", KINDS)
-def test_only_who_needs_the_text_tower_loads_it(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded = []
-    text_tower_of = preparation.text_tower
-    monkeypatch.setattr(preparation, "text_tower", lambda *args: loaded.append(args) or text_tower_of(*args))
-    train_kind(kind, f"{variant_of(kind)}_tower", rounds=1)
-    assert bool(loaded) == needs(kind, settings_for(kind)).text_tower
-    described = read_description(paths.run(NAME, f"{variant_of(kind)}_tower", 0))
-    assert (described.text_tower is not None) == bool(loaded)
+@pytest.mark.parametrize("trained", KINDS, indirect=True)
+def test_only_who_needs_the_text_tower_loads_it(trained: Trained) -> None:
+    assert bool(trained.n_towers) == needs(trained.kind, settings_for(trained.kind)).text_tower
+    assert (read_description(trained.run).text_tower is not None) == bool(trained.n_towers)
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("here")
-@pytest.mark.parametrize("kind", KINDS)
-def test_beats_chance_clearly_where_anomalies_are_easy(kind: str) -> None:
-    train_kind(kind, f"{variant_of(kind)}_long", rounds=6, steps_per_round=15, bag={"length": 32})
-    detector = load_checkpoint(paths.run(NAME, f"{variant_of(kind)}_long", 0)).detector
+@pytest.mark.parametrize("trained", KINDS, indirect=True)
+def test_beats_chance_clearly_where_anomalies_are_easy(trained: Trained) -> None:
+    detector = load_checkpoint(trained.run).detector
     folders = open_folders(NAME, detector.modalities)
     truths, scores = [], []
     for video in (video for video in read_manifest(paths.manifest(NAME)) if video.split == "test"):

@@ -56,10 +56,10 @@ def assert_equal_to_oracle(case: Case, iou_thresholds: tuple[float, ...] = IOU_T
 def test_hundreds_of_random_cases_equal_the_slow_definition(stride: int, levels: int | None) -> None:
     rng = np.random.default_rng([stride, levels or 0])
     nonzero = 0
-    for index in range(250):
+    for index in range(100):
         case = make_case(rng, stride=stride, levels=levels)
         nonzero += assert_equal_to_oracle(case, iou_thresholds=(IOU_THRESHOLDS[index % 5],))[0] > 0
-    assert nonzero > 25  # the comparison is not one of zeros with zeros
+    assert nonzero > 10  # the comparison is not one of zeros with zeros
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -16,7 +17,7 @@ from ruamel.yaml import YAML
 
 from avadclip import paths
 from avadclip.extraction.run import extract
-from tests.support import pages
+from tests.support import pages, warm
 from tests.support.dvc_project import ROOT, run
 from tests.support.media_factory import NOISE, tone, write_audio_only, write_video
 from tests.support.project_factory import NAME, contents, load_params, prepare_here, save_params, write_project
@@ -154,10 +155,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(
         write_video(videos / f"video {n}.mp4", n_frames=100 + n, audio=tone(4.0, frequency=200 + 50 * n))
     write_project(tmp_path, {path.name: "normal" for path in videos.iterdir()}, batch_size=2)
     monkeypatch.chdir(tmp_path)
-    params = prepare_here()
-    started = time.monotonic()
-    extract(NAME, modality, params)
-    uninterrupted_seconds = time.monotonic() - started
+    extract(NAME, modality, prepare_here())
     output = paths.features(NAME, modality)
     uninterrupted = contents(output)
     for folder in (output, Path(".cache")):
@@ -166,25 +164,48 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(
     rng = random.Random(0)
     n_killed = 0
     while True:
-        # In a group of its own, so that the decode workers die with it as they do when a machine is reset.
-        process = subprocess.Popen(
-            [sys.executable, "-m", f"pipeline.extract_{modality}", NAME],
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        try:
-            # A fresh process also imports torch, which the measured run had done; leave room for that.
-            _, errors = process.communicate(timeout=3 + rng.random() * uninterrupted_seconds * (1 + n_killed))
+        process, pid = begin(modality)
+        # The first one dies before it has kept anything, the others some videos later, in the midst of the next one.
+        enough = n_kept() + (rng.randrange(1, 4) if n_killed else 0)
+        while process.poll() is None and n_kept() < enough:
+            time.sleep(0.01)
+        time.sleep(0.2 * rng.random())
+        if process.poll() is None:
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(pid, signal.SIGKILL)
+        _, errors = process.communicate()
+        if process.returncode != 256 - signal.SIGKILL:
             break
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-            n_killed += 1
+        n_killed += 1
     assert process.returncode == 0, errors
     assert n_killed >= 1
     assert contents(output) == uninterrupted
+
+
+def begin(modality: str) -> tuple[subprocess.Popen[str], int]:
+    """Stage ``extract`` in the working directory, with its libraries imported, and the process that can be killed."""
+    note = Path("pid")
+    note.unlink(missing_ok=True)
+    lines = (
+        "import os, pathlib, runpy, sys",
+        f"pathlib.Path({str(note)!r}).write_text(str(os.getpid()))",
+        f"sys.argv[1:] = [{NAME!r}]",
+        f"runpy.run_module('pipeline.extract_{modality}', run_name='__main__', alter_sys=True)",
+    )
+    process = subprocess.Popen(
+        [*warm.command(warm.start()).split(), "python", "-c", "\n".join(lines)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    pid = wait_for(lambda: note.exists() and note.read_text())
+    assert pid, "it has not begun"
+    return process, int(pid)
+
+
+def n_kept() -> int:
+    """Videos whose features are in the work cache."""
+    return len(list(Path(".cache/features").glob("??/*.h5")))
 
 
 @pytest.mark.slow

@@ -18,15 +18,18 @@ class OracleVideo:
 
 def released_frame_metrics(videos: Sequence[OracleVideo], stride: int) -> dict[str, tuple[float, float]]:
     """AP and AUC of both branches over all frames of all videos, one after the other."""
-    truth: list[bool] = []
-    scores: dict[str, list[np.floating]] = {"classification": [], "alignment": []}
+    truth: list[np.ndarray] = []
+    scores: dict[str, list[np.ndarray]] = {"classification": [], "alignment": []}
     for video in videos:
-        n_frames = len(video.confidence) * stride
-        truth += [any(start <= frame < end for _, start, end in video.segments) for frame in range(n_frames)]
-        scores["classification"] += list(np.repeat(video.confidence, stride))
-        scores["alignment"] += list(np.repeat(1 - video.probabilities[:, 0], stride))
+        truth.append(np.zeros(len(video.confidence) * stride, bool))
+        for _, start, end in video.segments:
+            truth[-1][start:end] = True
+        scores["classification"].append(np.repeat(video.confidence, stride))
+        scores["alignment"].append(np.repeat(1 - video.probabilities[:, 0], stride))
     return {
-        branch: (average_precision_score(truth, values), roc_auc_score(truth, values))
+        branch: tuple(
+            metric(np.concatenate(truth), np.concatenate(values)) for metric in (average_precision_score, roc_auc_score)
+        )
         for branch, values in scores.items()
     }
 

@@ -2,7 +2,8 @@
 
 torch, open_clip, librosa and DVC take seconds of a processor to import, and the tests start some hundred commands. Here
 they are imported once; a command is a fork of that, with its own words, folder, environment and files, and imports the
-project's code anew. The processes of pytest that share the tests are such forks, too.
+project's code anew. The processes of pytest that share the tests are such forks, too. Workers that any of them starts,
+to decode or to render, are forks of a second process, which has never seen torch (`tests.support.quick_workers`).
 
 As a script, ``warm.py serve SOCKET`` is that process, and ``warm.py SOCKET PROGRAM [WORD ...]`` a command in a shell.
 """
@@ -20,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from functools import cache
+from multiprocessing import context, forkserver, resource_tracker
 from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
@@ -125,6 +127,7 @@ def serve(where: str) -> None:
 
     for name in LIBRARIES:
         importlib.import_module(name)
+    _quicken_workers()
     gc.freeze()  # or the first collection of a fork would copy all of it
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(where)
@@ -138,6 +141,17 @@ def serve(where: str) -> None:
                 _answer(connection)
                 os._exit(0)
             connection.close()
+
+
+def _quicken_workers() -> None:
+    """Let what this process and its forks would spawn be forked from a process that has loaded what decodes."""
+    forkserver.set_forkserver_preload(["quick_workers"])
+    os.environ["PYTHONPATH"] = str(Path(__file__).parent)
+    forkserver.ensure_running()
+    del os.environ["PYTHONPATH"]
+    # A fork may not ask whether it is still running: it is no child of that fork.
+    forkserver._forkserver.ensure_running = resource_tracker.ensure_running
+    context._concrete_contexts["spawn"] = context._concrete_contexts["forkserver"]
 
 
 def _ended_child() -> bool:
