@@ -25,11 +25,11 @@ from pathlib import Path
 
 import psutil
 
-from tests.support import warm
+from tests.support import quick_dvc, warm
 from tests.support.dvc_project import quicken, read_params, write_params
 from tests.support.team_factory import NAME, add_videos, write_repository
 
-importlib.import_module("tests.support.quick_dvc")  # changes DVC
+quick_dvc.install()
 
 STAGES = ("code", "prepare", "extract_visual", "extract_audio", f"train@{NAME}-audio_visual-0")
 DETECTOR = f"runs/{NAME}/audio_visual/seed0"

@@ -31,20 +31,23 @@ def closure(modules: Iterable[Path], root: Path) -> set[Path]:
 @cache
 def _imported(module: Path, root: Path) -> tuple[Path, ...]:
     names: list[str] = []
-    for node in _nodes(ast.parse(module.read_bytes())):
+    for node in _statements(ast.parse(module.read_bytes())):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             names += [f"{_absolute(node, module, root)}.{alias.name}" for alias in node.names]
-    return tuple(file for name in names for file in _files_of(name.split("."), root))
+    return tuple(file for name in names for file in _files_of(name, root))
 
 
-def _nodes(tree: ast.AST) -> Iterator[ast.AST]:
-    """Every node, but for what only a type checker reads."""
-    for node in ast.iter_child_nodes(tree):
+def _statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """Every statement at any depth, but for what only a type checker reads."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
         if not (isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"):
             yield node
-            yield from _nodes(node)
+            for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+                waiting += getattr(node, block, ())
 
 
 def _absolute(node: ast.ImportFrom, module: Path, root: Path) -> str:
@@ -54,11 +57,13 @@ def _absolute(node: ast.ImportFrom, module: Path, root: Path) -> str:
     return ".".join([*package[: len(package) - node.level + 1], *([node.module] if node.module else [])])
 
 
-def _files_of(parts: list[str], root: Path) -> Iterator[Path]:
+@cache
+def _files_of(name: str, root: Path) -> tuple[Path, ...]:
     """The file of a module, and the `__init__.py` of every package on the way."""
-    for depth in range(1, len(parts) + 1):
-        place = root.joinpath(*parts[:depth])
-        yield from (file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file())
+    parts = name.split(".")
+    places = [root.joinpath(*parts[:depth]) for depth in range(1, len(parts) + 1)]
+    files = [file for place in places for file in (place.with_suffix(".py"), place / "__init__.py")]
+    return tuple(file for file in files if file.is_file())
 
 
 def _data_of(package: Path) -> Iterator[Path]:

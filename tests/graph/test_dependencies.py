@@ -95,7 +95,23 @@ def test_closure_of_a_small_project(tmp_path: Path) -> None:
         "pipeline/go.py": "from lib import a\n\ndef f():\n    import lib.late\n",
         "lib/__init__.py": "",
         "lib/a.py": "import numpy\nfrom .b import x\nif TYPE_CHECKING:\n    import lib.c",
-        "lib/b.py": "from lib.deep import d as x",
+        "lib/b.py": """from lib.deep import d as x
+class C:
+    try:
+        import lib.body
+    except* E:
+        import lib.handler
+    finally:
+        import lib.last
+for _ in x:
+    with x:
+        import lib.block
+else:
+    match x:
+        case 1:
+            import lib.case
+""",
+        **{f"lib/{name}.py": "" for name in ("body", "handler", "last", "block", "case")},
         "lib/c.py": "",
         "lib/late.py": "",
         "lib/unused.py": "",

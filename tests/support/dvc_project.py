@@ -36,7 +36,8 @@ EVERYTHING = CODE | RENDER | PREPARE | EXTRACT_VISUAL | EXTRACT_AUDIO | LEARN
 def clone(folder: Path) -> Path:
     """What git would bring, without git: code, graph and parameters. Nothing has been run there."""
     for name in ("avadclip", "pipeline"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        # With what is compiled already, which DVC ignores, but for what is just being compiled.
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.pyc.*"))
     for name in ("dvc.yaml", "params.yaml", ".dvcignore"):
         shutil.copy(ROOT / name, folder)
     dvc(folder, "init", "--no-scm", "--quiet")

@@ -28,14 +28,38 @@ from typing import NoReturn
 
 LIBRARIES = (
     "av",
-    "dvc.commands.repro",
+    "configobj",
+    "dulwich.repo",
+    "dvc._debug",
+    "dvc.analytics",
+    "dvc.cachemgr",
+    "dvc.cli.parser",
+    "dvc.data_cloud",
+    "dvc.dirs",
+    "dvc.repo.artifacts",
+    "dvc.repo.datasets",
+    "dvc.repo.graph",
+    "dvc.repo.metrics",
+    "dvc.repo.open_repo",
+    "dvc.repo.params",
+    "dvc.repo.plots",
     "dvc.repo.reproduce",
+    "dvc.repo.stage",
+    "dvc.repo.trie",
+    "dvc.rwlock",
+    "dvc.scm",
+    "dvc.utils.strictyaml",
+    "dvc_data.hashfile._progress",
+    "dvc_data.hashfile.db.local",
+    "dvc_data.hashfile.status",
     "dvclive",
+    "fsspec.implementations.memory",
     "h5py",
     "librosa.feature",
     "markdown_it",
     "matplotlib.backends.backend_agg",
     "matplotlib.figure",
+    "networkx",
     "numpy",
     "open_clip",
     "pandas",
@@ -128,6 +152,9 @@ def serve(where: str) -> None:
     for name in LIBRARIES:
         importlib.import_module(name)
     _quicken_workers()
+    import quick_dvc
+
+    quick_dvc.load((Path(__file__).parents[2] / "dvc.yaml").read_text(), "dvc.yaml")  # which every clone has
     gc.freeze()  # or the first collection of a fork would copy all of it
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(where)
@@ -182,9 +209,10 @@ def _become(program: str, words: list[str], folder: str, environment: dict[str, 
     os.environ.update(environment)
     sys.argv = [program, *words]
     if program == "dvc":
-        import quick_dvc  # noqa: F401 - changes DVC
+        import quick_dvc
         from dvc.cli import main
 
+        quick_dvc.install()
         sys.exit(main(words))
     sys.path[:0] = [folder, *environment.get("PYTHONPATH", "").split(os.pathsep)]
     if program == "avadclip":
