@@ -159,9 +159,10 @@ def test_what_else_a_teacher_says() -> None:
     assert_same(lambda: losses.relations(*features, counted), relations_slow, features)
 
 
-def test_nothing_counted_is_no_loss() -> None:
-    features = leaf(2, 3, 4)
-    assert losses.mse(features, features + 1, torch.zeros(2, 3, dtype=torch.bool)) == 0
+@pytest.mark.parametrize(("counted", "loss"), [([False, False], 0), ([False, True], 1), ([True, True], 1)])
+def test_a_loss_is_the_mean_over_what_is_counted(counted: list[bool], loss: float) -> None:
+    features = leaf(1, 2, 4)
+    assert losses.mse(features, features + 1, torch.tensor([counted])).item() == pytest.approx(loss)
 
 
 def test_what_lies_beyond_a_video_counts_for_nothing() -> None:
@@ -183,6 +184,7 @@ def test_segments(lengths: list[int], n_confidences: int) -> None:
     logits = leaf(len(lengths), 42, n_confidences)
     share = torch.rand(len(lengths), 42, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     share[1::2] = -1.0  # videos without segments
+    share[0, 0] = 0.0  # a snippet that is known to be normal
     valid = torch.arange(42) < torch.tensor(lengths)[:, None]
 
     def slow() -> Tensor:
