@@ -122,7 +122,9 @@ def test_rounding_scores_for_the_intervals_moves_ap_and_auc_by_hundredths_of_a_p
     ranking = rank(scores, video, size)
     positives = ranking.positives(positive)
     exact = [positives.under(row, ranking.cumulate(row)) for row in weights]
-    rounded = cut_evenly(ranking, positives, 7, FRAME_CUTS).under(weights)
+    cuts = cut_evenly(ranking, positives, 7, FRAME_CUTS)
+    assert cuts.admitted.shape == (7, FRAME_CUTS)
+    rounded = cuts.under(weights)
     assert_allclose(rounded.average_precision(), [one.average_precision() for one in exact], atol=3e-4)
     assert_allclose(rounded.area_under_roc(), [one.area_under_roc() for one in exact], atol=1e-4)
 
