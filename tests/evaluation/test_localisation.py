@@ -1,4 +1,4 @@
-"""Proposals by hand; tests/evaluation/test_released.py compares what comes of them with the slow definition."""
+"""Proposals and matches against loops over frames and pairs; test_released.py compares the metrics that come of them."""
 
 from dataclasses import replace
 
@@ -6,30 +6,82 @@ import numpy as np
 import pytest
 
 from avadclip.config.evaluation import Localisation
-from avadclip.evaluation.localisation import Proposals, propose
-from avadclip.evaluation.timeline import strict
+from avadclip.evaluation.localisation import Overlaps, match, overlap, propose
+from avadclip.evaluation.timeline import Spans, strict
 from tests.support.evaluation_factory import make_scores, make_video
 
 CLASSES = ("normal", "riot")
+STRIDE = 3
+Run = tuple[int, int, int, float]  # video, first frame, end, score
 
 
-def proposals_of(curves: list[str], rule: Localisation) -> Proposals:
-    """One video a curve, with the probability of class `riot` in tenths, in snippets of 4 frames."""
-    videos = [make_video(f"{index:02}", 4 * len(curve), ["normal"]) for index, curve in enumerate(curves)]
-    riot = np.array([int(digit) / 10 for curve in curves for digit in curve], np.float32)
-    scores = make_scores(videos, CLASSES, 4, np.random.default_rng(0))
-    scores = replace(scores, class_probabilities=np.stack([1 - riot, riot], axis=1))
-    return propose(strict(scores, videos, (), CLASSES), 1, rule, min_top_frames=1)
+def slowly(curves: list[np.ndarray], rule: Localisation, min_top_frames: int) -> list[Run]:
+    """`curves` has one value a frame."""
+    runs = []
+    for video, curve in enumerate(curves):
+        n_top = max(len(curve) // rule.top_share, min_top_frames)
+        class_score = sum(sorted(curve.tolist(), reverse=True)[:n_top]) / n_top if n_top else 0
+        threshold = curve.max() - rule.depth * (curve.max() - curve.min())
+        first = None
+        for frame in range(len(curve) + 1):
+            above = class_score > 0 and frame < len(curve) and curve[frame] > threshold
+            if above and first is None:
+                first = frame
+            elif not above and first is not None:
+                if frame - first >= rule.min_frames:
+                    score = float(curve[first:frame].max()) + rule.class_score_weight * class_score
+                    runs.append((video, first, frame, score))
+                first = None
+    return sorted(runs, key=lambda run: -run[3])
 
 
-@pytest.mark.parametrize(
-    ("min_frames", "expected"), [(1, [(4, 8), (16, 24)]), (4, [(4, 8), (16, 24)]), (8, [(16, 24)]), (9, [])]
-)
-def test_runs_that_are_too_short_are_no_proposals(min_frames: int, expected: list[tuple[int, int]]) -> None:
-    found = proposals_of(["09008800"], Localisation(min_frames=min_frames))
-    assert found.spans.of(0) == expected
+@pytest.mark.parametrize("min_top_frames", [0, 1])
+@pytest.mark.parametrize("min_frames", [1, 3, 4])
+@pytest.mark.parametrize("n_videos", [1, 60])
+def test_proposals_are_runs_of_frames(n_videos: int, min_frames: int, min_top_frames: int) -> None:
+    """In quarters, whose sums are exact, so that many scores are equal: then the earlier video comes first."""
+    random = np.random.default_rng(min_frames)
+    videos = [make_video(f"{index:02}", int(random.integers(1, 120)), ["normal"]) for index in range(n_videos)]
+    scores = make_scores(videos, CLASSES, STRIDE, random, levels=4)
+    rule = Localisation(min_frames=min_frames)
+    found = propose(strict(scores, videos, (), CLASSES), 1, rule, min_top_frames)
+    assert scores.class_probabilities is not None
+    bounds = zip(scores.first_snippet[:-1], scores.first_snippet[1:], videos, strict=True)
+    riot = scores.class_probabilities[:, 1].astype(float)
+    curves = [riot[first:end].repeat(STRIDE)[: video.n_frames] for first, end, video in bounds]
+    columns = (found.spans.video, found.spans.start_frame, found.spans.end_frame, found.score)
+    assert list(zip(*(column.tolist() for column in columns), strict=True)) == slowly(curves, rule, min_top_frames)
 
 
-def test_of_equal_scores_the_earlier_video_comes_first() -> None:
-    found = proposals_of(["0900"] * 50, Localisation())
-    assert found.spans.video.tolist() == list(range(50))
+def make_spans(random: np.random.Generator, n: int) -> Spans:
+    start = random.integers(0, 12, n)
+    return Spans(random.integers(0, 3, n), start, start + random.integers(1, 9, n))
+
+
+def by_definition(overlaps: list[tuple[int, float, int]], threshold: float, n_proposals: int) -> list[bool]:
+    taken: set[int] = set()
+    hits = []
+    for proposal in range(n_proposals):
+        free = [(low, s) for p, low, s in overlaps if p == proposal and s not in taken and -low >= threshold]
+        taken |= {min(free)[1]} if free else set()
+        hits.append(bool(free))
+    return hits
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_overlaps_and_matches_equal_a_loop_over_all_pairs(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    proposals, segments = make_spans(random, 20), replace(make_spans(random, 9), video=np.arange(9) // 3)
+    expected = []
+    for p in range(20):
+        own = set(range(proposals.start_frame[p], proposals.end_frame[p]))
+        for s in range(9):
+            other = set(range(segments.start_frame[s], segments.end_frame[s]))
+            if proposals.video[p] == segments.video[s] and own & other:
+                expected.append((p, -len(own & other) / len(own | other), s))
+    expected.sort()
+    found: Overlaps = overlap(proposals, segments)
+    pairs = zip(found.proposal.tolist(), (-found.iou).tolist(), found.segment.tolist(), strict=True)
+    assert list(pairs) == expected
+    for threshold in (0.1, 0.25, 0.5):
+        assert match(found, threshold, 20).tolist() == by_definition(expected, threshold, 20)
