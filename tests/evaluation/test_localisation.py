@@ -1,4 +1,4 @@
-"""Proposals and matches against loops over frames and pairs; test_released.py compares the metrics that come of them."""
+"""Proposals and matches against loops over frames and pairs; test_released.py compares what metrics come of them."""
 
 from dataclasses import replace
 

@@ -83,7 +83,10 @@ def test_no_items_at_all() -> None:
     ranking = rank(np.zeros(0), none, none)
     found = ranking.positives(none).under(np.ones(2), ranking.cumulate(np.ones(2)))
     assert found.average_precision(total=3) == 0
-    for cut in (cut_at_positives(ranking, ranking.positives(none), 2), cut_evenly(ranking, ranking.positives(none), 2, 9)):
+    for cut in (
+        cut_at_positives(ranking, ranking.positives(none), 2),
+        cut_evenly(ranking, ranking.positives(none), 2, 9),
+    ):
         assert cut.under(np.ones((5, 2))).average_precision(total=np.full(5, 3.0)).tolist() == [0.0] * 5
         assert np.isnan(cut.under(np.ones((5, 2))).area_under_roc()).all()
 
@@ -153,9 +156,7 @@ def test_intervals_depend_on_the_seed_alone_and_skip_undefined_resamples() -> No
     assert set(once) == {"roots", "sometimes"}
 
 
-@pytest.mark.parametrize(
-    ("n_videos", "resamples", "expected"), [(3, 0, {}), (0, 5, {}), (1, 5, {"first": (1.0, 1.0)})]
-)
+@pytest.mark.parametrize(("n_videos", "resamples", "expected"), [(3, 0, {}), (0, 5, {}), (1, 5, {"first": (1.0, 1.0)})])
 def test_without_resamples_or_videos_there_are_no_intervals(
     n_videos: int, resamples: int, expected: dict[str, tuple[float, float]]
 ) -> None:
