@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from avadclip.config.evaluation import Localisation
+from avadclip.datasets.model import Segment
+from avadclip.evaluation import protocols
 from avadclip.evaluation.localisation import Overlaps, match, overlap, propose
 from avadclip.evaluation.timeline import Spans, strict
 from tests.support.evaluation_factory import make_scores, make_video
@@ -85,3 +87,29 @@ def test_overlaps_and_matches_equal_a_loop_over_all_pairs(seed: int) -> None:
     assert list(pairs) == expected
     for threshold in (0.1, 0.25, 0.5):
         assert match(found, threshold, 20).tolist() == by_definition(expected, threshold, 20)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "strict_ap", "released_ap"),
+    [
+        ([0, 0.9, 0.9], [0, 0.9, 0.9], 1 / 2, 0),  # as released, less than 16 frames propose nothing
+        ([0, 0.9, 0.9] * 8, [0, 0.9, 0.9] * 8, 1 / 2, 1),  # and of equal scores the earlier video is first
+        ([0, 0.85, 0.6], [0, 0.8, 0.8], 1, 0),  # a single frame makes the class score
+    ],
+)
+def test_proposals_of_equal_score_and_of_short_videos(
+    first: list[float], second: list[float], strict_ap: float, released_ap: float
+) -> None:
+    """All of the first video is annotated, in as many segments as there are proposals, and nothing of the second."""
+    videos = (make_video("a", len(first), ["riot"]), make_video("b", len(second), ["normal"]))
+    segments = [Segment("a", "riot", start, start + 3) for start in range(0, len(first), 3)]
+    riot = np.array([*first, *second], np.float32)
+    scores = make_scores(videos, CLASSES, 1, np.random.default_rng(0))
+    scores = replace(scores, class_probabilities=np.stack([1 - riot, riot], axis=1))
+    joined = strict(scores, videos, segments, CLASSES)
+    own, theirs = (
+        protocols.strict(joined, Localisation(), (0.1,)),
+        protocols.released(joined, 1, Localisation(), (0.1,)),
+    )
+    assert own.class_precision(own.ones)[0, 0] == pytest.approx(strict_ap)
+    assert theirs.class_precision(theirs.ones)[1, 0] == pytest.approx(released_ap)
