@@ -16,7 +16,7 @@ INSTALL := $(PIP) install --quiet --no-deps
 PROCESSES := $(shell n=$$(($$(nproc) + 2)); echo $$((n < 8 ? n : 8)))
 PYTEST := .venv/bin/python -m pytest --numprocesses $(PROCESSES) --dist loadscope --no-loadscope-reorder
 
-.PHONY: install demo check test lint docs gpu lock audit sbom
+.PHONY: install demo check test lint docs gpu lock audit sbom mutants
 
 install: .venv/installed
 
@@ -58,6 +58,15 @@ else
 	test -x .cache/audit/bin/pip-audit || ($(PYTHON) -m venv .cache/audit && .cache/audit/bin/pip install --quiet pip-audit)
 	.cache/audit/bin/pip-audit --no-deps --disable-pip $(addprefix --requirement ,$(wildcard requirements*.lock))
 endif
+
+# Whether a test fails when a line of code is changed (docs/design.md): of all modules that pyproject.toml names for mutmut, which
+# takes hours, or of some, as `make mutants OF='avadclip.evaluation.ranking*'`. mutmut has an environment of its own, which
+# also sees the packages of .venv.
+mutants: .venv/installed-test
+	test -x .cache/mutmut/bin/mutmut || ($(PYTHON) -m venv .cache/mutmut && .cache/mutmut/bin/pip install --quiet mutmut==3.8.1)
+	echo "$(CURDIR)"/.venv/lib/python3*/site-packages > $$(echo .cache/mutmut/lib/python3*/site-packages)/project.pth
+	.cache/mutmut/bin/mutmut run --max-children $(shell nproc) $(OF)
+	.cache/mutmut/bin/mutmut results
 
 # What the lock files name as a bill of materials (CycloneDX).
 sbom: .venv/installed

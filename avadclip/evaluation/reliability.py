@@ -27,7 +27,7 @@ def reliability(
     """Of snippets [n] with scores in 0..1, the frames that they stand for, and how many of these are anomalous."""
     exact = scores.astype(np.float64)
     bins = np.minimum((exact * n_bins).astype(np.intp), n_bins - 1)
-    counts, hits, sums = (np.bincount(bins, w, n_bins) for w in (frames, anomalous, exact * frames))
+    counts, hits, sums = (np.bincount(bins, w) for w in (frames, anomalous, exact * frames))
     filled = np.flatnonzero(counts)
     counts = counts[filled]
     return Reliability(sums[filled] / counts, hits[filled] / counts, counts.astype(np.int64))

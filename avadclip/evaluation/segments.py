@@ -60,7 +60,7 @@ def alarms_in(
     if class_probabilities is not None:
         anomalies = np.concatenate([class_probabilities[:, 1:], class_probabilities[-1:, 1:]])
         sums = np.add.reduceat(anomalies, edges, axis=0, dtype=np.float64)[::2]
-        classes = (1 + (sums / (ends - firsts)[:, None]).argmax(axis=1)).tolist()
+        classes = (1 + sums.argmax(axis=1)).tolist()  # the highest sum is the highest mean
     alarms = [Alarm(*alarm) for alarm in zip(firsts.tolist(), ends.tolist(), classes, highest.tolist(), strict=True)]
     bounds = np.searchsorted(row[::2], np.arange(len(alarmed) + 1)).tolist()
     return [alarms[start:end] for start, end in pairwise(bounds)]

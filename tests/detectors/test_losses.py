@@ -1,6 +1,7 @@
 """Every loss term against loops over videos and snippets."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -92,11 +93,12 @@ def test_align(lengths: list[int]) -> None:
 @pytest.mark.parametrize("lengths", LENGTHS)
 def test_align_without_the_focal_loss_is_the_cross_entropy(lengths: list[int]) -> None:
     logits, labels = leaf(len(lengths), 40, 4, scale=3), labels_of(len(lengths))
-    assert_same(
-        lambda: losses.align(logits, labels, torch.tensor(lengths), None),
-        lambda: 2 * align_slow(logits, labels, lengths, torch.zeros(4, dtype=torch.float64)),
-        [logits],
-    )
+    for fast in (losses.nce, lambda *of_videos: losses.align(*of_videos, None)):
+        assert_same(
+            lambda fast=fast: fast(logits, labels, torch.tensor(lengths)),
+            lambda: 2 * align_slow(logits, labels, lengths, torch.zeros(4, dtype=torch.float64)),
+            [logits],
+        )
 
 
 def test_text() -> None:
@@ -159,9 +161,10 @@ def test_what_else_a_teacher_says() -> None:
     assert_same(lambda: losses.relations(*features, counted), relations_slow, features)
 
 
-def test_nothing_counted_is_no_loss() -> None:
-    features = leaf(2, 3, 4)
-    assert losses.mse(features, features + 1, torch.zeros(2, 3, dtype=torch.bool)) == 0
+@pytest.mark.parametrize(("counted", "loss"), [([False, False], 0), ([False, True], 1), ([True, True], 1)])
+def test_a_loss_is_the_mean_over_what_is_counted(counted: list[bool], loss: float) -> None:
+    features = leaf(1, 2, 4)
+    assert losses.mse(features, features + 1, torch.tensor([counted])).item() == pytest.approx(loss)
 
 
 def test_what_lies_beyond_a_video_counts_for_nothing() -> None:
@@ -183,6 +186,7 @@ def test_segments(lengths: list[int], n_confidences: int) -> None:
     logits = leaf(len(lengths), 42, n_confidences)
     share = torch.rand(len(lengths), 42, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     share[1::2] = -1.0  # videos without segments
+    share[0, 0] = 0.0  # a snippet that is known to be normal
     valid = torch.arange(42) < torch.tensor(lengths)[:, None]
 
     def slow() -> Tensor:
@@ -195,3 +199,41 @@ def test_segments(lengths: list[int], n_confidences: int) -> None:
         return total / len(lengths)
 
     assert_same(lambda: losses.segments(logits.sigmoid(), share, valid), slow, [logits])
+
+
+def test_terms_of_branches_have_names() -> None:
+    output = BranchOutput(leaf(2, 9), leaf(2, 9, 4), leaf(2, 9, 5), leaf(4, 5))
+    labels, lengths, alpha = labels_of(2), torch.tensor([9, 5]), leaf(4, seed=1)
+    assert losses.of_branches(output, labels, lengths, alpha) == {
+        "binary": losses.binary(output.anomaly_logits, labels, lengths),
+        "align": losses.align(output.class_logits, labels, lengths, alpha),
+        "text": losses.text(output.class_embeddings),
+    }
+
+
+@pytest.mark.parametrize("sorts", [[1], [0], [1, 0], [1, 1, 0], [0, 1, 0, 0, 1]])
+def test_terms_of_deep_mil_and_rtfm(sorts: list[int]) -> None:
+    """Videos of one, two, three ... snippets; what lies beyond is higher than all of them."""
+    is_anomalous, n = torch.tensor(sorts, dtype=torch.bool), len(sorts)
+    valid = torch.arange(n + 2) <= torch.arange(n)[:, None]
+    confidence = leaf(n, n + 2).detach().masked_fill(~valid, 9.0)
+    videos = [row[: index + 1] for index, row in enumerate(confidence.tolist())]
+    high, low = ([max(video) for video, is_ in zip(videos, sorts, strict=True) if is_ == sort] for sort in (1, 0))
+    everything = [value for video in videos for value in video]
+    expected = {
+        "rank": sum(max(0.0, 1 - a + b) for a in high for b in low) / max(1, len(low)),
+        "sparse": sum(everything),
+        "sparse_norm": math.hypot(*everything),
+        "smooth": sum((b - a) ** 2 for video in videos for a, b in pairwise(video)),
+    }
+    found = {
+        "rank": losses.rank(confidence, is_anomalous, valid),
+        "sparse": losses.sparse(confidence, valid),
+        "sparse_norm": losses.sparse_norm(confidence, valid),
+        "smooth": losses.smooth(confidence, valid),
+    }
+    assert {name: float(value) for name, value in found.items()} == pytest.approx(expected, rel=1e-12)
+    lengths = leaf(n, 1).detach().abs()  # of the only view
+    anomalous, normal = lengths[is_anomalous, 0].tolist(), lengths[~is_anomalous, 0].tolist()
+    pairs = [(abs(5 - a) + b) ** 2 for a, b in zip(anomalous, normal, strict=False)]
+    assert float(losses.magnitude(lengths, is_anomalous, 5.0)) == pytest.approx(sum(pairs) / max(1, len(pairs)))

@@ -52,6 +52,7 @@ NOT_RUN = {
     ("README.md", "make test"): "runs the tests",
     ("CONTRIBUTING.md", "make"): "runs the tests, or the demo",
     ("docs/alarms.md", "dvc repro"): "tests/graph/test_evaluate.py runs it after every change of a rule or a level",
+    ("docs/design.md", "make mutants"): "installs, and runs tests hundreds of times",
     ("docs/detectors.md", "dvc repro"): "trains all; tests/detectors/test_worked_example.py trains the page's detector",
     ("docs/detectors.md", "python -m pytest"): "runs tests, of a file that a reader has written",
     ("docs/evaluate.md", "dvc"): "has scores of 800 videos; tests/graph/test_evaluate.py changes a threshold of few",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from avadclip.config.evaluation import Alarms
-from avadclip.evaluation.alarm_rule import EVERY_RUN, AlarmRule
+from avadclip.evaluation.alarm_rule import EVERY_RUN, AlarmRule, n_runs
 
 
 def alarms(scores: list[float], threshold: float = 0.5, **rule: float) -> str:
@@ -39,6 +39,26 @@ def digits(text: str) -> list[float]:
 )
 def test_by_hand(scores: str, rule: dict[str, float], expected: str) -> None:
     assert alarms(digits(scores), **rule) == expected
+
+
+def test_a_threshold_is_compared_in_the_precision_of_the_scores() -> None:
+    assert alarms([0.9, 0.8], threshold=0.9) == "#."  # the nearest float32 is a little less than 0.9
+
+
+def test_means_of_a_long_video_are_exact() -> None:
+    scores = np.random.default_rng(0).random(20_000, np.float32)
+    means = [scores[max(0, i - 1) : i + 2].mean(dtype=np.float64) for i in range(len(scores))]
+    # rounded to single precision; running sums in single precision would be off by 1e-3
+    np.testing.assert_allclose(AlarmRule(smooth=1).highest_levels(scores), means, rtol=1e-6)
+
+
+def test_no_level_alarms_where_every_alarm_would_be_too_short() -> None:
+    assert AlarmRule(shortest=3, pad=1).highest_levels(np.ones(2, np.float32)).tolist() == [-np.inf] * 2
+
+
+def test_runs_are_counted_in_each_row() -> None:
+    rows = np.array([[1, 1, 0, 1], [0, 0, 0, 0], [0, 1, 1, 1]], bool)
+    assert n_runs(rows).tolist() == [2, 0, 1]
 
 
 def slowly(scores: np.ndarray, threshold: float, rule: AlarmRule) -> list[bool]:
@@ -99,7 +119,7 @@ def test_as_its_words_say(seed: int) -> None:
         ({"smooth_seconds": 1.3}, 16, 24.0, AlarmRule()),
         ({"bridge_seconds": 2.0, "shortest_seconds": 2.0}, 16, 24.0, AlarmRule(bridge=3, shortest=3)),
         ({"bridge_seconds": 2.5, "shortest_seconds": 2.1}, 16, 24.0, AlarmRule(bridge=3, shortest=4)),
-        ({"pad_seconds": 0.1}, 16, 24.0, AlarmRule(pad=1)),
+        ({"pad_seconds": 0.1, "off": 0.8}, 16, 24.0, AlarmRule(pad=1, off=0.8)),
         ({"bridge_seconds": 1.001001}, 30, 29.97, AlarmRule(bridge=1)),  # 30 frames, but for rounding
     ],
 )

@@ -51,6 +51,7 @@ def test_counted_by_hand() -> None:
         ({2}, 0.5, 0),  # begins with the event
         ({1, 2}, 0.5, 0),  # is on already
         ({1}, 0.0, None),  # ends where the event begins
+        ({4}, 0.0, None),  # begins where the event ends
         ({7}, 0.5, 8),  # covers the last two frames of the second event
         ({3, 5}, 1.0, 2),  # delays 4 and 0
     ],
@@ -62,6 +63,20 @@ def test_events_caught_and_delay(loud: set[int], caught: float, delay_frames: in
         assert np.isnan(point.delay_seconds)
     else:
         assert point.delay_seconds == pytest.approx(delay_frames / FRAME_RATE, rel=1e-15)
+
+
+def test_an_alarm_in_an_earlier_video_catches_no_event() -> None:
+    case = make_alarm_case({2})
+    segments = (Segment("b", "fighting", 8, 16),)
+    videos = (make_video("a", 40, ["normal"]), make_video("b", 40, ["fighting"]))
+    assert operating_point(replace(case, videos=videos, segments=segments), 0.5).caught_events == 0
+
+
+def test_the_branch_that_raises_alarms_is_that_of_the_settings() -> None:
+    case = make_alarm_case({2})
+    joined = timeline.strict(case.scores, case.videos, case.segments, case.classes)
+    found = alarms.alarmed_snippets(joined, Evaluate(alarm_threshold=0.5, alarm_branch="alignment"), stride=4)
+    assert found.tolist() == (joined.branches["alignment"] >= 0.5).tolist()
 
 
 def test_threshold_is_reached_not_passed() -> None:

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from avadclip.evaluation.metrics import FRAME_CUTS
 from avadclip.evaluation.ranking import rank
-from avadclip.evaluation.resampling import cut_at_positives, cut_evenly, intervals
+from avadclip.evaluation.resampling import cut_at_positives, cut_evenly, ends, intervals
 
 RTOL = 1e-12  # float64 sums of some hundred terms in another order
 
@@ -36,17 +36,38 @@ def test_equals_scikit_learn_on_single_frames(seed: int, levels: int | None) -> 
     assert_allclose((found.average_precision(), found.area_under_roc()), expected, rtol=RTOL)
 
 
-def test_curve_lies_on_that_of_scikit_learn() -> None:
-    scores, video, size, positive = make_items(1, levels=30)
+@pytest.mark.parametrize("n_points", [1, 2, 50, 1000])
+@pytest.mark.parametrize("levels", [None, 3, 30])
+def test_a_curve_says_what_the_score_of_each_chosen_positive_admits(levels: int | None, n_points: int) -> None:
+    scores, video, size, positive = make_items(1, levels)
     ranking = rank(scores, video, size)
-    curve = ranking.positives(positive).curve(ranking.cumulate(np.ones(7)), n_points=50)
-    truth = np.concatenate([np.arange(n) < n_positive for n, n_positive in zip(size, positive, strict=True)])
-    precision, recall, _ = precision_recall_curve(truth, np.repeat(scores, size))
-    points = set(zip(precision.round(9).tolist(), recall.round(9).tolist(), strict=True))
-    found = set(zip(curve.precision.round(9).tolist(), curve.recall.round(9).tolist(), strict=True))
-    assert len(found) > 10
-    assert found <= points
-    assert curve.recall[-1] == 1
+    curve = ranking.positives(positive).curve(ranking.cumulate(np.ones(7)), n_points)
+    thresholds = sorted(scores[positive > 0].tolist(), reverse=True)
+    expected = []
+    for index in sorted({int(place) for place in np.linspace(0, len(thresholds) - 1, n_points)}):
+        admitted = scores >= thresholds[index]
+        true, false = positive[admitted].sum(), (size - positive)[admitted].sum()
+        expected.append((true / positive.sum(), true / (true + false), false / (size - positive).sum()))
+    found = np.stack([curve.recall, curve.precision, curve.false_positive_rate], axis=1)
+    assert_allclose(found, expected, rtol=RTOL)
+
+
+@pytest.mark.parametrize(
+    ("positive", "recall", "precision", "false_positive_rate"),
+    [
+        ([0, 0, 0], [], [], []),
+        ([1, 1, 1], [1 / 3, 2 / 3, 1], [1, 1, 1], [0, 0, 0]),
+        ([1, 0, 1], [1 / 2, 1], [1, 2 / 3], [0, 1]),
+    ],
+)
+def test_a_curve_by_hand(
+    positive: list[int], recall: list[float], precision: list[float], false_positive_rate: list[float]
+) -> None:
+    ranking = rank(np.array([0.9, 0.5, 0.1]), np.arange(3), np.ones(3, np.int64))
+    curve = ranking.positives(np.array(positive)).curve(ranking.cumulate(np.ones(3)), n_points=9)
+    assert curve.recall.tolist() == recall
+    assert curve.precision.tolist() == precision
+    assert curve.false_positive_rate.tolist() == false_positive_rate
 
 
 @pytest.mark.parametrize("positive", [0, 1], ids=["all negative", "all positive"])
@@ -62,6 +83,22 @@ def test_no_items_at_all() -> None:
     ranking = rank(np.zeros(0), none, none)
     found = ranking.positives(none).under(np.ones(2), ranking.cumulate(np.ones(2)))
     assert found.average_precision(total=3) == 0
+    for cut in (
+        cut_at_positives(ranking, ranking.positives(none), 2),
+        cut_evenly(ranking, ranking.positives(none), 2, 9),
+    ):
+        assert cut.under(np.ones((5, 2))).average_precision(total=np.full(5, 3.0)).tolist() == [0.0] * 5
+        assert np.isnan(cut.under(np.ones((5, 2))).area_under_roc()).all()
+
+
+def test_one_frame_of_each_kind() -> None:
+    ranking = rank(np.array([0.9, 0.1]), np.array([0, 1]), np.array([1, 1]))
+    positives = ranking.positives(np.array([1, 0]))
+    found = positives.under(np.ones(2), ranking.cumulate(np.ones(2)))
+    assert (found.average_precision(), found.average_precision(total=4), found.area_under_roc()) == (1, 1 / 4, 1)
+    at_positives = cut_at_positives(ranking, positives, 2).under(np.ones((1, 2)))
+    assert (at_positives.average_precision(), at_positives.average_precision(np.array([4.0]))) == (1, 1 / 4)
+    assert cut_evenly(ranking, positives, 2, 9).under(np.ones((1, 2))).area_under_roc() == 1
 
 
 @pytest.mark.parametrize("levels", [None, 3, 30])
@@ -88,7 +125,9 @@ def test_rounding_scores_for_the_intervals_moves_ap_and_auc_by_hundredths_of_a_p
     ranking = rank(scores, video, size)
     positives = ranking.positives(positive)
     exact = [positives.under(row, ranking.cumulate(row)) for row in weights]
-    rounded = cut_evenly(ranking, positives, 7, FRAME_CUTS).under(weights)
+    cuts = cut_evenly(ranking, positives, 7, FRAME_CUTS)
+    assert cuts.admitted.shape == (7, FRAME_CUTS)
+    rounded = cuts.under(weights)
     assert_allclose(rounded.average_precision(), [one.average_precision() for one in exact], atol=3e-4)
     assert_allclose(rounded.area_under_roc(), [one.area_under_roc() for one in exact], atol=1e-4)
 
@@ -101,16 +140,24 @@ def test_interval_of_a_mean_is_that_of_normal_theory() -> None:
     assert_allclose(found["mean"], (values.mean() - half_width, values.mean() + half_width), atol=0.1 * half_width)
 
 
+def test_as_many_resamples_lie_below_an_interval_as_above() -> None:
+    assert ends({"rank": np.arange(101.0)}, confidence=0.9) == {"rank": pytest.approx((5, 95))}
+
+
 def test_intervals_depend_on_the_seed_alone_and_skip_undefined_resamples() -> None:
     def evaluate(weights: np.ndarray) -> dict[str, np.ndarray]:
         first, second = weights[:, 0], weights[:, 1]
-        return {"first": first, "sometimes": np.where(first > 0, second, np.nan), "never": np.full(50, np.nan)}
+        sometimes = np.where(first > 0, second, np.nan)
+        return {"roots": weights @ np.sqrt(np.arange(9)), "sometimes": sometimes, "never": np.full(50, np.nan)}
 
-    once = intervals(evaluate, 3, resamples=50, seed=4, confidence=0.9)
-    assert once == intervals(evaluate, 3, resamples=50, seed=4, confidence=0.9)
-    assert once != intervals(evaluate, 3, resamples=50, seed=5, confidence=0.5)
-    assert set(once) == {"first", "sometimes"}
+    once = intervals(evaluate, 9, resamples=50, seed=4, confidence=0.9)
+    assert once == intervals(evaluate, 9, resamples=50, seed=4, confidence=0.9)
+    assert once != intervals(evaluate, 9, resamples=50, seed=5, confidence=0.9)
+    assert set(once) == {"roots", "sometimes"}
 
 
-def test_no_resamples_no_intervals() -> None:
-    assert intervals(lambda weights: {"mean": weights[:, 0]}, 3, resamples=0, seed=0, confidence=0.95) == {}
+@pytest.mark.parametrize(("n_videos", "resamples", "expected"), [(3, 0, {}), (0, 5, {}), (1, 5, {"first": (1.0, 1.0)})])
+def test_without_resamples_or_videos_there_are_no_intervals(
+    n_videos: int, resamples: int, expected: dict[str, tuple[float, float]]
+) -> None:
+    assert intervals(lambda weights: {"first": weights[:, 0]}, n_videos, resamples, seed=0, confidence=0.95) == expected

@@ -40,6 +40,12 @@ def test_alarms_are_runs_of_snippets_that_reach_the_threshold(seed: int) -> None
     assert alarms_in(at_once, scores, probabilities) == expected
 
 
+def test_the_class_of_an_alarm_is_found_in_double_precision() -> None:
+    """In single precision both classes would have the same sum, and the first would be taken."""
+    probabilities = np.array([[0, 0.5, 0.5], [0, 2.0**-30, 2.0**-29]], np.float32)
+    assert find_alarms(np.ones(2, np.float32), probabilities, 0.5) == [Alarm(0, 2, 2, 1.0)]
+
+
 def test_no_snippet_no_alarm() -> None:
     assert find_alarms(np.zeros(0, np.float32), np.zeros((0, 3), np.float32), 0.5) == []
     assert alarms_in(EVERY_RUN.alarmed(np.ones(3, np.float32), []), np.ones(3, np.float32), None) == []

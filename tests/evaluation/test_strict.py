@@ -1,6 +1,6 @@
 """The strict protocol: joined by id, independent of every order, and loud where things do not fit."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -99,6 +99,25 @@ def test_segments_of_any_class_alone_decide_which_frames_are_anomalous() -> None
     joined = timeline.strict(case.scores, case.videos, segments, case.classes)
     assert joined.frames_inside(joined.anomalous).sum() == 4 + 9
     assert len(joined.segments["fighting"]) == 2
+
+
+def test_spans_and_the_highest_score_of_each_video() -> None:
+    case = make_known_case()
+    joined = timeline.strict(case.scores, case.videos, case.segments, case.classes)
+    assert [joined.anomalous.of(video) for video in range(3)] == [[(4, 12), (20, 30)], [], [(0, 9)]]
+    rows = rows_of(case.scores)
+    assert joined.highest("classification").tolist() == [row.anomaly_confidence.max() for row in rows]
+    assert_allclose(joined.highest("alignment"), [1 - row.class_probabilities[:, 0].min() for row in rows], rtol=1e-6)
+
+
+@pytest.mark.parametrize("unlocated", ["0", "bb", "d"])
+def test_videos_of_which_nobody_says_when_are_as_if_they_were_not_there(unlocated: str) -> None:
+    case = make_known_case()
+    videos = (*case.videos, make_video(unlocated, 21, ["riot"]))
+    scores = make_scores(videos, CLASSES, 4, np.random.default_rng(0))
+    others = collect(scores.provenance, [row for row in rows_of(scores) if row.id != unlocated])
+    found = timeline.located(timeline.strict(scores, videos, case.segments, CLASSES))
+    np.testing.assert_equal(asdict(found), asdict(timeline.strict(others, case.videos, case.segments, CLASSES)))
 
 
 def test_perfect_detector_reaches_100_percent_and_the_opposite_one_is_worst() -> None:
