@@ -84,7 +84,7 @@ def test_like_another_data_set_and_alone(clips: Path) -> None:
     ("labels", "words", "message"),
     [
         (None, ("mine",), "expected videos.csv or one CSV of labels, found none; name it with --labels"),
-        (LABELS, ("no name",), "'no name' is no name for DVC"),
+        (LABELS, ("no name",), "'no name' is not a name for DVC"),
         (LABELS, ("mine", "--like", "nobody"), "no data set 'nobody'"),
         (LABELS, ("mine", "--labels", "gone.csv"), "gone.csv: no such file"),
         (LABELS.replace("riot\n", "normal\n"), ("mine",), "expected videos labelled 'normal' and others"),

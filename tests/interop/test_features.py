@@ -301,7 +301,7 @@ def test_a_name_that_is_taken_and_files_that_are_no_release(project: Path) -> No
     source = project.parent / "release"
     with pytest.raises(ConfigError, match="demo is there already, of kind table"):
         adopt(source, "demo")
-    with pytest.raises(ConfigError, match=r"datasets: 'xd\.2' is no name for DVC"):
+    with pytest.raises(ConfigError, match=r"datasets: 'xd\.2' is not a name for DVC"):
         adopt(source, "xd.2")
     assert not Path("data").exists()
     with pytest.raises(DatasetError, match=r"xd_CLIP_rgbtest\.csv: no such file"):

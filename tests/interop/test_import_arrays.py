@@ -141,7 +141,7 @@ def test_pictures_and_sound_and_a_new_video(project: Path) -> None:
     ("options", "message"),
     [
         (("--dataset", "demo", "--stride", "1"), "datasets.demo is there already, of kind table"),
-        (("--dataset", "a b", "--stride", "1"), "'a b' is no name for DVC"),
+        (("--dataset", "a b", "--stride", "1"), "'a b' is not a name for DVC"),
         (("--dataset", NAME), "say --stride and --frame-rate, which no file tells"),
     ],
 )
