@@ -69,7 +69,7 @@ def test_files_that_are_none() -> None:
         (b"", "line 1: expected the header dataset,video,"),
         (b"dataset,video\n", "line 1: expected the header dataset,video,content_hash"),
         (f"{','.join(HEADER)}\n{FINE}".encode(), "expected a last line that ends, found none: it is cut off"),
-        (b"\xff\xfe\x00", "not readable as CSV in UTF-8"),
+        (b"\xff\xfe\x00", "not readable as UTF-8 CSV"),
         (",".join(HEADER).encode() + b"\n" + b"x" * (1 << 20), "longer than 1048576 characters"),
     ):
         Path("corrections.csv").write_bytes(content)
