@@ -131,7 +131,7 @@ def test_several_errors_are_reported_together(tmp_path: Path) -> None:
 
 def test_a_name_that_fits_two_files_is_refused(tmp_path: Path) -> None:
     write_videos(tmp_path, ["one/x.mp4", "two/x.mp4"])
-    with pytest.raises(DatasetError, match=r"line 2, column video: 'x' may be one/x.mp4 or two/x.mp4"):
+    with pytest.raises(DatasetError, match=r"line 2, column video: 'x' may mean one/x.mp4 or two/x.mp4"):
         load_table(tmp_path, "video,labels\nx,normal\n")
     (video,) = load_table(tmp_path, "video,labels\ntwo/x.mp4,normal\n").videos
     assert video.path == f"{tmp_path}/videos/two/x.mp4"
