@@ -170,7 +170,7 @@ def test_a_file_system_without_locks_gets_one_line(
     assert run(command, capsys)[0] == 0
     assert len(list(Path("features/toy/visual").iterdir())) == 2
     (line,) = [record.message for record in caplog.records if "locks" in record.message]
-    assert re.search(r"toy\.visual\.lock: no locks on this file system .* nobody else fills features/toy/visual", line)
+    assert re.search(r"toy\.visual\.lock: this file system has no locks .* nobody else fills features/toy/visual", line)
 
 
 @pytest.mark.parametrize("n_bytes", [0, 100, 3_000, 20_000, 100_000])
