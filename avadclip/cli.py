@@ -143,7 +143,7 @@ def threshold(
     detector: Annotated[str | None, typer.Option(help="A variant; default: the one that decides.")] = None,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Print what each alarm level would give on the test videos: false alarms an hour, events caught."""
+    """Print what each threshold would give on the test videos: false alarms per hour, events caught."""
     from avadclip.evaluation.budget import level_lines
     from avadclip.evaluation.trade_off import read_rows
 
@@ -151,7 +151,7 @@ def threshold(
     loaded.dataset(dataset)
     name = detector or loaded.score.detector
     table = Table(title=f"{dataset}, {name}, test split", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for column in ("level", "false alarms / h", "events caught, %"):
+    for column in ("threshold", "false alarms / h", "events caught, %"):
         table.add_column(column, justify="right")
     for row in read_rows(dataset, name):
         table.add_row(*row)
