@@ -69,7 +69,7 @@ def test_the_command_prints_what_evaluate_wrote(tmp_path: Path, monkeypatch: pyt
     assert printed.exit_code == 0, printed.output
     assert "6.0 [1.0, 12.5]" in printed.output
     assert "now: evaluate.alarm_threshold 0.5" in printed.output
-    with pytest.raises(EvaluationError, match="nothing of 'nobody'; it holds ensemble"):
+    with pytest.raises(EvaluationError, match="no detector 'nobody'; there are: ensemble"):
         read_rows("demo", "nobody")
 
 
