@@ -75,7 +75,7 @@ def test_a_recipe_stands_where_the_other_data_sets_stand(tmp_path: Path, margin:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("datasets:\n  {}\n", "left as it was, since with the recipe it would not be valid"),
+        ("datasets:\n  {}\n", "left as it was, because with the recipe it would not be valid"),
         ("datasets: {}\n", "no line `datasets:`"),
     ],
 )
@@ -96,7 +96,7 @@ def test_adding_a_recipe_changes_nothing_else(with_recipes: Path) -> None:
         remaining.remove(line)
     assert sorted(remaining) == sorted(SHIPPED.read_text().splitlines())
     assert config.load(with_recipes).dataset("demo") == config.load(SHIPPED).dataset("demo")
-    with pytest.raises(ConfigError, match=r"datasets\.xd_violence is there already"):
+    with pytest.raises(ConfigError, match=r"datasets\.xd_violence exists already"):
         recipes.add("xd_violence", with_recipes)
     listed = "cctv_fights_sub, own_videos, shanghaitech, ubnormal, ucf_crime, xd_violence"
     with pytest.raises(ConfigError, match=f"no recipe 'ucf'; there are: {listed}"):
@@ -165,7 +165,11 @@ def test_adding_a_recipe_changes_nothing_else(with_recipes: Path) -> None:
             {"dataset": "demo", "trained_on": "xd_violence", "variant": "audio_visual"},
             "the file: score.across: 'to demo' is not a name for DVC",
         ),
-        (("score", "student"), "nobody", "the file: score.student: 'nobody' is not a variant under `train` or `distill`"),
+        (
+            ("score", "student"),
+            "nobody",
+            "the file: score.student: 'nobody' is not a variant under `train` or `distill`",
+        ),
         (
             ("score", "student"),
             "audio_student",

@@ -40,7 +40,7 @@ def add(*words: str) -> Result:
 def test_a_folder_and_its_only_table_become_a_data_set(clips: Path) -> None:
     result = add("mine", "../clips")
     assert result.exit_code == 0, result.output
-    assert "datasets.mine holds 4 training and 2 test videos of the classes normal, riot; `dvc repro`" in result.stdout
+    assert "datasets.mine has 4 training and 2 test videos of the classes normal, riot; `dvc repro`" in result.stdout
     dataset = config.load().dataset("mine")
     assert (dataset.kind, dataset.videos, dataset.classes) == ("table", "../clips", ("normal", "riot"))
     pinned = sha256_of(Path("../weights") / WAV2CLIP.name)

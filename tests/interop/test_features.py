@@ -299,7 +299,7 @@ def test_lists_that_make_no_sense(tmp_path: Path, line: str, message: str) -> No
 
 def test_a_name_that_is_taken_and_files_that_are_no_release(project: Path) -> None:
     source = project.parent / "release"
-    with pytest.raises(ConfigError, match="demo is there already, of kind table"):
+    with pytest.raises(ConfigError, match="demo exists already, of kind table"):
         adopt(source, "demo")
     with pytest.raises(ConfigError, match=r"datasets: 'xd\.2' is not a name for DVC"):
         adopt(source, "xd.2")
