@@ -19,7 +19,7 @@ _DIGITS = 6  # 2 s at 24 frames/s in snippets of 16 are 3 snippets, despite roun
 
 @dataclass(frozen=True)
 class AlarmRule:
-    """:class:`avadclip.config.evaluation.Alarms` in snippets of one video, so that nobody has to round again.
+    """:class:`avadclip.config.evaluation.Alarms` in snippets of one video, so that it is rounded only once.
 
     Attributes
     ----------

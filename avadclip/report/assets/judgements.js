@@ -19,7 +19,7 @@ function createJudgements(index) {
         const [target, name] = [identity === index.identity ? own : earlier, nameOf({ id, contentHash })];
         target.set(name, [...(target.get(name) ?? []), ...JSON.parse(localStorage.getItem(item))]);
       } catch {
-        continue; // somebody else's
+        continue; // not an entry of this page
       }
     }
   }

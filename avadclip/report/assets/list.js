@@ -1,4 +1,4 @@
-// The list of videos: filtered, sorted, chosen with mouse or keys; at the threshold that a person has chosen.
+// The list of videos: filtered, sorted, chosen with mouse or keys; for the threshold that a person has chosen.
 
 const OUTCOMES = { missed: "missed", "false alarm": "false alarm", caught: "caught", quiet: "rightly quiet" };
 
