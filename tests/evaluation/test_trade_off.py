@@ -1,4 +1,4 @@
-"""What each alarm level would give, against the operating point at that level."""
+"""What each threshold would give, against the operating point at that threshold."""
 
 import json
 from pathlib import Path
