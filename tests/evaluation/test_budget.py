@@ -253,7 +253,7 @@ def test_too_little_video_is_told(per_hour: float, too_little: bool) -> None:
     write_params({"false_alarms_per_hour": per_hour})
     main("demo")
     summary = paths.summary("demo").read_text(encoding="utf-8")
-    assert ("**Too little video for this budget**: a single false alarm there is 9 an hour" in summary) == too_little
+    assert ("**Too little video for this budget**: a single false alarm there is 9 per hour" in summary) == too_little
     if too_little:
         assert {chosen["false_alarms"] for detail in details().values() for chosen in detail["levels"]} == {0}
 

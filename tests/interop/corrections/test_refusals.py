@@ -49,7 +49,7 @@ REFUSED: dict[str, tuple[list[str], str]] = {
     "no class": ([row("gate", "other_class", 1, 2)], "column class: empty"),
     "cut off": ([FINE, FINE[:20]], "line 3: expected 10 cells, found 3"),
     "nothing": ([], "found the header only"),
-    "not in a folder": ([row("gate", "wrong", 1, 2, dataset="")], "column dataset: empty.* say --videos"),
+    "not in a folder": ([row("gate", "wrong", 1, 2, dataset="")], "column dataset: empty.* with --videos"),
 }  # fmt: skip
 
 
