@@ -99,7 +99,7 @@ def test_segments_of_videos_of_one_name_say_which(tmp_path: Path) -> None:
     for cell, id_ in (("yard/a.mp4", "yard__a"), ("gate\\a.mp4", "a"), ("yard__a", "yard__a")):
         (segment,) = load_table(tmp_path, files, rows, f"{header}{cell},fighting,1,2\n").segments
         assert segment.id == id_
-    with pytest.raises(DatasetError, match=r"segments.csv, line 2, column video: 'a' may mean gate/a.mp4 or yard/a.mp4"):
+    with pytest.raises(DatasetError, match=r"segments.csv, line 2, .*: 'a' may mean gate/a.mp4 or yard/a.mp4"):
         load_table(tmp_path, files, rows, f"{header}a,fighting,1,2\n")
 
 
