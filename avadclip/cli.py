@@ -1,4 +1,4 @@
-"""``avadclip ...``: commands for people. The stages of the pipeline do not go through it."""
+"""``avadclip ...``: the command line. The stages of the pipeline do not use it."""
 
 import json
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from avadclip.config import Params
 from avadclip.errors import AvadclipError, printable, refused_write
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Audio-visual video anomaly detection.")
-features = typer.Typer(no_args_is_help=True, help="Look at feature stores, check and merge them, clean the work cache.")
+features = typer.Typer(no_args_is_help=True, help="Show, check and merge feature stores, and clean the work cache.")
 app.add_typer(features, name="features")
 label_files = typer.Typer(no_args_is_help=True, help="Convert temporal labels from and to other programs.")
 app.add_typer(label_files, name="labels")
@@ -95,7 +95,7 @@ def recipe(
     elif add and name in recipes.TABLES:
         new = table_variants.add(name, params, dataset)
         targets = f"dvc repro evaluate@{dataset}" if dataset else "dvc repro"
-        typer.echo(f"{params}: added {', '.join(new) or 'nothing, all is there'}; `{targets}` fills the table")
+        typer.echo(f"{params}: added {', '.join(new) or 'nothing, everything is there'}; `{targets}` fills the table")
     elif add and name in recipes.detector_names():
         new = recipes.add_detectors(name, params)
         typer.echo(f"{params}: {len(new)} more variants under train, which are scored: {', '.join(new) or 'none'}")
@@ -109,7 +109,7 @@ def recipe(
 @app.command()
 @one_line_errors
 def results(dataset: DatasetName = None, params: ParamsFile = Path("params.yaml")) -> None:
-    """Print the headline metrics of every scored detector, and say where the rest lies."""
+    """Print the headline metrics of every scored detector, and where to find the rest."""
     from avadclip.evaluation.headline import read_headline
 
     loaded = config.load(params)
@@ -117,7 +117,7 @@ def results(dataset: DatasetName = None, params: ParamsFile = Path("params.yaml"
         found = read_headline(name)
         level = f"{loaded.evaluate.confidence:.0%}"
         title = f"{name}, test split, strict protocol, in percent, with {level} intervals"
-        # Fits a terminal of 80 columns.
+        # Fits into a terminal of 80 columns.
         table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
         table.add_column("detector", no_wrap=True)
         for column in found.columns:
@@ -127,7 +127,7 @@ def results(dataset: DatasetName = None, params: ParamsFile = Path("params.yaml"
         console.print(table)
         for limit in found.limits:
             console.print(f"note: {escape(limit)}", soft_wrap=True, highlight=False)
-        # Lines, not cells: paths have to come whole.
+        # Lines, not cells, so that paths are not wrapped.
         for what, path in (
             ("all numbers", paths.summary(name)),
             ("timelines", paths.figures(name)),
@@ -143,7 +143,7 @@ def threshold(
     detector: Annotated[str | None, typer.Option(help="A variant; default: the one that decides.")] = None,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Print what each alarm level would give on the test videos: false alarms an hour, events caught."""
+    """Print what each threshold would give on the test videos: false alarms per hour, events caught."""
     from avadclip.evaluation.budget import level_lines
     from avadclip.evaluation.trade_off import read_rows
 
@@ -151,7 +151,7 @@ def threshold(
     loaded.dataset(dataset)
     name = detector or loaded.score.detector
     table = Table(title=f"{dataset}, {name}, test split", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for column in ("level", "false alarms / h", "events caught, %"):
+    for column in ("threshold", "false alarms / h", "events caught, %"):
         table.add_column(column, justify="right")
     for row in read_rows(dataset, name):
         table.add_row(*row)
@@ -167,7 +167,7 @@ def threshold(
 @features.command()
 @one_line_errors
 def show(dataset: DatasetName = None, params: ParamsFile = Path("params.yaml")) -> None:
-    """Show what the feature stores hold and how they were made."""
+    """Show what the feature stores contain and how they were made."""
     from avadclip.store import audit
     from avadclip.store.work_cache import WorkCache
 
@@ -192,7 +192,7 @@ def show(dataset: DatasetName = None, params: ParamsFile = Path("params.yaml")) 
 @features.command()
 @one_line_errors
 def verify(dataset: DatasetName = None, params: ParamsFile = Path("params.yaml")) -> None:
-    """Check every feature file: checksum, recipe, source, and that none is missing or too many. Exit 1 on a problem."""
+    """Check every feature file: checksum, recipe and source, and that none is missing or superfluous. Exit 1 if not."""
     from avadclip.extraction.modalities import recipes
     from avadclip.store import audit
 
@@ -213,7 +213,7 @@ def verify(dataset: DatasetName = None, params: ParamsFile = Path("params.yaml")
 def prune(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False, params: ParamsFile = Path("params.yaml")
 ) -> None:
-    """Remove from the work cache what today's parameters and manifests do not need."""
+    """Remove from the work cache what the current parameters and manifests do not need."""
     from avadclip.extraction.modalities import recipes
     from avadclip.store import audit
     from avadclip.store.work_cache import WorkCache
@@ -227,7 +227,7 @@ def prune(
         cache.prune(keep)
         typer.echo(f"removed {size}")
     else:
-        typer.echo(f"nothing removed ({size} not needed today)")
+        typer.echo(f"nothing removed ({size} are not needed now)")
 
 
 features.command()(one_line_errors(sharing.extract))
@@ -237,7 +237,7 @@ features.command()(one_line_errors(sharing.compare))
 
 @label_files.callback()
 def _labels() -> None:
-    """A group, although it has one command today."""
+    """A group, although it has only one command."""
 
 
 label_files.command()(one_line_errors(labels.convert))
@@ -245,7 +245,7 @@ label_files.command()(one_line_errors(labels.convert))
 
 @judged.callback()
 def _corrections() -> None:
-    """A group, although it has one command today."""
+    """A group, although it has only one command."""
 
 
 judged.command()(one_line_errors(corrections.apply))
@@ -254,13 +254,13 @@ judged.command()(one_line_errors(corrections.apply))
 @app.command()
 @one_line_errors
 def doctor(params: ParamsFile = Path("params.yaml")) -> None:
-    """Look for what would stop a run on this machine, and say what to do. Exit 1 on a problem."""
+    """Check this machine for problems that would stop a run, and say what to do. Exit 1 if there is one."""
     from avadclip.commands.doctor import examine
 
     colours = {"ok": "green", "warning": "yellow", "problem": "red"}
     findings = list(examine(config.load(params)))
     for finding in findings:
-        # Lines, not a table: addresses and paths have to come whole.
+        # Lines, not a table, so that addresses and paths are not wrapped.
         status = f"[{colours[finding.status]}]{finding.status:8}[/]"
         console.print(status, escape(f"{finding.subject}: {finding.found}"), soft_wrap=True, highlight=False)
         if finding.advice:

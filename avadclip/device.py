@@ -1,4 +1,4 @@
-"""Where a network computes."""
+"""The devices that networks run on."""
 
 import platform
 
@@ -22,8 +22,8 @@ def resolve_device(name: str) -> torch.device:
         raise ConfigError(f"device: expected auto, cpu, cuda or cuda:<number>, found {name!r}") from None
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ConfigError(
-            f"device: {name!r} asked for, but torch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices; "
-            "write `auto` or `cpu`, or install the CUDA build of torch"
+            f"device: {name!r} was asked for, but torch {torch.__version__} sees {torch.cuda.device_count()} CUDA "
+            "devices; write `auto` or `cpu`, or install the CUDA build of torch"
         )
     return device
 
@@ -33,21 +33,21 @@ def resolve_devices(name: str) -> list[torch.device]:
 
     Raises
     ------
-    ConfigError : no such device on this machine, or its GPUs are of different kinds: which of them a video meets is
-        chance, and the last digits of its features would be, too.
+    ConfigError : no such device on this machine, or its GPUs are of different kinds: which one encodes a video is
+        random, and so would be the last digits of its features.
     """
     if name != "all":
         return [resolve_device(name)]
     kinds = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     if not kinds:
         raise ConfigError(
-            f"device: 'all' asked for, but torch {torch.__version__} sees no CUDA device; write `auto` or `cpu`, or"
+            f"device: 'all' was asked for, but torch {torch.__version__} sees no CUDA device; write `auto` or `cpu`, or"
             " install the CUDA build of torch"
         )
     if len(set(kinds)) > 1:
         raise ConfigError(
-            f"device: 'all' asked for, but these GPUs would give different last digits: {', '.join(kinds)}; name one,"
-            " like cuda:0, or hide the others with CUDA_VISIBLE_DEVICES"
+            f"device: 'all' was asked for, but these GPUs would give different last digits: {', '.join(kinds)}; name"
+            " one, such as cuda:0, or hide the others with CUDA_VISIBLE_DEVICES"
         )
     return [torch.device("cuda", index) for index in range(len(kinds))]
 

@@ -1,4 +1,4 @@
-"""One base class for everything that a user can mend: the message says where, expected, found, and what to do."""
+"""One base class for every error that a user can correct: its message says where, expected, found, and what to do."""
 
 import errno
 import os
@@ -8,17 +8,17 @@ from collections.abc import Collection
 _REMEDIES = {
     errno.ENOSPC: "free space there",
     errno.EDQUOT: "free some of your quota there",
-    errno.EFBIG: "take a file system for larger files",
+    errno.EFBIG: "use a file system that allows larger files",
     errno.EROFS: "make it writable",
-    errno.EACCES: "see that you may write there",
-    errno.EPERM: "see that you may write there",
-    errno.EIO: "look at the disk, or at the network share",
-    errno.ESTALE: "look at the network share",
+    errno.EACCES: "make sure that you may write there",
+    errno.EPERM: "make sure that you may write there",
+    errno.EIO: "check the disk or the network share",
+    errno.ESTALE: "check the network share",
 }
 
 
 class AvadclipError(Exception):
-    """Base of every error that this project raises on purpose; scripts print its message without a traceback."""
+    """Base class of the errors that this project raises on purpose; scripts print the message without a traceback."""
 
 
 class ConfigError(AvadclipError):
@@ -54,11 +54,11 @@ class EvaluationError(AvadclipError):
 
 
 class PredictionError(AvadclipError):
-    """What detectors would say about a video cannot be found out."""
+    """A video cannot be scored."""
 
 
 class ExtractionError(AvadclipError):
-    """Some videos could not be turned into features; everything else was kept."""
+    """Some videos could not be turned into features; those of all others were kept."""
 
 
 class ReportError(AvadclipError):
@@ -70,28 +70,28 @@ class ClusterError(AvadclipError):
 
 
 def refused_write(error: OSError) -> str | None:
-    """What to say of a write that the file system has refused; None of any other error."""
-    # HDF5 has the number in its text only.
+    """The message for a write that the file system refused; None for any other error."""
+    # HDF5 gives the number in its text only.
     found = re.search(r"errno = (\d+)", str(error))
     number = error.errno or (int(found[1]) if found else 0)
     if number not in _REMEDIES:
         return None
     where = "a file" if error.filename is None else os.fsdecode(error.filename)
     return (
-        f"{where}: {os.strerror(number)}; {_REMEDIES[number]}, then run the same again: what is finished is kept, and"
-        " no file is half written"
+        f"{where}: {os.strerror(number)}; {_REMEDIES[number]}, then run the same command again: finished files are"
+        " kept, and none is half written"
     )
 
 
 def printable(text: str) -> str:
-    """A message without what a terminal would obey: names in it may hold anything. Line ends stay."""
+    """A message without control characters, which names in it may contain; line ends are kept."""
     return "".join(
         character if character.isprintable() or character == "\n" else "\N{REPLACEMENT CHARACTER}" for character in text
     )
 
 
 def listed(names: Collection[str], most: int = 20) -> str:
-    """``a, b, c``: who has to mend four videos wants to know all four; of very many the first, and how many more."""
+    """``a, b, c``: all names or, of more than `most`, the first of them and the number of the others."""
     shown = sorted(names)
     more = f" and {len(shown) - most} more" if len(shown) > most else ""
     return ", ".join(shown[:most]) + more

@@ -1,7 +1,7 @@
-"""HDF5 files that somebody else may have made: what is read lies in the file itself, and no more of it than there is.
+"""HDF5 files from untrusted sources: only data in the file itself are read, and not more than the file has.
 
-HDF5 would follow links into other files, wait for a pipe, allocate whatever a header of a few bytes declares, and walk
-for ever in a damaged heap of texts.
+The HDF5 library would follow links into other files, wait for a pipe, allocate whatever a header of a few bytes
+declares, and loop for ever in a damaged heap of texts.
 """
 
 import mmap
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from avadclip.io import write_bytes
 
-# What a reader may catch of a damaged or hostile file, to say what to do about it.
+# What a damaged or hostile file may raise; readers catch it and say what to do.
 UNREADABLE = (OSError, LookupError, ValueError, TypeError, AttributeError, OverflowError, RuntimeError)
 
 _MOST_DEFLATED = 1032  # bytes that one byte of deflate can stand for
@@ -29,15 +29,15 @@ _serial = count()
 
 @contextmanager
 def opened(path: Path, content: bytes | None = None) -> Iterator[h5py.File]:
-    """A file to be read.
+    """Open a file for reading.
 
     Parameters
     ----------
-    content : its bytes, if they are in memory already; the file itself is not opened then.
+    content : its bytes, if they are in memory already; then the file itself is not opened.
 
     Raises
     ------
-    OSError : no HDF5 file; FileNotFoundError : no such file.
+    OSError : not an HDF5 file; FileNotFoundError : no such file.
     ValueError : a heap in which HDF5 would not find an end.
     """
     if content is None and not stat.S_ISREG(path.stat().st_mode):
@@ -52,15 +52,15 @@ def opened(path: Path, content: bytes | None = None) -> Iterator[h5py.File]:
         yield file
 
 
-_HEAP = re.compile(rb"GCOL\x01\0\0\0")  # signature and version of a global heap, where texts of any length lie
+_HEAP = re.compile(rb"GCOL\x01\0\0\0")  # signature and version of a global heap, which has the texts of variable length
 
 
 def _require_ends(content: bytes | mmap.mmap, n_length: int) -> None:
-    """Walk every heap as HDF5 does (``H5HGcache.c``), which goes on from an object of 0 bytes to itself.
+    """Walk every heap as HDF5 does (``H5HGcache.c``), which at an object of 0 bytes never moves on.
 
     Parameters
     ----------
-    n_length : bytes of a length in this file.
+    n_length : size of a length field of this file, in bytes.
     """
     header = _aligned(8 + n_length)  # of the heap, and of each object in it
     for heap in _HEAP.finditer(content):
@@ -68,7 +68,7 @@ def _require_ends(content: bytes | mmap.mmap, n_length: int) -> None:
         end = min(heap.start() + _number(content, heap.start() + 8, n_length), len(content))
         while place + header <= end:
             length = _number(content, place + 8, n_length)
-            # The object 0 is what is free; its length includes its header.
+            # Object 0 is the free space; its length includes its header.
             n_bytes = header + _aligned(length) if _number(content, place, 2) else length
             if not 0 < n_bytes <= end - place:
                 raise ValueError(f"a heap of texts with an object of {n_bytes} bytes at {place}")
@@ -85,9 +85,9 @@ def _aligned(n_bytes: int) -> int:
 
 @contextmanager
 def created(path: Path) -> Iterator[h5py.File]:
-    """A file to be filled in memory; it is put in place, whole, if the block ends well.
+    """A new file that is filled in memory and written whole if the block succeeds.
 
-    HDF5 itself would tell of a full disk in words only, and perhaps no earlier than when it closes the file.
+    HDF5 itself would report a full disk in words only, and perhaps not before it closes the file.
     """
     with in_memory() as file:
         yield file
@@ -97,9 +97,9 @@ def created(path: Path) -> Iterator[h5py.File]:
 
 @contextmanager
 def in_memory() -> Iterator[h5py.File]:
-    """A new file that lies on no disk, as ``h5py.File.in_memory()`` makes it, in a third of the time."""
+    """A new file in memory, as ``h5py.File.in_memory()`` makes it, in a third of the time."""
     create_plan, access_plan = _plans()
-    name = b"in memory %d" % next(_serial)  # of two open files must not be the same
+    name = b"in memory %d" % next(_serial)  # two open files must not have the same name
     with h5py.File(h5py.h5f.create(name, h5py.h5f.ACC_EXCL, create_plan, access_plan)) as file:
         yield file
 
@@ -116,8 +116,8 @@ def image(file: h5py.File) -> bytes:
     return bytes(file.id.get_file_image())
 
 
-# `file.attrs[name]` and `file[name][:]` take twice as long, and a training split of 100,000 videos has 200,000 files;
-# so it is with writing, where what every file has alike is made once.
+# `file.attrs[name]` and `file[name][:]` take twice as long, and a training split of 100,000 videos has 200,000 files.
+# The same holds for writing, where objects that all files have in common are made once.
 _TEXT = h5py.string_dtype()
 _STORED_TEXT, _GIVEN_TEXT = h5py.h5t.py_create(_TEXT, logical=True), h5py.h5t.py_create(_TEXT)
 _SINGLE = h5py.h5s.create_simple(())
@@ -126,7 +126,7 @@ _PLAN.set_obj_track_times(False)
 
 
 def write_attribute(file: h5py.File, name: str, value: str | float) -> None:
-    """Add a single number or text to a file, as ``file.attrs[name] = value`` does, to the byte."""
+    """Add an attribute, a single number or text, with the same bytes as ``file.attrs[name] = value``."""
     if isinstance(value, str):
         text = h5py.h5a.create(file.id, name.encode(), _STORED_TEXT, _SINGLE)
         text.write(np.asarray(value, _TEXT), mtype=_GIVEN_TEXT)
@@ -137,7 +137,7 @@ def write_attribute(file: h5py.File, name: str, value: str | float) -> None:
 
 
 def write_array(file: h5py.File, name: str, values: NDArray[Any]) -> None:
-    """Add a data set to a file, as ``file.create_dataset(name, data=values)`` does, to the byte."""
+    """Add a data set, with the same bytes as ``file.create_dataset(name, data=values)``."""
     kind, space = h5py.h5t.py_create(values.dtype, logical=True), h5py.h5s.create_simple(values.shape)
     dataset = h5py.h5d.create(file.id, name.encode(), kind, space, dcpl=_PLAN)
     dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ascontiguousarray(values))
@@ -155,15 +155,15 @@ def attribute(file: h5py.File, name: str) -> Any:
 
 
 def array(file: h5py.File, name: str, kind: str) -> NDArray[Any]:
-    """A data set of a file.
+    """Read a data set of a file.
 
     Parameters
     ----------
-    kind : of its numbers, for example ``<f2``; ``S`` stands for texts of any length.
+    kind : type of its values, for example ``<f2``; ``S`` stands for texts of any length.
 
     Raises
     ------
-    ValueError : another kind, a link, or larger than its bytes in the file can be.
+    ValueError : it is of another kind, a link, or larger than its bytes in the file can be.
     """
     dataset = _dataset(file, name)
     if not (dataset.dtype == np.dtype(kind) or dataset.dtype.kind == kind):
@@ -186,7 +186,7 @@ def _dataset(file: h5py.File, name: str) -> Any:
     plan = dataset.get_create_plist()
     layout = plan.get_layout()
     if layout == h5py.h5d.VIRTUAL or plan.get_external_count():
-        raise ValueError(f"{name}: its data lie in another file")
+        raise ValueError(f"{name}: its data are in another file")
     n_bytes = dataset.dtype.itemsize
     for extent in dataset.shape:
         n_bytes *= int(extent)

@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, known by their hash, and read only in a format that is known."""
+"""Files: written whole or not at all, identified by their hash, and read only in a known format."""
 
 import hashlib
 import os
@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 
 _UNFINISHED = ".tmp"
-_ABANDONED_SECONDS = 3600.0  # nothing that is still being written has not grown for so long
+_ABANDONED_SECONDS = 3600.0  # a file that is still being written grows more often than that
 _BLOCK_BYTES = 1 << 20
 _serial = count()
 _swept: set[Path] = set()
@@ -19,21 +19,21 @@ _swept: set[Path] = set()
 
 @contextmanager
 def replacing(path: Path, *, flush: bool = True) -> Iterator[Path]:
-    """A temporary name in the folder of `path`, which replaces `path` if the block ends well and vanishes if not.
+    """A temporary file in the folder of `path`; it replaces `path` if the block succeeds and is removed if not.
 
     Parameters
     ----------
-    flush : put the content on the disk before the file gets its name, so that a power cut leaves the old file or the
-        new one. False where a file is one of very many that are checked, and filled again, by the next run.
+    flush : flush the content to the disk before the file gets its name, so that a power cut leaves the old file or the
+        new one. False for one of very many files that the next run checks, and writes again if needed.
     """
     folder = path.parent
-    if not folder.is_dir():  # asked first, because in a folder with very many files it nearly always is
+    if not folder.is_dir():  # checked first, because it nearly always exists if a folder has very many files
         folder.mkdir(parents=True, exist_ok=True)
-    if folder not in _swept:  # once
+    if folder not in _swept:  # only once
         _swept.add(folder)
         remove_abandoned(folder)
-    # Not named after the file, whose name may be as long as names can be. Machines that share a folder have processes
-    # of the same number, and a process has several threads.
+    # Not named after the file, whose name may already have the greatest length. Machines that share a folder may have
+    # processes with the same number, and a process may have several threads.
     temporary = path.with_name(f".{socket.gethostname()}-{os.getpid()}-{next(_serial)}{_UNFINISHED}")
     try:
         with naming(path, instead_of=temporary):
@@ -49,11 +49,11 @@ def replacing(path: Path, *, flush: bool = True) -> Iterator[Path]:
 
 @contextmanager
 def naming(path: Path, instead_of: Path | None = None) -> Iterator[None]:
-    """An `OSError` in the block is one of `path`: writing and flushing know no names, and copying names its source.
+    """Put `path` into an `OSError` of the block: writing and flushing name no file, and copying names its source.
 
     Parameters
     ----------
-    instead_of : another name of the file, which nobody knows.
+    instead_of : a temporary name of the file, which means nothing to users.
     """
     try:
         yield
@@ -64,14 +64,14 @@ def naming(path: Path, instead_of: Path | None = None) -> Iterator[None]:
 
 
 def is_unfinished(path: Path) -> bool:
-    """Whether a file is one that :func:`replacing` has not finished, or that a killed process left behind."""
+    """Whether a file is one that :func:`replacing` is writing, or that a killed process left unfinished."""
     return path.name.startswith(".") and path.suffix == _UNFINISHED
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Remove what killed processes left unfinished in a folder, where that is possible.
+    """Remove the files that killed processes left unfinished in a folder, if they can be removed.
 
-    A young file may be somebody's who is still writing, on another machine.
+    Recent files are kept, because a process on another machine may still be writing them.
     """
     for path in filter(is_unfinished, folder.iterdir()):
         with suppress(OSError):
@@ -80,13 +80,13 @@ def remove_abandoned(folder: Path) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Put a file in place, with its folders; what stood there is replaced at once or not at all."""
+    """Write a file and make its folders; an existing file is replaced atomically or not at all."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
 
 def copy(source: Path, path: Path) -> None:
-    """Put a copy of a file in place, as :func:`write_bytes` does; never a link, in which a write would change both."""
+    """Copy a file, as safely as :func:`write_bytes`; never as a link, because a later write would change both files."""
     with replacing(path) as temporary:
         shutil.copyfile(source, temporary)
 
@@ -112,13 +112,13 @@ def sha256_of(path: Path, on_block: Callable[[], None] = lambda: None) -> str:
 
 
 def unknown_format(found: object, known: str, remedy: str) -> str:
-    """What to say of a file whose format is not the one that is read.
+    """The message about a file whose format is not the known one.
 
     Parameters
     ----------
-    found : what the file says; None where it says nothing.
+    found : the format that the file states; None if it states none.
     known : for example ``avadclip-features/1``.
-    remedy : what to do unless a newer version has written the file, which nobody should have to write again.
+    remedy : what to do, unless a newer version has written the file; then the advice is to update.
     """
     (name, _, ours), (found_name, _, theirs) = known.rpartition("/"), str(found).rpartition("/")
     if found_name == name and theirs.isdecimal() and int(theirs) > int(ours):

@@ -1,20 +1,20 @@
-"""Where the files lie at which stages meet; ``dvc.yaml`` spells the same places."""
+"""Where the files are that stages exchange; ``dvc.yaml`` names the same places."""
 
 from pathlib import Path
 
 
 def data(dataset: str) -> Path:
-    """What a data set starts from: videos, annotations and what ``prepare`` makes of them."""
+    """Folder of a data set: videos, annotations and what stage ``prepare`` makes from them."""
     return Path("data") / dataset
 
 
 def manifest(dataset: str) -> Path:
-    """One row a video (stage ``prepare``)."""
+    """Table with one row per video (stage ``prepare``)."""
     return data(dataset) / "manifest.csv"
 
 
 def ground_truth(dataset: str) -> Path:
-    """One row an annotated segment (stage ``prepare``)."""
+    """Table with one row per annotated segment (stage ``prepare``)."""
     return data(dataset) / "ground_truth.csv"
 
 
@@ -24,7 +24,7 @@ def features(dataset: str, modality: str) -> Path:
 
 
 def model(dataset: str) -> Path:
-    """Folder of everything that a new video needs (stages ``package``, ``train``, ``distill`` and ``evaluate``)."""
+    """Model folder, with all that prediction needs (stages ``package``, ``train``, ``distill`` and ``evaluate``)."""
     return Path("runs") / dataset
 
 
@@ -49,12 +49,12 @@ def scores_folder(dataset: str) -> Path:
 
 
 def normal_scores(dataset: str, variant: str, seed: int, trained_on: str | None = None) -> Path:
-    """The same of normal training videos, on which a level of alarms may be chosen."""
+    """Scores of the same detector for normal training videos, on which a threshold may be chosen."""
     return results(dataset) / "normal_scores" / f"{trained_on or dataset}.{variant}.seed{seed}.h5"
 
 
 def results(dataset: str) -> Path:
-    """Everything that is known of the detectors that were run over one data set."""
+    """Folder of all results of the detectors that were run over one data set."""
     return Path("results") / dataset
 
 
@@ -69,12 +69,12 @@ def details(dataset: str) -> Path:
 
 
 def summary(dataset: str) -> Path:
-    """Tables for people (stage ``evaluate``)."""
+    """Tables for readers (stage ``evaluate``)."""
     return results(dataset) / "summary.md"
 
 
 def records(dataset: str) -> Path:
-    """Folder of one file a detector, from which tables are made, here and elsewhere (stage ``evaluate``)."""
+    """Folder with one file per detector, from which tables are made, here and elsewhere (stage ``evaluate``)."""
     return results(dataset) / "records"
 
 
@@ -89,17 +89,17 @@ def figures(dataset: str) -> Path:
 
 
 def distances(dataset: str) -> Path:
-    """How far each test video is from those of the training (stage ``package``)."""
+    """How far each test video is from the training videos (stage ``package``)."""
     return results(dataset) / "distances.csv"
 
 
 def players(dataset: str) -> Path:
-    """Folder of copies of the videos that the page plays (stage ``players``). These never leave the machine."""
+    """Folder of copies of the videos that the page plays (stage ``players``). They never leave the machine."""
     return results(dataset) / "players"
 
 
 def footage(dataset: str) -> Path:
-    """What else the page needs of the video files: clocks and sound strips (stage ``players``)."""
+    """What else the page needs from the video files: clocks and sound strips (stage ``players``)."""
     return results(dataset) / "footage.h5"
 
 

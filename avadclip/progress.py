@@ -1,4 +1,4 @@
-"""How far a long run has come, on the terminal."""
+"""The progress of long runs, on the terminal."""
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
@@ -14,7 +14,7 @@ class _RateColumn(ProgressColumn):
 def rate_progress() -> Progress:
     """A bar with count, rate and remaining time, on stderr; silent where stderr is not a terminal.
 
-    Add tasks with ``unit="frames"`` or the like.
+    Add tasks with ``unit="frames"`` or another unit.
     """
     console = Console(stderr=True)
     return Progress(

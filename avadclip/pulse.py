@@ -1,4 +1,4 @@
-"""Signs of life from inside long work: who waits for a worker learns that it is busy and does not hang."""
+"""Signs of life from long tasks, by which whoever waits for a worker can tell that it does not hang."""
 
 from collections.abc import Callable
 
@@ -6,12 +6,12 @@ _listener: Callable[[], None] | None = None
 
 
 def beat() -> None:
-    """Say that something has been done: a block was read, a picture decoded."""
+    """Report progress: a block was read, or a picture decoded."""
     if _listener is not None:
         _listener()
 
 
 def listen(listener: Callable[[], None] | None) -> None:
-    """Call `listener` at every beat of this process; None: nobody."""
+    """Call `listener` at every beat of this process; None removes it."""
     global _listener
     _listener = listener

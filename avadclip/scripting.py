@@ -1,4 +1,4 @@
-"""What every stage script shares: arguments from the command line, logging, errors as one message."""
+"""What all stage scripts share: arguments from the command line, logging, and errors as one message."""
 
 import inspect
 import logging
@@ -10,7 +10,7 @@ from avadclip.errors import AvadclipError, printable, refused_write
 
 
 def run(main: Callable[..., None], argv: Sequence[str] | None = None) -> None:
-    """Call `main` with the command line's words and leave the process with a shell's exit status.
+    """Call `main` with the words of the command line and exit with the status that a shell expects.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ def run(main: Callable[..., None], argv: Sequence[str] | None = None) -> None:
 
     Raises
     ------
-    SystemExit : 1 after an :class:`AvadclipError`, or a write that the file system refused, whose message goes to
+    SystemExit : 1 after an :class:`AvadclipError` or a write that the file system refused, whose message goes to
         stderr without a traceback; 2 after a wrong number of words, with a usage line.
     """
     words = list(sys.argv[1:] if argv is None else argv)
@@ -52,7 +52,7 @@ class _Printable(logging.Formatter):
 
 def _usage(main: Callable[..., None], signature: inspect.Signature) -> str:
     words = [f"<{name}>" if p.default is p.empty else f"[{name}]" for name, p in signature.parameters.items()]
-    # A stage runs as `python -m pipeline.<stage>`, where its module is called __main__ and its file is the stage.
+    # In `python -m pipeline.<stage>` the module is called __main__; its file has the name of the stage.
     stage = inspect.getmodule(main)
     spec = getattr(stage, "__spec__", None)
     return " ".join(["python -m", spec.name if spec else main.__module__, *words])

@@ -1,7 +1,7 @@
-"""Worker processes that may crash or hang without taking the run with them, and that stream what they make.
+"""Worker processes that may crash or hang without ending the run, and that stream their results.
 
-The executors of other packages hand over one result per task. A decoder has to hand over frames while it decodes, so
-that memory does not grow with the length of a video and the encoder never waits for a whole file.
+Executors of other packages return one result per task. A decoder has to send frames while it decodes, so that memory
+does not grow with the length of a video and the encoder never waits for a whole file.
 """
 
 import multiprocessing
@@ -46,9 +46,9 @@ class Failed:
 
 Event = Item | Finished | Failed
 
-KILLED = "Killed"  # `error` of what was ended from outside: by somebody, or by the system for want of memory
+KILLED = "Killed"  # `error` of a worker that was killed from outside: by a person, or by the system when memory ran out
 
-# How often a worker that has nothing to hand over says that it is at work; a small part of any time limit in use.
+# How often a busy worker without a result gives a sign of life; a small part of any time limit in use.
 _PULSE_SECONDS = 0.5
 
 
@@ -61,13 +61,14 @@ class _Worker:
 
 
 class GuardedPool:
-    """A few worker processes. Use as a context manager: submit tasks, then iterate over :meth:`events`.
+    """A few worker processes. Use it as a context manager: submit tasks, then iterate over :meth:`events`.
 
     Parameters
     ----------
-    workers : number of processes, started as they are needed.
-    stall_seconds : a worker that shows no sign of life for so long while it is awaited is killed and its task fails.
-        What it yields is one, and so is every :func:`avadclip.pulse.beat` of its task: a large file is no hang.
+    workers : number of processes, which are started when they are needed.
+    stall_seconds : a worker that gives no sign of life for this long while it is waited for is killed, and its task
+        fails. Every result is a sign of life, and so is every :func:`avadclip.pulse.beat` of its task, so that a large
+        file does not count as a hang.
     """
 
     def __init__(self, workers: int, stall_seconds: float) -> None:
@@ -91,13 +92,13 @@ class GuardedPool:
         self._queue.append((key, task))
 
     def start(self) -> None:
-        """Hand out what is queued now, without waiting for an answer; :meth:`events` does it, too."""
+        """Start the queued tasks now, without waiting for results; :meth:`events` does it, too."""
         self._hand_out()
 
     def events(self) -> Iterator[Event]:
-        """What the workers send, as it comes, until no task is queued or running.
+        """What the workers send, as it arrives, until no task is queued or running.
 
-        Workers run ahead by what a pipe holds and then wait, so a slow consumer bounds the memory of everybody.
+        Workers run ahead until their pipe is full and then wait, so memory is bounded also if the consumer is slow.
         """
         while self._queue or any(worker.key is not None for worker in self._workers):
             self._hand_out()
@@ -106,7 +107,7 @@ class GuardedPool:
             for worker in busy:
                 if worker.connection in ready:
                     event = self._receive(worker)
-                    self._hand_out()  # or the worker would wait until what it has just ended is written down
+                    self._hand_out()  # or the worker would be idle while the consumer handles the result
                     if event is not None:
                         yield event
                 elif self._has_stalled(worker):
@@ -129,7 +130,7 @@ class GuardedPool:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_serve, args=(theirs,), daemon=True)
         process.start()
-        theirs.close()  # or the end of the worker would never show as the end of the pipe
+        theirs.close()  # or the pipe would stay open when the worker ends
         worker = _Worker(process, ours)
         self._workers.append(worker)
         return worker
@@ -156,7 +157,7 @@ class GuardedPool:
         return Finished(key) if kind == "finished" else Failed(key, reason=payload[1], error=payload[0])
 
     def _has_stalled(self, worker: _Worker) -> bool:
-        # The consumer may have been busy for long: what has arrived meanwhile counts as a sign of life.
+        # The consumer may have been busy for a long time: what has arrived meanwhile counts as a sign of life.
         return time.monotonic() - worker.last_seen > self._stall_seconds and not worker.connection.poll()
 
     def _fail(self, worker: _Worker, reason: str, error: str) -> Failed:
@@ -172,8 +173,8 @@ class GuardedPool:
 
 
 def _serve(connection: Connection) -> None:
-    """Body of a worker: take a task, send what it yields, until the other side is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    """Body of a worker: take tasks and send what they yield, until the other side is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     while True:
         try:
             task: Task = connection.recv()
@@ -189,7 +190,7 @@ def _run(task: Task, connection: Connection) -> None:
             connection.send(("item", item))
     except (BrokenPipeError, ConnectionResetError):
         raise
-    except Exception as error:  # whatever a library raises on a bad file costs that file, not the run
+    except Exception as error:  # whatever a library raises on a bad file ends that task, not the run
         connection.send(("failed", (type(error).__name__, str(error) or type(error).__name__)))
     else:
         connection.send(("finished", None))
@@ -198,7 +199,7 @@ def _run(task: Task, connection: Connection) -> None:
 
 
 class _Pulse:
-    """Passes beats on, but not each of them."""
+    """Passes on beats, but not all of them."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

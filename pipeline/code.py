@@ -8,7 +8,7 @@ from avadclip.io import write_text
 
 
 def main() -> None:
-    """Write one file a stage and variant; DVC has emptied the folder."""
+    """Write one file per stage and variant; DVC has emptied the folder."""
     for name, hashes in code_files(config.load()).items():
         write_text(paths.code(name), json.dumps(hashes, indent=2) + "\n")
 

@@ -1,4 +1,4 @@
-"""Stage ``distill``: features, labels and a trained detector -> ``runs/<dataset>/<variant>/seed<k>``, taught by it."""
+"""Stage ``distill``: features, labels and a trained teacher -> a student in ``runs/<dataset>/<variant>/seed<k>``."""
 
 from avadclip import config, scripting
 from avadclip.config.variants import Variant

@@ -8,7 +8,7 @@ from avadclip.prediction.alarm import read_alarm
 
 
 def main(dataset: str) -> None:
-    """Draw several detectors in one picture a video, at the level of the one that decides."""
+    """Draw several detectors in one picture per video, with the threshold of the one that decides."""
     params = config.load()
     test_set = read_test_set(dataset, params.dataset(dataset))
     settings = params.evaluate.at(read_alarm(paths.model(dataset)).threshold)

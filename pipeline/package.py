@@ -1,6 +1,6 @@
 """Stage ``package``: detectors and features of a data set -> what ``avadclip predict`` needs beside the detectors.
 
-Which of them speaks when, the pinned encoders, and what the training features look like.
+These are the roles of the detectors, the pinned encoders, and statistics of the training features.
 """
 
 from avadclip import config, paths, scripting
@@ -11,7 +11,7 @@ from avadclip.store.video import open_folders
 
 
 def main(dataset: str) -> None:
-    """Make ``runs/<dataset>`` a model folder that can be copied elsewhere."""
+    """Complete ``runs/<dataset>`` to a model folder that can be copied elsewhere."""
     params, folder = config.load(), paths.model(dataset)
     package(folder, dataset, params)
     videos = read_manifest(paths.manifest(dataset))

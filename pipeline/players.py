@@ -1,4 +1,4 @@
-"""Stage ``players``: files of the test videos -> copies of those that the page plays, clocks and sound of them."""
+"""Stage ``players``: files of the test videos -> copies of those that the page plays, with their clocks and sound."""
 
 from avadclip import config, paths, scripting
 from avadclip.evaluation.testset import read_test_set
@@ -7,7 +7,7 @@ from avadclip.report.players import make_players
 
 
 def main(dataset: str) -> None:
-    """Decode what the page needs of the videos, whatever the threshold."""
+    """Decode what the page needs from the videos, independent of the threshold."""
     params = config.load()
     test_set = read_test_set(dataset, params.dataset(dataset))
     write_footage(paths.footage(dataset), make_players(paths.players(dataset), test_set, params))

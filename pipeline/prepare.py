@@ -10,7 +10,7 @@ from avadclip.media.probe import probe
 
 
 def main(dataset: str) -> None:
-    """Open every video once and write down what there is."""
+    """Open every video once and write both tables."""
     params = config.load()
     section = params.dataset(dataset)
     if section.is_released:

@@ -1,4 +1,4 @@
-"""Stage ``report``: scores, ground truth and metrics of the test videos -> a page to look at."""
+"""Stage ``report``: scores, ground truth and metrics of the test videos -> the page."""
 
 from avadclip import config, paths, scripting
 from avadclip.evaluation.testset import read_test_set
@@ -6,7 +6,7 @@ from avadclip.report.from_results import write_report
 
 
 def main(dataset: str) -> None:
-    """The page of `avadclip predict`, with annotations and results."""
+    """Write the same page as `avadclip predict`, with annotations and results."""
     params = config.load()
     test_set = read_test_set(dataset, params.dataset(dataset))
     write_report(paths.report(dataset), test_set, params)

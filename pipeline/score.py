@@ -1,6 +1,6 @@
-"""Stage ``score``: a trained detector over videos of a data set -> a score file of the test videos, one of normal ones.
+"""Stage ``score``: a trained detector -> a score file of the test videos, and one of normal training videos.
 
-The normal ones are videos of the training, on which `evaluate.alarm_threshold` may choose a level by a budget.
+On the normal training videos, `evaluate.alarm_threshold` may choose a threshold by a budget.
 """
 
 from avadclip import config, paths, scripting
@@ -15,7 +15,7 @@ from avadclip.scoring.run import Job, score
 def main(dataset: str, variant: str, seed: str, trained_on: str = "") -> None:
     """Score with the detector that was trained on `trained_on`; by default on the same data set.
 
-    Where none was trained, because features lack what it needs, the score files say so, too.
+    If none was trained, because the features lack what it needs, the score files say so, too.
     """
     params = config.load()
     job = Job(dataset, variant, trained_on or dataset, int(seed))
@@ -28,7 +28,7 @@ def main(dataset: str, variant: str, seed: str, trained_on: str = "") -> None:
     tested = [video.id for video in videos if video.split == "test" and not video.excluded]
     normal = [video.id for video in level_videos(videos, params.dataset(dataset).selection)]
     if params.execution.engine == "ray":
-        from avadclip.scoring.cluster import score_on_cluster  # an engine is imported only when it is asked for
+        from avadclip.scoring.cluster import score_on_cluster  # imported only if it is used
 
         scored = score_on_cluster(job, [*tested, *normal], params.compute.device, params.execution)
     else:

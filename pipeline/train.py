@@ -1,4 +1,4 @@
-"""Stage ``train``: features and labels, or a released checkpoint -> ``runs/<dataset>/<variant>/seed<k>``, trained."""
+"""Stage ``train``: features and labels, or a released checkpoint -> ``runs/<dataset>/<variant>/seed<k>``."""
 
 from avadclip import config, scripting
 from avadclip.config.variants import Released

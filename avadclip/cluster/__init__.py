@@ -1,4 +1,4 @@
-"""Independent rows on a Ray cluster: who works where, what happens when a worker dies. Ray is imported when asked for.
+"""Independent rows on a Ray cluster: placing workers, and replacing those that die. Ray is imported only if used.
 
-Rows and results are small (paths, status rows); nothing here knows what a row is.
+Rows and results are small (paths, status rows); nothing here depends on what a row is.
 """

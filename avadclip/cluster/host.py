@@ -1,4 +1,4 @@
-"""What runs in a Ray actor. Nothing here may import torch: the number of its threads is settled first."""
+"""What runs in a Ray actor. Nothing here may import torch, because the number of its threads is set first."""
 
 import os
 import pickle
@@ -7,26 +7,26 @@ from typing import Any, Protocol
 
 
 class Worker(Protocol):
-    """What a row is given to, in a process of its own somewhere on the cluster."""
+    """Handles rows, in a process of its own somewhere on the cluster."""
 
-    kind: str  # of the machine, as far as results can depend on it
+    kind: str  # of the machine, as far as results depend on it
 
     def run(self, row: Any) -> Any:
         """One row -> its small result. Called from several threads at a time if the mapping is concurrent."""
 
 
 class Host:
-    """The actor: makes its worker when it is asked to start, so that errors arrive as what they are."""
+    """The actor: makes its worker in :meth:`start`, so that errors keep their type."""
 
     def __init__(self, pickled_make: bytes, root: str, threads: int | None) -> None:
         self._pickled_make, self._root, self._threads = pickled_make, root, threads
 
     def start(self) -> str:
-        """Make the worker; the kind of its machine.
+        """Make the worker; return the kind of its machine.
 
         Raises
         ------
-        AvadclipError : whatever the worker cannot do here, with the name of the machine.
+        AvadclipError : the worker cannot be made here; with the name of the machine.
         """
         # Ray sets this to the number of reserved cores; the local engine leaves the choice to torch.
         os.environ.pop("OMP_NUM_THREADS", None)
@@ -36,7 +36,7 @@ class Host:
 
         if not os.path.isdir(self._root):  # noqa: PTH112
             raise ClusterError(
-                f"{socket.gethostname()}: no folder {self._root}; the project has to lie at the same place on every"
+                f"{socket.gethostname()}: no folder {self._root}; the project must have the same path on every"
                 " machine of the cluster"
             )
         os.chdir(self._root)

@@ -15,15 +15,15 @@ from avadclip.errors import AvadclipError, ClusterError
 
 log = logging.getLogger(__name__)
 
-LOOK_AROUND_SECONDS = 5.0  # how often nodes that came or went are looked for
-PATIENCE_SECONDS = 60.0  # without a single place for a worker
+LOOK_AROUND_SECONDS = 5.0  # time between searches for nodes that have joined or left
+PATIENCE_SECONDS = 60.0  # without any place for a worker
 FAILED_STARTS = 3  # in a row, after which a place is given up
-DEATHS_IN_A_ROW = 20  # without one row that was finished: it is not the rows
+DEATHS_IN_A_ROW = 20  # without a finished row: then the rows are not the cause
 
 
 @dataclass(frozen=True)
 class Row:
-    """One thing to do: `value` is pickled to a worker, `key` names it here."""
+    """One item of work: `value` is pickled to a worker, `key` identifies it here."""
 
     key: str
     value: Any
@@ -53,7 +53,7 @@ class _Try:
 
 @dataclass
 class _Slot:
-    """A place with an actor on it. It gets rows once `starting` has returned."""
+    """A place with an actor. It is given rows when `starting` has returned."""
 
     place: Place
     actor: Any
@@ -73,10 +73,10 @@ def map_rows(
     is_concurrent: bool,
     may_use_gpu: bool,
 ) -> Iterator[Done | Lost]:
-    """Give every row to a worker; results come as they are ready.
+    """Give every row to a worker; yield results when they are ready.
 
-    A row whose worker dies is given to another one, from then on alone, so that no neighbour is blamed for it. `rows`
-    is read only as fast as workers take them, so the memory of this process does not grow with their number.
+    A row whose worker dies is given to another worker, from then on alone, so that no other row is blamed for it.
+    `rows` is read only as fast as workers take them, so the memory of this process does not grow with their number.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ class _Mapping:
     ) -> None:
         self._ray, self._execution = ray, execution
         self._fresh = iter(rows)
-        self._suspects: deque[_Try] = deque()  # rows that a worker died with: each is tried alone
+        self._suspects: deque[_Try] = deque()  # rows during which a worker died: each is tried alone
         self._pickled_make = ray.cloudpickle.dumps(make_worker)
         self._root, self._limit, self._may_use_gpu = root, in_flight_per_worker, may_use_gpu
         self._n_threads = in_flight_per_worker if is_concurrent else 1
@@ -133,7 +133,7 @@ class _Mapping:
             for slot, reference in self._ready():
                 if reference is slot.starting:
                     self._started(slot)
-                elif reference in slot.in_flight:  # else the slot has died while this list was worked through
+                elif reference in slot.in_flight:  # else the slot has died meanwhile
                     yield from self._finished(slot, reference)
 
     def end(self) -> None:
@@ -142,7 +142,7 @@ class _Mapping:
         self._slots.clear()
 
     def _look_around(self) -> None:
-        """Place workers on nodes that have room for more."""
+        """Start workers on nodes with free places."""
         now = time.monotonic()
         if any(slot.starting is None for slot in self._slots.values()):
             self._had_a_ready_slot = now
@@ -159,7 +159,7 @@ class _Mapping:
         if not self._slots and (self._given_up or waited > PATIENCE_SECONDS):
             raise ClusterError(self._no_place())
         if waited > PATIENCE_SECONDS:
-            log.warning("no worker is at work since %.0f s; %s", waited, self._needs())
+            log.warning("no worker has been running for %.0f s; %s", waited, self._needs())
             self._had_a_ready_slot = now
 
     def _place(self, place: Place, n_failed_starts: int) -> _Slot:
@@ -196,7 +196,7 @@ class _Mapping:
         owners = {slot.starting: slot for slot in self._slots.values() if slot.starting is not None}
         owners |= {reference: slot for slot in self._slots.values() for reference in slot.in_flight}
         if not owners:
-            time.sleep(0.5)  # every node is gone; perhaps one comes
+            time.sleep(0.5)  # every node is gone; one may join
             return []
         references = list(owners)
         ready, waiting = self._ray.wait(references, num_returns=1, timeout=1.0)
@@ -226,7 +226,7 @@ class _Mapping:
         yield Done(slot.in_flight.pop(reference).row.key, result)
 
     def _get(self, reference: Any) -> Any:
-        """The result; errors of ours as they are, everything else as the death of the worker."""
+        """The result; errors of this project are raised as they are, all others as the death of the worker."""
         errors = self._ray.exceptions
         try:
             return self._ray.get(reference)
@@ -249,12 +249,12 @@ class _Mapping:
         if self._n_deaths_in_a_row >= DEATHS_IN_A_ROW:
             raise ClusterError(
                 f"{self._n_deaths_in_a_row} workers died in a row, the last one on {slot.place.node.address}: {reason};"
-                " everything that is done is kept; look at the logs of Ray on that machine and run again"
+                " finished results are kept; see Ray's logs on that machine, then run the same command again"
             )
         self._replace(slot, f"died with {len(slot.in_flight)} rows: {reason}", n_failed_starts=0)
 
     def _replace(self, slot: _Slot, why: str, n_failed_starts: int) -> None:
-        """Another actor at the same place, if its node still lives."""
+        """Start another actor at the same place, if its node is still alive."""
         key = (slot.place.node.id, slot.place.index)
         log.warning("worker on %s %s", slot.place.node.address, why)
         self._ray.kill(slot.actor)
@@ -276,12 +276,12 @@ class _Mapping:
     def _no_place(self) -> str:
         if self._given_up:
             reasons = "; ".join(sorted(set(self._given_up.values())))
-            return f"no worker starts on any node: {reasons}; look at the logs of Ray there"
+            return f"no worker starts on any node: {reasons}; see Ray's logs there"
         return f"no place for a worker: {self._needs()}"
 
 
 class _WorkerDied(Exception):  # noqa: N818
-    """An actor ended, or raised what is no error of ours."""
+    """An actor ended, or raised an error that is not of this project."""
 
 
 def _first_line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Where workers are placed: a pure function of the nodes and the section ``execution``."""
+"""The places of workers, a pure function of the nodes and the section ``execution``."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from avadclip.config.execution import Execution
 
 @dataclass(frozen=True)
 class Node:
-    """A living machine of the cluster and what it offers."""
+    """A machine of the cluster that is alive, and its resources."""
 
     id: str
     address: str
@@ -28,14 +28,14 @@ class Place:
 
 
 def places(nodes: Sequence[Node], execution: Execution, may_use_gpu: bool) -> list[Place]:
-    """Every place for a worker, first the first of each node, then the second of each, and so on.
+    """Every place for a worker: the first of each node, then the second of each, and so on.
 
-    Where one node has a GPU, nodes without are left idle: a CPU would give other last digits than a GPU.
+    If any node has a GPU, nodes without one are not used, because a CPU gives other last digits than a GPU.
 
     Parameters
     ----------
-    nodes : living ones.
-    may_use_gpu : False if the device is to be the CPU.
+    nodes : those that are alive.
+    may_use_gpu : False if the device is the CPU.
     """
     gpus = execution.gpus_per_worker
     if gpus == "auto":

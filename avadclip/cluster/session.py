@@ -19,8 +19,8 @@ def import_ray() -> Any:
     """Ray, untyped; :class:`ClusterError` says how to install it."""
     if find_spec("ray") is None:
         raise ClusterError(
-            "execution.engine: `ray` asked for, but Ray is not installed here; run `pip install '.[cluster]'` on every"
-            " machine of the cluster, or write `engine: local`"
+            "execution.engine: `ray` was asked for, but Ray is not installed here; run `pip install '.[cluster]'` on"
+            " every machine of the cluster, or write `engine: local`"
         )
     return import_module("ray")
 
@@ -33,7 +33,7 @@ def connected(execution: Execution) -> Iterator[Any]:
     ------
     ClusterError : Ray is not installed, there is no cluster at this address, or it runs other versions.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # whoever wants to send statistics says so
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # statistics are sent only if the user wants it
     ray = import_ray()
     own = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"} if execution.address == "local" else {}
     try:
@@ -51,7 +51,7 @@ def connected(execution: Execution) -> Iterator[Any]:
 
 
 def living_nodes(ray: Any) -> list[Node]:
-    """The machines of the cluster, in an order that does not change."""
+    """The machines of the cluster, in a fixed order."""
     found = [
         Node(
             id=node["NodeID"],

@@ -1,1 +1,1 @@
-"""Commands that are registered in :mod:`avadclip.cli`, one file a topic."""
+"""Commands that are registered in :mod:`avadclip.cli`, one file per topic."""

@@ -1,4 +1,4 @@
-"""``avadclip choose``: which variant will generalise, from training videos alone."""
+"""``avadclip choose``: which variant generalises best, from training videos alone."""
 
 import logging
 from pathlib import Path
@@ -17,10 +17,10 @@ def choose(
     folds: Annotated[int, typer.Option(min=2, help="Parts of the training videos, each held out once.")] = 4,
     params: Annotated[Path, typer.Option("--params", help="Parameter file.")] = Path("params.yaml"),
 ) -> None:
-    """Cross-validate variants on the training videos and their labels; no test video is looked at.
+    """Cross-validate variants on the training videos and their labels; test videos are not used.
 
     `when` ranks the highest snippets of held-out anomalous videos against all held-out normal snippets: choose by it.
-    `whether` is the AUC over held-out videos. Differences below 0.02 say nothing.
+    `whether` is the AUC over held-out videos. Differences below 0.02 mean nothing.
     """
     from avadclip.training.cross_validation import cross_validate
     from avadclip.training.preparation import Run
@@ -35,7 +35,7 @@ def choose(
         if not isinstance(variant, Variant):
             trained = ", ".join(key for key, each in loaded.train.items() if isinstance(each, Variant))
             raise ConfigError(
-                f"params.yaml: train.{name}: no variant that is trained from labels; there are: {trained}"
+                f"params.yaml: train.{name}: not a variant that is trained from labels; there are: {trained}"
             )
         run = Run(dataset, section, name, variant, f"train.{name}", loaded.seeds[0])
         found[name] = cross_validate(run, loaded.compute, folds)[-1]["classification"]

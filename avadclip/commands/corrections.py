@@ -1,4 +1,4 @@
-"""``avadclip corrections apply``: what a person judged on the page -> the tables of a data set."""
+"""``avadclip corrections apply``: judgements from the page -> the tables of a data set."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,12 +20,12 @@ console = Console()
 
 def apply(
     corrections: Annotated[Path, typer.Argument(help="corrections.csv, as the page saves it.")],
-    dataset: Annotated[str, typer.Option(help="The data set that is to learn from it.")],
+    dataset: Annotated[str, typer.Option(help="The data set whose labels are corrected.")],
     videos: Annotated[
-        Path | None, typer.Option(help="Folder that `avadclip predict` looked at: its judged videos are added.")
+        Path | None, typer.Option(help="Folder of videos that `avadclip predict` was given; the judged ones are added.")
     ] = None,
     move_to_training: Annotated[
-        bool, typer.Option("--move-to-training", help="Learn from judged test videos: they become training videos.")
+        bool, typer.Option("--move-to-training", help="Make judged test videos training videos.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and write nothing.")] = False,
@@ -33,7 +33,7 @@ def apply(
 ) -> None:
     """Write judged alarms into videos.csv and segments.csv: wrong ones make a video normal, others become segments.
 
-    What would change is shown first. A file of which any row cannot be used changes nothing.
+    The changes are shown first. If any row of the file cannot be used, nothing is changed.
     """
     from avadclip import config
     from avadclip.interop.corrections import apply as applying

@@ -1,4 +1,4 @@
-"""What would stop a run on this machine, and what to do about it."""
+"""Problems that would stop a run on this machine, and what to do about them."""
 
 import shutil
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ BYTES_PER_FEATURE = 512 * 2  # float16 of CLIP's joint width
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at. `advice` says what to do where `status` is not ``ok``."""
+    """The result of one check. `advice` says what to do if `status` is not ``ok``."""
 
     status: Literal["ok", "warning", "problem"]
     subject: str
@@ -38,7 +38,7 @@ class Finding:
 
 
 def examine(params: Params) -> Iterator[Finding]:
-    """Look at everything that `params` needs on this machine; nothing is fetched or written."""
+    """Check everything that `params` needs on this machine; nothing is fetched or written."""
     yield from _decoders()
     yield from _device(params)
     for name, dataset in params.datasets.items():
@@ -56,7 +56,7 @@ def _decoders() -> Iterator[Finding]:
     if decord_available():
         yield Finding("ok", "decord", version("decord"))
     else:
-        advice = "PyAV decodes alone; features carry that in their recipe and differ from those made with decord"
+        advice = "only PyAV decodes; this is part of the recipe of features, which differ from those made with decord"
         yield Finding("warning", "decord", "not installed (no wheel for this platform?)", advice)
 
 
@@ -96,14 +96,14 @@ def _inputs(name: str, dataset: Dataset) -> Iterator[Finding]:
         if folder.is_dir():
             yield Finding("ok", subject, str(folder))
         else:
-            advice = "put it there; it is not needed where features were pulled and extraction need not run"
+            advice = "put it there; it is not needed if features were pulled and extraction does not have to run"
             yield Finding("warning", subject, f"{folder}: no such folder", advice)
 
 
 def _weights(subject: str, weights: Weights, published: Published | None) -> Finding:
     try:
         if weights.path is None and published is not None and not place(published).exists():
-            advice = f"fetched from {published.url} when first needed; without network copy it to {cache_folder()}"
+            advice = f"fetched from {published.url} when first needed; without a network, copy it to {cache_folder()}"
             return Finding("warning", subject, f"{published.name} is not on this machine yet", advice)
         return Finding("ok", subject, str(locate(weights, published, key=subject)))
     except AvadclipError as error:
@@ -111,7 +111,7 @@ def _weights(subject: str, weights: Weights, published: Published | None) -> Fin
 
 
 def _disk(params: Params) -> Iterator[Finding]:
-    """Free space against what the features take that are still to be made."""
+    """Free space, compared with what the features take that are still to be made."""
     output, cached = _space_needed(params)
     work_cache = _existing(Path(params.extraction.work_cache).absolute())
     if work_cache.stat().st_dev == Path().stat().st_dev:
@@ -157,11 +157,11 @@ def _recipe(modality: str, dataset: Dataset) -> Recipe | None:
     try:
         return modality_of(modality, dataset).recipe
     except AvadclipError:
-        return None  # what is wrong is told elsewhere; nothing can have been made with it
+        return None  # another check reports what is wrong; nothing can have been made with it
 
 
 def _files_in_place(folder: Path, recipe: Recipe | None) -> set[str]:
-    """Names of the feature files in a stage's output, if they are made with this recipe."""
+    """Names of the feature files in a stage's output, if they were made with this recipe."""
     try:
         features = store.FeatureFolder(folder)
         return {features.path(id_).name for id_ in features.ids} if features.recipe == recipe else set()
@@ -170,5 +170,5 @@ def _files_in_place(folder: Path, recipe: Recipe | None) -> set[str]:
 
 
 def _existing(path: Path) -> Path:
-    """The path, or the nearest folder above it that is there."""
+    """The path, or the nearest folder above it that exists."""
     return path if path.exists() else _existing(path.parent)

@@ -1,4 +1,4 @@
-"""``avadclip train-audio-encoder``: a Wav2CLIP from one's own unlabelled videos."""
+"""``avadclip train-audio-encoder``: a Wav2CLIP from your own unlabelled videos."""
 
 from pathlib import Path
 from typing import Annotated

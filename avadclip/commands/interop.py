@@ -1,4 +1,4 @@
-"""``avadclip add-videos`` for videos of one's own; ``import-features`` and the like for what the authors released."""
+"""``avadclip add-videos`` for your own videos; ``import-features`` and others for what authors released."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,9 +31,9 @@ def import_features(
     ] = False,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Make a data set of features that exist already: links, tables, and a block of params.yaml.
+    """Make a data set from features that exist already: links, tables, and a block of params.yaml.
 
-    Of any extractor, where `annotations` holds videos.csv; of VadCLIP or XD-Violence, where it holds their lists; else
+    They are of any extractor if `annotations` has a videos.csv, of VadCLIP or XD-Violence if it has their lists, else
     of AVadCLIP.
     """
     from avadclip.interop.import_features import adopt_features
@@ -66,12 +66,12 @@ def import_features(
         return
     if visual is None or audio is None:
         raise DatasetError(
-            f"{annotations}: holds no videos.csv (docs/features.md), so these are the authors' files; name --visual and"
-            " --audio"
+            f"{annotations}: there is no videos.csv (docs/features.md), so these are the authors' files; name --visual"
+            " and --audio"
         )
     found = adopt_features(dataset, visual, audio, annotations, params, alone)
     typer.echo(
-        f"{params}: datasets.{dataset} holds {found.n_train} training and {found.n_test} test videos,"
+        f"{params}: datasets.{dataset} has {found.n_train} training and {found.n_test} test videos,"
         f" {found.n_files} files; `dvc repro` imports them"
     )
 
@@ -91,20 +91,20 @@ def _import_arrays(
     from avadclip.interop.import_arrays import Declared, adopt_arrays
 
     if not folders:
-        raise DatasetError("no features: name their folder as --visual, as --audio, or both")
+        raise DatasetError("no features: give their folder as --visual, --audio, or both")
     if unlisted := sorted(folders.keys() - (names or folders).keys()):
         raise DatasetError(f"--{unlisted[0]}: the lists name no such files; leave it out")
     made_by = {modality: extractors[modality] for modality in folders}
     declared = None if stride is None or frame_rate is None else Declared(stride, frame_rate, made_by, text_tower)
     found = adopt_arrays(dataset, folders, annotations, declared, params, alone, names)
     typer.echo(
-        f"{params}: datasets.{dataset} holds {found.n_train} training and {found.n_test} test videos,"
+        f"{params}: datasets.{dataset} has {found.n_train} training and {found.n_test} test videos,"
         f" {found.n_files} files; `dvc repro` imports them"
     )
     for variant, reason in found.untrained.items():
         typer.echo(f"not trained there: {variant}: {reason}")
     if found.added is not None:
-        typer.echo(f"{params}: train.{found.added}: a detector that takes such features, since no other does")
+        typer.echo(f"{params}: train.{found.added}: added, because no other detector takes such features")
 
 
 def export_features(
@@ -122,11 +122,11 @@ def export_features(
 
 def import_checkpoint(
     checkpoint: Annotated[Path, typer.Argument(help="A released .pth file.")],
-    dataset: Annotated[str, typer.Option(help="The data set whose features it is to score.")],
+    dataset: Annotated[str, typer.Option(help="The data set whose features it will score.")],
     variant: Annotated[str, typer.Option(help="Name of the detector in params.yaml.")],
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Check the authors' checkpoint of a detector, and enter it into params.yaml, pinned by its hash."""
+    """Check the authors' checkpoint of a detector, and add it to params.yaml, pinned by its hash."""
     from avadclip.interop.checkpoints.register import register_checkpoint
 
     found = register_checkpoint(checkpoint, dataset, variant, params)
@@ -141,20 +141,21 @@ def add_videos(
         typer.Option(help="Table with the header video,labels; default: videos.csv, or the folder's only CSV."),
     ] = None,
     like: Annotated[
-        str | None, typer.Option(help="Data set whose encoders and training are taken; default: the published ones.")
+        str | None,
+        typer.Option(help="Data set whose encoders and training settings are used; default: the published ones."),
     ] = None,
     alone: Annotated[bool, typer.Option("--alone", help="Remove the other data sets from the parameter file.")] = False,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Make a data set of your own videos: links to your tables, and a block of params.yaml."""
+    """Make a data set from your own videos: links to your tables, and a block of params.yaml."""
     from avadclip.interop.add_videos import add_videos as add
 
     found = add(dataset, videos, labels, like, params, alone)
     for note in found.notes:
         typer.echo(f"{params}: datasets.{dataset}.{note}")
     typer.echo(
-        f"{params}: datasets.{dataset} holds {found.n_train} training and {found.n_test} test videos of the classes"
-        f" {', '.join(found.classes)}; `dvc repro` makes a model of them"
+        f"{params}: datasets.{dataset} has {found.n_train} training and {found.n_test} test videos of the classes"
+        f" {', '.join(found.classes)}; `dvc repro` makes a model from them"
     )
 
 

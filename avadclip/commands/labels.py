@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(help="A file of labels; or a folder, where each video has a file.")],
-    target: Annotated[Path, typer.Argument(help="A file, or a folder for formats with a file a video.")],
-    source_format: Annotated[str, typer.Option("--from", help="Its format, where the ending leaves it open.")] = "",
-    target_format: Annotated[str, typer.Option("--to", help="That of the target, likewise.")] = "",
+    source: Annotated[Path, typer.Argument(help="A file of labels, or a folder with a file for each video.")],
+    target: Annotated[Path, typer.Argument(help="A file, or a folder for formats with a file for each video.")],
+    source_format: Annotated[str, typer.Option("--from", help="Its format, if the suffix does not tell it.")] = "",
+    target_format: Annotated[str, typer.Option("--to", help="The same for the target.")] = "",
     frame_rate: Annotated[float | None, typer.Option(min=0.001, help="For formats that count frames.")] = None,
-    videos: Annotated[Path | None, typer.Option(help="Folder of the videos: their own times count.")] = None,
+    videos: Annotated[Path | None, typer.Option(help="Folder of the videos, whose own frame times are used.")] = None,
 ) -> None:
     """Convert temporal labels: csv, csv-frames, via, audacity, activitynet, label-studio, elan; srt, vtt, fiftyone."""
     from avadclip.interop.labels.convert import convert as convert_labels

@@ -1,4 +1,4 @@
-"""``avadclip predict``: videos -> predictions, subtitles and a page to look at."""
+"""``avadclip predict``: videos -> predictions, subtitles and a page."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +20,7 @@ def predict(
 ) -> None:
     """Find what happens when in videos: predictions.json, segments.csv, subtitles, and a page. Exit 1 on a failure.
 
-    Where there is sound the audio-visual detector decides, where there is none the visual one.
+    The audio-visual detector decides if there is sound, and the visual one if there is none.
     """
     from avadclip.commands.predicting import predict_videos
 

@@ -1,4 +1,4 @@
-"""What ``avadclip predict`` does. Apart from the command itself, because its imports take half a second."""
+"""The work of ``avadclip predict``; not in the command's own file, because its imports take half a second."""
 
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from avadclip.store.work_cache import WorkCache
 def predict_videos(
     videos: list[str], model: Path, out: Path, device: str, from_cache: bool, params: Path | None
 ) -> int:
-    """All of ``avadclip predict``; returns the exit code."""
+    """Run ``avadclip predict``; return the exit code."""
     inputs = find_videos(videos, except_below=out.resolve())
     for line in inputs.passed_over:
         typer.echo(_printable(line), err=True)
@@ -53,10 +53,10 @@ def predict_videos(
 
 
 def _predict_all(predictor: Predictor, inputs: Inputs, kept: Kept) -> tuple[list[Prediction], dict[str, str]]:
-    """Each video is on the disk as soon as it is done; one that a stopped run has finished is not done again."""
+    """Write each video's results as soon as it is done; what a stopped run has finished is not done again."""
     done, predictions, failures = kept.begin(inputs.videos), [], dict(inputs.failures)
     if done:
-        typer.echo(f"{len(done)} of {len(inputs.videos)} videos are done already, by this model: {kept.folder}")
+        typer.echo(f"{len(done)} of {len(inputs.videos)} videos were already done by this model: {kept.folder}")
     with rate_progress() as progress:
         for video_id, path in inputs.videos.items():
             bar = progress.add_task(escape(_printable(video_id)), total=None, unit="snippets")
@@ -71,7 +71,7 @@ def _predict_all(predictor: Predictor, inputs: Inputs, kept: Kept) -> tuple[list
                     progress.update(bar, total=1, completed=1)
             except (AvadclipError, OSError) as error:
                 if isinstance(error, OSError) and error.filename != str(path) and refused_write(error) is not None:
-                    raise  # what is done can no longer be kept
+                    raise  # results can no longer be kept
                 failures[readable(path)] = readable(str(error))
                 progress.update(bar, description=f"[red]{escape(_printable(video_id))}: failed[/]", total=1)
             else:
@@ -81,7 +81,7 @@ def _predict_all(predictor: Predictor, inputs: Inputs, kept: Kept) -> tuple[list
 
 
 def _draw_sound(predictor: Predictor, prediction: Prediction, path: Path, kept: Kept) -> None:
-    """For the page. A fault costs this drawing only."""
+    """Draw the sound for the page; if that fails, only the drawing is missing."""
     if not prediction.has_audio or kept.strip(prediction.id) is not None:
         return
     start, end = (seconds + prediction.clock_start_seconds for seconds in time_axis(prediction))
@@ -98,11 +98,13 @@ def _page_video(prediction: Prediction, path: Path, kept: Kept) -> PageVideo:
 
 
 def _make_folder(out: Path) -> None:
-    """Now, and not when hours have been spent."""
+    """Make the folder at once, so that an error does not come after hours."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError, PermissionError) as error:
-        raise PredictionError(f"--out: {out}: expected a folder, or room for one: {error.strerror}") from None
+        raise PredictionError(
+            f"--out: {out}: cannot be made or used as a folder: {error.strerror}; name another"
+        ) from None
 
 
 def _advance(progress: Progress, bar: TaskID, done: int, total: int) -> None:
@@ -122,7 +124,7 @@ def _summarise(predictions: list[Prediction], failures: dict[str, str], out: Pat
 
 
 def _circumstances(prediction: Prediction) -> str:
-    """Who decided, and what a reader should know of the video before believing it."""
+    """Which detector decided, and what a reader should know about the video."""
     words = [prediction.decided_by] + ["no sound"] * (not prediction.has_audio)
     if prediction.is_unlike_training:
         words.append(UNLIKE_TRAINING)
@@ -132,7 +134,7 @@ def _circumstances(prediction: Prediction) -> str:
 
 
 def _printable(text: str) -> str:
-    """Without what a terminal would obey: a file name may hold anything."""
+    """A text without control characters, which file names may contain."""
     return "".join(
         character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in readable(text)
     )

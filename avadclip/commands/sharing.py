@@ -13,12 +13,12 @@ ParamsFile = Annotated[Path, typer.Option("--params", help="Parameter file.")]
 
 def extract(
     dataset: Annotated[str, typer.Argument(help="A data set of the parameter file.")],
-    part: Annotated[str, typer.Option(help="Which share of the videos: 1/2 and 2/2, for example.")],
+    part: Annotated[str, typer.Option(help="Which part of the videos: 1/2 or 2/2, for example.")],
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Encode one share of a data set, visual and audio, into the work cache only, for somebody to merge.
+    """Encode one part of a data set, visual and audio, into the work cache only, for merging elsewhere.
 
-    Needs the manifest, and the videos of this share. Exit 1 if some of them failed.
+    Needs the manifest and the videos of this part. Exit 1 if some of them failed.
     """
     from avadclip.extraction.run import Part, extract_part
 
@@ -28,7 +28,7 @@ def extract(
     for modality in loaded.dataset(dataset).modalities:
         try:
             typer.echo(str(extract_part(dataset, modality, loaded, share)))
-        except ExtractionError as error:  # what one modality cannot read costs the other nothing
+        except ExtractionError as error:  # a failure in one modality does not stop the other
             failures.append(str(error))
     if failures:
         raise ExtractionError("\n".join(failures))
@@ -38,7 +38,7 @@ def merge(
     sources: Annotated[list[Path], typer.Argument(help="Work caches or folders of features, from anywhere.")],
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Copy the features that today's parameters and manifests need into the work cache: `dvc repro` then skips them.
+    """Copy features that the current parameters and manifests need into the work cache: `dvc repro` then skips them.
 
     Every file is read and checked before the first is copied. Nothing is copied if one is damaged, made with another
     recipe or from another version of its video, or if there are two different files for one video.
@@ -55,13 +55,13 @@ def merge(
 def compare(
     a: Annotated[str, typer.Argument(help="A data set, a folder of features, or a folder of arrays.")],
     b: Annotated[str, typer.Argument(help="Another one, of the same videos.")],
-    modality: Annotated[str, typer.Option(help="Of data sets: visual or audio.")] = "visual",
-    search: Annotated[bool, typer.Option("--search", help="Look for what turns A into B.")] = False,
+    modality: Annotated[str, typer.Option(help="Modality of data sets: visual or audio.")] = "visual",
+    search: Annotated[bool, typer.Option("--search", help="Search for what turns A into B.")] = False,
 ) -> None:
     """Compare two sets of features of the same videos, snippet by snippet.
 
-    With --search, A may have been extracted with a smaller stride: then it reports which frame of each snippet, or
-    their mean, and which view, offset and normalisation come nearest to B.
+    With --search, A may have been extracted with a smaller stride. The result is which frame of each snippet, or their
+    mean, and which view, offset and normalisation are nearest to B.
     """
     from avadclip.store import compare as comparing
     from avadclip.store.feature_set import open_set

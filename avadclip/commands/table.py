@@ -26,7 +26,7 @@ def table(
     number: Annotated[str, typer.Argument(help="I to IX, or `all`, which writes files.")],
     dataset: Annotated[str | None, typer.Option(help="A data set; default: all that have been evaluated.")] = None,
     as_format: Annotated[Format, typer.Option("--format", help="Format of the printed table.")] = Format.text,
-    theirs: Annotated[list[Path] | None, typer.Option("--with", help="A folder of somebody else's records.")] = None,
+    theirs: Annotated[list[Path] | None, typer.Option("--with", help="A folder with records of others.")] = None,
     params: Annotated[Path, typer.Option("--params", help="Parameter file.")] = Path("params.yaml"),
 ) -> None:
     """Print a table of the paper, I to IX, of our results; `all` writes results/<data set>/tables/ in every format."""

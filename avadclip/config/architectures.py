@@ -12,8 +12,8 @@ from avadclip.errors import ConfigError
 
 @cache
 def known_encoders() -> dict[str, Path]:
-    """Name of every architecture that open_clip brings along -> its JSON file."""
-    spec = find_spec("open_clip")  # of a top-level package: located, not imported
+    """Name of every architecture that comes with open_clip -> its JSON file."""
+    spec = find_spec("open_clip")  # locates a top-level package without importing it
     if spec is None or spec.origin is None:
         raise ConfigError("package `open_clip_torch` is not installed; install avadclip with its dependencies")
     return {file.stem: file for file in Path(spec.origin).with_name("model_configs").glob("*.json")}
@@ -24,12 +24,12 @@ def check_encoder(name: str) -> str:
 
     Raises
     ------
-    ValueError : unknown; the message lists close matches (inside pydantic, which adds the key).
+    ValueError : unknown name; the message lists close matches (raised within pydantic, which adds the key).
     """
     if name not in known_encoders():
         matches = difflib.get_close_matches(name, known_encoders(), n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(matches)}?" if matches else "`open_clip.list_models()` lists them"
-        raise ValueError(f"open_clip has no such architecture ({hint}); for one of your own set `encoder_config`")
+        raise ValueError(f"open_clip has no such architecture ({hint}); for your own, set `encoder_config`")
     return name
 
 
@@ -39,7 +39,7 @@ def read_architecture(encoder: str, encoder_config: str | None = None) -> dict[s
     Parameters
     ----------
     encoder : name of an open_clip architecture.
-    encoder_config : JSON file in open_clip's format that takes its place.
+    encoder_config : JSON file in open_clip's format, read instead.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def read_architecture(encoder: str, encoder_config: str | None = None) -> dict[s
         raise ConfigError(f"visual.encoder_config: {path}: not valid JSON: {error}") from None
     missing = {"embed_dim", "vision_cfg", "text_cfg"} - set(architecture)
     if missing:
-        raise ConfigError(f"visual.encoder_config: {path}: no {', '.join(sorted(missing))}")
+        raise ConfigError(f"visual.encoder_config: {path}: missing keys: {', '.join(sorted(missing))}; add them")
     if architecture.get("custom_text") or "hf_model_name" in architecture["text_cfg"]:
         # The detector's prompts go through CLIP's own text transformer, so no other kind of text tower will do.
         raise ConfigError(f"visual.encoder: {encoder} is not a plain CLIP; choose one like ViT-B-16-quickgelu")

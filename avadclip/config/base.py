@@ -16,6 +16,6 @@ S = TypeVar("S", bound=Section)
 
 
 def validated_as(section: type[S], value: Any) -> S:
-    """A value whose surroundings tell which section it is; pydantic's own unions would put more into an error's key."""
+    """Validate a value as `section`. A union of pydantic's would put the names of its members into an error's key."""
     # Through JSON for the reason given in `loading`.
     return value if isinstance(value, section) else section.model_validate_json(json.dumps(value))

@@ -17,7 +17,7 @@ from avadclip.config.features import (
 )
 from avadclip.config.training import Selection
 
-# Kind -> its sections `visual` and `audio`, where there are no videos.
+# Kind -> its sections `visual` and `audio`, for the kinds without videos.
 _OF_FEATURES: dict[Any, dict[str, type[Section]]] = {
     "xd_violence_released": {"visual": ReleasedVisual, "audio": ReleasedAudio},
     "features": {"visual": ImportedVisual, "audio": ImportedAudio},
@@ -37,7 +37,7 @@ class Dataset(Section):
         "xd_violence_released",
         "features",
     ]
-    videos: str  # folder of video files, searched recursively; or of the files of features in their place
+    videos: str  # folder of the video files (or of the feature files, in kinds without videos), searched recursively
     annotations: str  # folder with the annotation files of this kind (docs/datasets.md)
     classes: Annotated[tuple[str, ...], Field(min_length=2)]  # class 0 is `normal`; names are the text prompts
     exclude: dict[str, str] = {}  # video id -> reason; reported with the metrics
@@ -47,12 +47,12 @@ class Dataset(Section):
 
     @property
     def is_released(self) -> bool:
-        """Whether there are features of the authors' in place of videos."""
+        """Whether the data set consists of the authors' released features instead of videos."""
         return isinstance(self.visual, ReleasedVisual)
 
     @property
     def modalities(self) -> tuple[Modality, ...]:
-        """Those that there are features of; only imported ones may lack one."""
+        """The modalities that there are features of; only imported features may lack one."""
         sections: dict[Modality, Section] = {"visual": self.visual, "audio": self.audio}
         return tuple(
             name
@@ -76,7 +76,7 @@ class Dataset(Section):
     @field_validator("exclude")
     @classmethod
     def _ids_are_composed(cls, exclude: dict[str, str]) -> dict[str, str]:
-        """As the ids of videos are, see :mod:`avadclip.datasets.ids`."""
+        """Unicode form NFC, as the ids of videos have; see :mod:`avadclip.datasets.ids`."""
         return {unicodedata.normalize("NFC", id_): reason for id_, reason in exclude.items()}
 
     @field_validator("classes")

@@ -1,4 +1,4 @@
-"""``params.yaml`` changed by a command: comments and layout stay, and what is written is valid."""
+"""Changes of ``params.yaml`` by commands: comments and layout are kept, and only a valid file is written."""
 
 import io
 import re
@@ -15,7 +15,7 @@ from avadclip.io import write_text
 
 @contextmanager
 def edited(path: Path) -> Iterator[Any]:
-    """The content of a parameter file, to be changed in place; it is written at the end if it is valid then.
+    """The content of a parameter file, to be changed in place in the block; it is written at the end, if it is valid.
 
     Raises
     ------
@@ -37,14 +37,14 @@ def replace(path: Path, text: str) -> None:
 
     Raises
     ------
-    ConfigError : it is not; the file is left as it was.
+    ConfigError : the text is not valid; the file is left as it was.
     """
     parse(text, origin=str(path))
     write_text(path, text)
 
 
 def _comments_stay_above(before: str, after: str) -> str:
-    """To the parser, what stands above a key belongs to the last entry before it, and stays there if more are added."""
+    """Keep comments above their key. The parser counts them to the entry before it, and adds new entries below them."""
     for comments, key in re.findall(r"^((?:[ ]*(?:#.*)?\n)+)([ ]*\w.*\n)", before, re.MULTILINE):
         if comments + key not in after and after.count(comments) == after.count("\n" + key) == 1:
             after = after.replace(comments, "").replace("\n" + key, "\n" + comments + key)

@@ -24,18 +24,18 @@ class Score(Section):
 
     variants: tuple[str, ...] = ()  # of `train` and `distill`, each over the test videos of every data set
     across: dict[str, Across] = {}
-    # What counts for videos without sound when a detector wants it: the student's scores, the detector's own, which
-    # falls back to the visual feature, or nothing: an error lists them.
+    # What counts for a video without sound if a detector needs sound: the student's scores; the detector's own, which
+    # uses the visual feature alone; or nothing, and an error lists these videos.
     missing_audio: MissingAudio = "fallback"
-    detector: str = "audio_visual"  # the variant that model folders and pages decide by
-    student: str = "visual_student"  # the variant that stands in, and is shown beside it
+    detector: str = "audio_visual"  # the variant that decides in model folders and on pages
+    student: str = "visual_student"  # the variant that stands in for it, and is shown beside it
 
 
 class Localisation(Section):
     """How the class probabilities of a video become proposals; the defaults are the authors'."""
 
     depth: Share = 0.6  # frames above max - depth * (max - min) of the video belong to a proposal
-    min_frames: Annotated[int, Field(ge=1)] = 2  # shorter runs are no proposal
+    min_frames: Annotated[int, Field(ge=1)] = 2  # shorter runs are not proposals
     top_share: Annotated[int, Field(ge=1)] = 16  # class score: mean of the largest 1/top_share of the frames ...
     class_score_weight: Annotated[float, Field(ge=0)] = 0.7  # ... which this adds to a proposal's own maximum
 
@@ -44,31 +44,31 @@ NotNegative = Annotated[float, Field(ge=0)]
 
 
 class Alarms(Section):
-    """From scores to alarms, in this order; with the defaults every run of snippets that reaches the threshold is one.
+    """How scores become alarms, in this order; by default each run of snippets that reaches the threshold is an alarm.
 
-    Of each video, seconds become whole snippets; see :class:`avadclip.evaluation.alarm_rule.AlarmRule`.
+    Seconds are rounded to whole snippets of each video; see :class:`avadclip.evaluation.alarm_rule.AlarmRule`.
     """
 
-    smooth_seconds: NotNegative = 0.0  # scores are means over so long a window around each snippet
+    smooth_seconds: NotNegative = 0.0  # length of the window around each snippet over which scores are averaged
     off: Annotated[float, Field(gt=0, le=1)] = 1.0  # share of the threshold down to which an alarm goes on
     bridge_seconds: NotNegative = 0.0  # the longest gap between two alarms that are one
-    shortest_seconds: NotNegative = 0.0  # what is shorter is no alarm
-    pad_seconds: NotNegative = 0.0  # added before and after
+    shortest_seconds: NotNegative = 0.0  # shorter alarms are dropped
+    pad_seconds: NotNegative = 0.0  # added before and after each alarm
 
     def __str__(self) -> str:
-        """What is beyond the threshold, as half a sentence; empty if nothing is."""
+        """The rules beside the threshold, as a part of a sentence; empty if there are none."""
         told = (
-            (self.smooth_seconds, f"scores are means over {self.smooth_seconds:g} s"),
-            (self.off < 1, f"an alarm goes on down to {self.off:g} of that"),
-            (self.bridge_seconds, f"gaps of up to {self.bridge_seconds:g} s are alarm, too"),
-            (self.shortest_seconds, f"what is shorter than {self.shortest_seconds:g} s is none"),
+            (self.smooth_seconds, f"scores are averaged over {self.smooth_seconds:g} s"),
+            (self.off < 1, f"an alarm continues down to {self.off:g} of that"),
+            (self.bridge_seconds, f"gaps of up to {self.bridge_seconds:g} s are bridged"),
+            (self.shortest_seconds, f"alarms shorter than {self.shortest_seconds:g} s are dropped"),
             (self.pad_seconds, f"{self.pad_seconds:g} s are added before and after"),
         )
         return "; ".join(text for is_set, text in told if is_set)
 
 
 class Budget(Section):
-    """What alarms may cost; the level that keeps to it is chosen, see :mod:`avadclip.evaluation.budget`."""
+    """How many false alarms are allowed, from which the threshold is chosen; see :mod:`avadclip.evaluation.budget`."""
 
     false_alarms_per_hour: Annotated[float, Field(gt=0, allow_inf_nan=False)]  # of normal video
 
@@ -82,14 +82,14 @@ def _level_or_budget(value: Any, _: Any) -> float | Budget:
 
 
 class Evaluate(Section):
-    """Thresholds and resampling of the stage ``evaluate``; nothing else depends on them."""
+    """Thresholds and resampling of stage ``evaluate``; nothing else depends on them."""
 
-    # Operating point: an alarm is on where the score reaches this; or what it may cost.
+    # Operating point: an alarm is on where the score reaches this number; or the budget that a threshold is chosen by.
     alarm_threshold: Annotated[float | Budget, WrapValidator(_level_or_budget)] = 0.5
     alarm_branch: Branch = "alignment"  # the branch that raises alarms; the published AP is of this one
     alarms: Alarms = Alarms()
     iou_thresholds: Annotated[tuple[Share, ...], Field(min_length=1)] = (0.1, 0.2, 0.3, 0.4, 0.5)
-    released: Localisation = Localisation()  # other values than the defaults are no longer the authors' protocol
+    released: Localisation = Localisation()  # with other values it is no longer the authors' protocol
     strict: Localisation = Localisation()
     bootstrap_resamples: Annotated[int, Field(ge=0)] = 1000  # 0: no intervals
     bootstrap_seed: int = 0
@@ -99,18 +99,18 @@ class Evaluate(Section):
 
     @property
     def budget(self) -> float | None:
-        """False alarms per hour of normal video, if a level is to be chosen by them."""
+        """False alarms per hour of normal video, if the threshold is chosen by them."""
         return self.alarm_threshold.false_alarms_per_hour if isinstance(self.alarm_threshold, Budget) else None
 
     @property
     def level(self) -> float:
-        """The score from which an alarm is on; of a budget it has to be chosen first."""
+        """The threshold: the score from which an alarm is on. With a budget, it has to be chosen first."""
         if isinstance(self.alarm_threshold, Budget):
-            raise TypeError("a budget is no level; see `Evaluate.at`")
+            raise TypeError("a budget is not a threshold; see `Evaluate.at`")
         return self.alarm_threshold
 
     def at(self, level: float) -> Self:
-        """The same at a level that was chosen."""
+        """The same settings with a threshold that was chosen."""
         return self.model_copy(update={"alarm_threshold": level})
 
     @model_validator(mode="after")
@@ -121,15 +121,15 @@ class Evaluate(Section):
 
 
 class Figures(Section):
-    """Which videos and detectors the stage ``figures`` draws."""
+    """Which videos and detectors stage ``figures`` draws."""
 
     videos: tuple[str, ...] = ()  # ids; empty: the most instructive ones, see avadclip.evaluation.figures.selection
-    n_videos: Annotated[int, Field(ge=1)] = 12  # how many that are, if `videos` is empty
+    n_videos: Annotated[int, Field(ge=1)] = 12  # how many of them, if `videos` is empty
     detectors: tuple[str, ...] = ()  # names as in the metrics, in the order of their colours; empty: all, at most four
     formats: tuple[Literal["png", "svg"], ...] = ("png",)
 
 
 class Report(Section):
-    """What the stage ``report`` copies into its page."""
+    """What stage ``report`` copies into its page."""
 
     players: Annotated[int, Field(ge=0)] = 60  # videos that can be played there, the most alarming first

@@ -12,7 +12,7 @@ class Execution(Section):
 
     engine: Literal["local", "ray"] = "local"  # `ray` needs `pip install '.[cluster]'`
     address: str = "auto"  # of the cluster: host:port, `auto` for the one of this machine, `local` starts one here
-    workers: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"  # at most so many encoders at a time
+    workers: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"  # at most this many encoders at a time
     # `auto`: where there are GPUs, one each, and an equal share of their node's cores; else all cores of a node.
     cpus_per_worker: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
     gpus_per_worker: Literal["auto"] | Annotated[float, Field(ge=0)] = "auto"

@@ -19,13 +19,14 @@ class Weights(Section):
     """Pretrained weights: where they come from, and which file they must be."""
 
     path: str | None = None  # a local file; without it the published file is fetched
-    sha256: Sha256 | None  # null only until the file has been seen: nothing is encoded with weights that are not pinned
+    sha256: Sha256 | None  # null only as long as it is unknown: nothing is encoded with weights that are not pinned
 
 
 class Clip(Section):
     """The CLIP whose image tower makes (or made) visual features, and whose text tower reads the class names."""
 
-    encoder_config: str | None = None  # JSON of an open_clip architecture of one's own, named by `encoder`
+    # JSON file of an architecture of your own, in open_clip's format; `encoder` is its name.
+    encoder_config: str | None = None
     encoder: str = "ViT-B-16-quickgelu"  # declared after `encoder_config`, which its check looks at
     weights: Weights
 
@@ -44,13 +45,13 @@ class Visual(Clip):
     """Frames -> CLIP image features. Every key is part of the recipe: a change makes new features."""
 
     stride: Annotated[int, Field(ge=1)]
-    frame: Frame = "first"  # of each snippet; mean: the mean of the features of several
-    mean_of: Annotated[int, Field(ge=2)] | None = None  # so many evenly spaced frames; null: all of the snippet
+    frame: Frame = "first"  # of each snippet; mean: the features of several frames are averaged
+    mean_of: Annotated[int, Field(ge=2)] | None = None  # this many evenly spaced frames; null: all of the snippet
     views: Views = "center"
     precision: Precision
     batch_size: Annotated[int, Field(ge=1)] = 8  # matrix kernels round differently at different sizes
-    # auto: decord where it is installed and can be trusted, else PyAV. torchcodec: on the CPU, where it is PyAV to the
-    # bit, else PyAV; `pip install '.[torchcodec]'`.
+    # auto: decord where it is installed and agrees with the container, else PyAV. torchcodec: torchcodec on the CPU
+    # where it gives PyAV's pictures to the bit, else PyAV; `pip install '.[torchcodec]'`.
     decoder: Literal["auto", "torchcodec"] = "auto"
 
     @model_validator(mode="after")
@@ -68,30 +69,30 @@ class Visual(Clip):
 
 
 class ReleasedVisual(Clip):
-    """The authors' released CLIP features: nothing is encoded, so `weights` are for training's text tower alone."""
+    """The authors' released CLIP features: nothing is encoded, so `weights` serve the text tower in training only."""
 
     stride: Literal[16]  # of the release
 
     @property
     def n_views(self) -> int:
-        """Of a training video in the release."""
+        """Views of a training video in the release."""
         return 10
 
 
 class ImportedVisual(Section):
-    """Visual features of any extractor and width, in arrays that exist already; and the timeline of their snippets."""
+    """Visual features of any extractor and width, in arrays that exist already, and the timeline of their snippets."""
 
-    extractor: Annotated[str, Field(min_length=1)] | None  # what made them, in words; null: there is sound alone
+    extractor: Annotated[str, Field(min_length=1)] | None  # what made them, in words; null: only audio features
     stride: Annotated[int, Field(ge=1)]  # frames from one snippet to the next
     frame_rate: Annotated[float, Field(gt=0)]  # frames per second of the videos
-    array: str | None = None  # its name in .npz, .h5 and .safetensors files; null: the only one there
+    array: str | None = None  # its name in .npz, .h5 and .safetensors files; null: the only array there
     views_axis: Literal[0, 1] = 0  # of arrays with three axes: [views, n, width]; 1: [n, views, width]
     # The CLIP whose text tower reads the class names; null: no detector that needs one is trained on these features.
     text_tower: Clip | None = None
 
     @property
     def n_views(self) -> int:
-        """One, at least; how many there are, the files say."""
+        """At least one; the files say how many there are."""
         return 1
 
 
@@ -115,10 +116,10 @@ class ReleasedAudio(Section):
 
 
 class ImportedAudio(Section):
-    """Features of sound of any extractor and width, in arrays that exist already, one for each visual snippet."""
+    """Audio features of any extractor and width, in arrays that exist already, one feature for each visual snippet."""
 
-    extractor: Annotated[str, Field(min_length=1)] | None  # what made them, in words; null: there is no sound
-    array: str | None = None  # as for the visual ones
+    extractor: Annotated[str, Field(min_length=1)] | None  # what made them, in words; null: only visual features
+    array: str | None = None  # as for visual features
     max_length_difference: Annotated[int, Field(ge=0)] = 1  # snippets; more than that is an error
     zeros: Literal["no_sound", "heard"] = "no_sound"  # what rows of zeros mean
 
@@ -128,10 +129,10 @@ class Extraction(Section):
 
     device: str = "auto"  # auto | cpu | cuda | cuda:1 ... | all: every GPU of this machine
     workers: Annotated[int, Field(ge=1)] = 2  # decoding processes
-    stall_seconds: Annotated[float, Field(gt=0)] = 120.0  # a decoder that is silent for so long is ended
+    stall_seconds: Annotated[float, Field(gt=0)] = 120.0  # a decoder that makes no progress for this long is ended
     work_cache: str = ".cache/features"
 
     @property
     def probes(self) -> Path:
-        """What is known of the files of data sets, beside the work cache."""
+        """The cache of what was found in the files of data sets; it lies beside the work cache."""
         return Path(self.work_cache).parent / "probes.sqlite"

@@ -29,10 +29,10 @@ class Params(Section):
     datasets: dict[str, Dataset]
     extraction: Extraction = Extraction()
     execution: Execution = Execution()
-    # Every variant is trained, scored and evaluated once a seed.
+    # Every variant is trained, scored and evaluated once per seed.
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
-    train: dict[str, TrainedOrReleased] = {}  # variants of detectors that learn from labels, or are imported
-    distill: dict[str, Variant] = {}  # variants that learn from a teacher, too
+    train: dict[str, TrainedOrReleased] = {}  # variants that learn from labels, or are imported
+    distill: dict[str, Variant] = {}  # variants that also learn from a teacher
     teacher: str = "audio_visual"  # the variant of `train` that they learn from
     compute: Compute = Compute()
     score: Score = Score()
@@ -48,14 +48,14 @@ class Params(Section):
         return self.datasets[name]
 
     def world(self, name: str) -> World:
-        """What one rendered data set is made from; :class:`ConfigError` names the known ones if there is none."""
+        """The section of one rendered data set; :class:`ConfigError` names the known ones if there is none."""
         if name not in self.worlds:
             known = ", ".join(self.worlds) or "none"
             raise ConfigError(f"params.yaml: no world {name!r} under `worlds`; there are: {known}")
         return self.worlds[name]
 
     def variant(self, name: str) -> Variant | Released:
-        """One variant of `train` or `distill`; :class:`ConfigError` names the known ones if there is none."""
+        """One variant of `train` or `distill`; :class:`ConfigError` names the known ones if there is no such one."""
         known = {**self.train, **self.distill}
         if name not in known:
             listed = ", ".join(known) or "none"
@@ -63,24 +63,24 @@ class Params(Section):
         return known[name]
 
     def seeds_of(self, variant: str) -> tuple[int, ...]:
-        """The seeds that give different detectors: a checkpoint that is imported knows no seed, so one is enough."""
+        """The seeds that give different detectors: an imported checkpoint does not depend on them, so one is enough."""
         return self.seeds[:1] if isinstance(self.variant(variant), Released) else self.seeds
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
         if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError(f"seeds: {list(self.seeds)} names a seed twice; its detectors would be the same ones")
+            raise ValueError(f"seeds: {list(self.seeds)} names a seed twice, for the same detectors; remove one")
         if both := sorted(self.train.keys() & self.distill.keys()):
             raise ValueError(f"`train` and `distill` both have a variant {both[0]!r}; their checkpoints would collide")
         if self.distill and self.teacher not in self.train:
-            raise ValueError(f"teacher: {self.teacher!r} is no variant under `train`")
+            raise ValueError(f"teacher: {self.teacher!r} is not a variant under `train`")
         known = self.train.keys() | self.distill.keys()
         scored = {*self.score.variants, *(across.variant for across in self.score.across.values())}
         if unknown := sorted(scored - known):
-            raise ValueError(f"score: {unknown[0]!r} is no variant under `train` or `distill`")
+            raise ValueError(f"score: {unknown[0]!r} is not a variant under `train` or `distill`")
         crossed = {name for across in self.score.across.values() for name in (across.dataset, across.trained_on)}
         if unknown := sorted(crossed - self.datasets.keys()):
-            raise ValueError(f"score.across: {unknown[0]!r} is no data set under `datasets`; remove the line")
+            raise ValueError(f"score.across: {unknown[0]!r} is not a data set under `datasets`; remove the line")
         return self
 
     @model_validator(mode="after")
@@ -89,16 +89,18 @@ class Params(Section):
             check_names(section, getattr(self, section))
         check_names("score.across", self.score.across)
         if "code" in self.datasets:
-            raise ValueError("datasets: `code` is taken: runs/code is where stage `code` writes; choose another name")
+            raise ValueError(
+                "datasets: the name `code` is taken: stage `code` writes to runs/code; choose another name"
+            )
         return self
 
     @model_validator(mode="after")
     def _roles_are_known(self) -> Self:
-        """As soon as anything is scored: a page has somebody to decide, and a test video may be without sound."""
+        """Checked if anything is scored: a page needs a detector that decides, and a test video may have no sound."""
         roles = {"detector": self.score.detector, "student": self.score.student}
         for role, variant in roles.items() if self.score.variants or self.score.across else ():
             if variant not in self.train.keys() | self.distill.keys():
-                raise ValueError(f"score.{role}: {variant!r} is no variant under `train` or `distill`")
+                raise ValueError(f"score.{role}: {variant!r} is not a variant under `train` or `distill`")
         return self
 
     @model_validator(mode="after")
@@ -112,22 +114,22 @@ class Params(Section):
 
 
 def _stated_modalities(section: Variant) -> list[str]:
-    """What a variant says that it takes in; where it says nothing, only its kind knows, see `scoring.stand_in`."""
+    """The modalities in a variant's settings; if none are given, its kind decides, see `scoring.stand_in`."""
     settings = section.model_extra or {}
     stated = settings.get("modalities", [settings["modality"]] if "modality" in settings else [])
     return stated if isinstance(stated, list) else []
 
 
 def check_names(section: str, names: Iterable[str]) -> None:
-    """Names become part of DVC's stages and of their commands, and keys of parameters, where a dot separates.
+    """Refuse names that cannot be part of DVC's stages and commands, or of parameter keys, which dots separate.
 
     Raises
     ------
-    ValueError : a name with anything else than ASCII letters, digits, `_` and `-`.
+    ValueError : a name with characters other than ASCII letters, digits, `_` and `-`.
     """
     for name in names:
         if re.fullmatch("[A-Za-z0-9_-]+", name) is None:
-            raise ValueError(f"{section}: {name!r} is no name for DVC; use letters, digits, `_` and `-` only")
+            raise ValueError(f"{section}: {name!r} is not a name for DVC; use letters, digits, `_` and `-` only")
 
 
 def load(path: str | Path = "params.yaml") -> Params:
@@ -135,7 +137,7 @@ def load(path: str | Path = "params.yaml") -> Params:
 
     Raises
     ------
-    ConfigError : no such file, no YAML, an unknown key, a wrong type or a value out of range; one line for each key.
+    ConfigError : no such file, not YAML, an unknown key, a wrong type or a value out of range; one line for each key.
     """
     try:
         content = Path(path).read_bytes()
@@ -147,7 +149,7 @@ def load(path: str | Path = "params.yaml") -> Params:
 
 
 def parse(content: bytes | str, origin: str) -> Params:
-    """The same for the text of a parameter file; `origin` is the file name that errors are to show."""
+    """The same for the text of a parameter file; `origin` is the file name for errors."""
     try:
         data = read_yaml(content)
     except UnquotedError as error:
@@ -158,9 +160,9 @@ def parse(content: bytes | str, origin: str) -> Params:
 
 
 def validate(data: Any, origin: str) -> Params:
-    """Check parameters that are already in memory; `origin` is the file name that errors are to show."""
+    """Check parameters that are already in memory; `origin` is the file name for errors."""
     try:
-        # Through JSON, because pydantic's strict mode takes a list for a tuple only there.
+        # Through JSON, because only there pydantic's strict mode accepts a list as a tuple.
         return Params.model_validate_json(json.dumps(data))
     except ValidationError as error:
         raise ConfigError(told_by_key(error, origin)) from None
@@ -178,6 +180,6 @@ def _describe(detail: ErrorDetails, section: str) -> str:
     if detail["type"] == "missing":
         return f"{key}: missing; add it"
     message = detail["msg"].removeprefix("Value error, ")
-    # A contradiction between keys is told by its message; the whole section would drown it.
+    # An error about several keys is clear without what was found, which would be the whole section.
     found = "" if isinstance(detail["input"], dict) else f", found {detail['input']!r}"
     return f"{key}: {message[0].lower()}{message[1:]}{found}"

@@ -1,4 +1,4 @@
-"""Sections ``datasets.<name>.selection`` (which round of training is kept) and ``compute`` (on what device)."""
+"""Sections ``datasets.<name>.selection`` (which round of training is kept) and ``compute`` (on which device)."""
 
 from typing import Annotated, Literal
 
@@ -10,17 +10,17 @@ from avadclip.config.base import Section
 class Selection(Section):
     """How a data set chooses the round of training whose weights are kept."""
 
-    # `validation`: the best on held-out training videos. `ranking`: training on all of them stops after as many rounds
-    # as rank held-out snippets best (avadclip.training.cross_validation); what learns from a teacher does not stop.
-    # `released_test_selected` looks at the test videos, as the authors do, and is reported as such wherever its numbers
-    # appear.
+    # `validation`: the round that is best on held-out training videos. `ranking`: training on all videos stops after
+    # the number of rounds that ranked held-out snippets best (avadclip.training.cross_validation), except for variants
+    # with a teacher. `released_test_selected` chooses on the test videos, as the authors do, and is reported wherever
+    # its numbers appear.
     by: Literal["validation", "ranking", "last", "released_test_selected"] = "validation"
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1  # of the training videos; used by `validation` only
     folds: Annotated[int, Field(ge=2)] = 4  # of the training videos; used by `ranking` and `recipe.calibrate` only
 
 
 class Compute(Section):
-    """What training runs on. No key here is a parameter of a result."""
+    """What training runs on. Results do not depend on these keys."""
 
     device: str = "auto"  # auto | cpu | cuda | cuda:1 ...
     memory_gib: Annotated[float, Field(gt=0)] = 16.0  # more features than this are memory-mapped from a temporary file

@@ -1,7 +1,7 @@
-"""Sections ``train.<variant>`` and ``distill.<variant>``: which detector a variant is, and what it overrides.
+"""Sections ``train.<variant>`` and ``distill.<variant>``: which detector a variant is, and its settings.
 
-What a kind of detector can be set to is known to its file in `avadclip.detectors` alone, which would import torch. So
-only the frame is checked here; the rest is checked by `avadclip.detectors.registry`, when training starts and in
+Only the keys that all variants share are checked here. The settings of a kind are defined in its file in
+`avadclip.detectors`, which imports torch; `avadclip.detectors.registry` checks them when training starts and in
 ``avadclip doctor``.
 """
 
@@ -13,12 +13,12 @@ from pydantic import Field, WrapValidator
 from avadclip.config.base import Section, validated_as
 from avadclip.config.features import Weights
 
-# A file in avadclip/detectors, or the dotted name of a module of one's own.
+# A file in avadclip/detectors, or the dotted name of a module of your own.
 Kind = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 
 
 class Variant(Section):
-    """A detector that is trained; other keys than these are settings of its kind."""
+    """A detector that is trained; all other keys are settings of its kind."""
 
     model_config = Section.model_config | {"extra": "allow"}
 
@@ -26,18 +26,18 @@ class Variant(Section):
     on: dict[str, dict[str, Any]] = {}  # data set -> settings that differ there
 
     def settings_on(self, dataset: str) -> dict[str, Any]:
-        """The settings that hold on one data set; those of `on` win, key by key."""
+        """The settings for one data set; those of `on` override the others, key by key."""
         return merged(self.model_extra or {}, self.on.get(dataset, {}))
 
 
 class Released(Section):
-    """A checkpoint that the authors released; it is imported instead of trained, and brings its architecture along."""
+    """A checkpoint that the authors released; it is imported instead of trained, and defines its own architecture."""
 
     released: Weights  # a .pth file
 
 
 def merged(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """`values` with `overrides`, which replace keys and not whole sections."""
+    """`values` with `overrides`, which replace single keys of nested sections."""
     both = dict(values)
     for key, value in overrides.items():
         old = both.get(key)

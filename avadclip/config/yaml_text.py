@@ -1,4 +1,4 @@
-"""YAML as DVC reads it, where everything that is not in quotes and looks like a text is one."""
+"""YAML as DVC reads it, but what would silently become another type than text is an error."""
 
 from typing import Any
 
@@ -7,9 +7,9 @@ from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import Node
 
-# A parameter file has some thousands of values; aliases of aliases make billions of a few lines.
+# A parameter file has a few thousand values; with aliases of aliases, a few lines make billions.
 _MOST_VALUES = 1_000_000
-_MOST_KEYS = 10_000  # of one mapping
+_MOST_KEYS = 10_000  # in one mapping
 _MOST_BITS = 64
 
 _CORE = "tag:yaml.org,2002:"
@@ -18,16 +18,17 @@ _READ_AS = {"timestamp": "a date", "int": "a number", "float": "a number", "bool
 
 
 class UnquotedError(MarkedYAMLError):
-    """A key, or a value that JSON does not have, that YAML takes for something else than a text."""
+    """A key, or a value of a type that JSON does not have, that YAML does not read as text."""
 
 
 def read_yaml(content: bytes | str) -> Any:
-    """The content of a YAML 1.2 document: `1e-5` is a number, `no` is a word.
+    """The content of a YAML 1.2 document: `1e-5` is a number, `no` is text.
 
     Raises
     ------
-    UnquotedError : a key is no text, or a value is a date: as the id of a video, `001` would be `1`.
-    YAMLError : no YAML, or values that no parameter has: millions of them, within themselves, or of too many digits.
+    UnquotedError : a key is not text, or a value is a date: as the id of a video, `001` would be `1`.
+    YAMLError : not YAML, or values that no parameter has: millions of them, nested in themselves, or with too many
+        digits.
     """
     yaml = YAML(typ="safe", pure=True)  # the parser in C ends the process where values are nested deeply
     yaml.Constructor = _Constructor
@@ -35,8 +36,8 @@ def read_yaml(content: bytes | str) -> Any:
         found = yaml.load(content)
         n_values = _count(found, {})
     except RecursionError:
-        raise YAMLError("values are nested too deeply, or within themselves") from None
-    except ValueError as error:  # a number of thousands of digits
+        raise YAMLError("values are nested too deeply, or contain themselves; write them out") from None
+    except ValueError as error:  # a number with thousands of digits
         raise YAMLError(str(error)) from None
     if n_values > _MOST_VALUES:
         raise YAMLError(f"{n_values} values, most of them aliases (*name) of aliases; write them out")
@@ -44,11 +45,9 @@ def read_yaml(content: bytes | str) -> Any:
 
 
 def _count(value: Any, known: dict[int, int]) -> int:
-    """Values that a document holds if each alias is written out; what an alias stands for is counted once."""
+    """How many values a document has with every alias written out. What an alias stands for is walked through once."""
     if isinstance(value, int) and value.bit_length() > _MOST_BITS:
-        raise ValueError(
-            f"a whole number of {value.bit_length()} bits, of which no parameter has more than {_MOST_BITS}"
-        )
+        raise ValueError(f"a whole number of {value.bit_length()} bits; parameters have at most {_MOST_BITS}")
     if id(value) not in known:
         parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
         known[id(value)] = 1 + sum(_count(part, known) for part in parts)

@@ -1,7 +1,7 @@
-"""The annotation files of XD-Violence and of data sets that follow it: a line a video, a few words a segment.
+"""The annotation files of XD-Violence and of data sets in its format: one line per video, a few words per segment.
 
 Frames count from 0 and ranges are half-open, as the authors' own ground-truth arrays are built (``gt[start:end] = 1``);
-that some lines begin at frame 1 makes no difference to that. Names stand with or without a video extension.
+some lines begin at frame 1, which changes nothing about that. Names may have a video extension or not.
 """
 
 from pathlib import Path, PurePosixPath
@@ -29,7 +29,7 @@ def read_ids(path: Path) -> tuple[str, ...]:
 
 
 def read_spans(path: Path) -> Segments:
-    """Lines ``<name> <start> <end> <start> <end> ...``: id -> segments of label ``*`` (which class is not said)."""
+    """Lines ``<name> <start> <end> <start> <end> ...``: id -> segments with the label ``*`` (of any class)."""
     return _read(path, words_per_segment=2)
 
 
@@ -78,7 +78,7 @@ def _id(name: str) -> str:
 
 
 def lines(path: Path) -> list[tuple[int, str]]:
-    """Number and text of every line that is not empty; :class:`DatasetError` if there is none, or no such file."""
+    """Number and text of every line that is not empty; :class:`DatasetError` if there is none, or no file."""
     try:
         with path.open(encoding="utf-8-sig") as file:
             numbered = [(number, line.strip()) for number, line in enumerate(csv_file.lines(path, file), start=1)]
@@ -87,7 +87,7 @@ def lines(path: Path) -> list[tuple[int, str]]:
             f"{path}: no such file; `annotations` in params.yaml must name the folder that holds it"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: not readable as text in UTF-8: {error}") from None
+        raise DatasetError(f"{path}: not readable as UTF-8 text: {error}") from None
     found = [(number, line) for number, line in numbered if line]
     if not found:
         raise DatasetError(f"{path}: the file is empty")

@@ -1,8 +1,8 @@
-"""The files of imported features: where they lie, what they hold, and their hash.
+"""The files of imported features: where they are, what they contain, and their hash.
 
-Below ``datasets.<name>.videos`` there are the folders ``visual`` and ``audio``, or one of them, with the files in
-folders as one likes: ``<id>.npy`` (or another suffix of :mod:`avadclip.datasets.arrays`) holds [n, width] or all views
-of a video, ``<id>__<view>.npy`` one of them. The view with the lowest number is the one that is tested.
+Below ``datasets.<name>.videos`` are the folders ``visual`` and ``audio``, or one of them, with the files in any
+subfolders: ``<id>.npy`` (or another suffix of :mod:`avadclip.datasets.arrays`) contains the features [n, width] of a
+video or all its views, ``<id>__<view>.npy`` one view. Tests use the view with the lowest number.
 """
 
 import hashlib
@@ -27,14 +27,14 @@ _ONE_VIEW = re.compile(r"(?P<id>.+)__(?P<view>\d+)", re.ASCII)
 
 @dataclass(frozen=True)
 class Arrays:
-    """The files of one video, a view each, or the only one."""
+    """The files of one video: one for each view, or a single one."""
 
     visual: tuple[Path, ...]
     audio: tuple[Path, ...]  # one, or none
 
     @property
     def content_hash(self) -> str:
-        """sha256 over names and contents, in order."""
+        """sha256 of names and contents, in order."""
         files = [("visual", path) for path in self.visual] + [("audio", path) for path in self.audio]
         lines = "".join(f"{sha256_of(path)} {modality} {path.name}\n" for modality, path in files)
         return hashlib.sha256(lines.encode()).hexdigest()
@@ -45,7 +45,7 @@ class ArrayFiles:
 
     Raises
     ------
-    DatasetError : there is no folder for a modality, or two files would be the same view of a video.
+    DatasetError : a modality has no folder, or two files are the same view of a video.
     """
 
     def __init__(self, dataset: Dataset) -> None:
@@ -54,27 +54,29 @@ class ArrayFiles:
 
     @property
     def ids(self) -> set[str]:
-        """The videos for which there is any file."""
+        """The videos that have at least one file."""
         return {id_ for by_id in self._found.values() for id_ in by_id}
 
     def of(self, id_: str) -> Arrays:
-        """Files of one video.
+        """The files of one video.
 
         Raises
         ------
-        DatasetError : a modality has none, or sound several.
+        DatasetError : a modality has no file, or there are several audio files.
         """
         if absent := [modality for modality, by_id in self._found.items() if id_ not in by_id]:
-            raise DatasetError(f"no {' and no '.join(absent)} features {id_!r} below {self.folder}")
+            raise DatasetError(f"no {' and no '.join(absent)} features of {id_!r} below {self.folder}")
         found = {modality: tuple(by_id[id_]) for modality, by_id in self._found.items()}
         files = Arrays(found.get("visual", ()), found.get("audio", ()))
         if len(files.audio) > 1:
-            raise DatasetError(f"{len(files.audio)} files of sound, {files.audio[1].name} among them; keep one")
+            raise DatasetError(
+                f"{len(files.audio)} files of audio features, {files.audio[1].name} among them; keep one"
+            )
         return files
 
 
 def load_views(files: Arrays, section: ImportedVisual) -> NDArray[np.floating]:
-    """Visual features [views, n, width] of one video, as precise as its files.
+    """Visual features [views, n, width] of one video, in the precision of its files.
 
     Raises
     ------
@@ -95,34 +97,34 @@ def load_sound(files: Arrays, section: ImportedAudio) -> NDArray[np.floating]:
     (path,) = files.audio
     values = _read(path, section.array)
     if values.ndim != 2:
-        raise DatasetError(f"{path}: expected features of sound [n, width], found {values.shape}; sound has no views")
+        raise DatasetError(f"{path}: expected audio features [n, width], found {values.shape}; sound has no views")
     return values
 
 
 def _read(path: Path, name: str | None) -> NDArray[np.floating]:
-    """An array that is finite in float16, the store's precision. To convert it would take ten times as long."""
+    """An array that is finite in float16, the store's precision. Converting it would take ten times as long."""
     values = arrays.read_array(path, name)
     if not (values.min() > -_BEYOND and values.max() < _BEYOND):  # NaN is neither
         n = int((~(np.abs(values) < _BEYOND)).sum())
-        raise DatasetError(f"{path}: {n} values are not finite, or beyond 65504, the largest of float16; scale them")
+        raise DatasetError(f"{path}: {n} values are not finite, or beyond 65504, the largest float16; scale them")
     return values
 
 
 def check_lengths(n_visual: int, n_audio: int, section: ImportedAudio) -> None:
-    """Refuse sound that is longer or shorter than the pictures by more than params.yaml allows."""
+    """Refuse audio features that are longer or shorter than the visual ones by more than params.yaml allows."""
     if abs(n_visual - n_audio) > section.max_length_difference:
         raise DatasetError(
-            f"{n_audio} snippets of sound, {n_visual} of pictures: more apart than audio.max_length_difference"
+            f"{n_audio} audio and {n_visual} visual snippets: they differ by more than audio.max_length_difference"
             f" {section.max_length_difference}; bring both to one stride, or allow more"
         )
 
 
 def find_arrays(folder: Path) -> dict[str, list[Path]]:
-    """Id -> files of its views, in their order.
+    """Id -> files of its views, in the order of their numbers.
 
     Raises
     ------
-    DatasetError : no such folder, two files are the same view of a video, or an id could name no feature file.
+    DatasetError : no such folder, two files are the same view of a video, or an id cannot be the name of a file.
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder of features; `avadclip import-features` puts them there")

@@ -1,6 +1,6 @@
-"""Arrays of features as extractors leave them: .npy, .npz, .h5, .csv, .safetensors. Pickled objects are never loaded.
+"""Arrays of features as extractors write them: .npy, .npz, .h5, .csv, .safetensors. Pickled objects are never loaded.
 
-A file can say that its array is larger than any memory, in a few bytes; so every shape is looked at before the values.
+A file of a few bytes can declare an array larger than any memory, so shapes are checked before values are read.
 """
 
 import warnings
@@ -19,10 +19,10 @@ from safetensors import SafetensorError, safe_open
 from avadclip import hdf5
 from avadclip.errors import DatasetError
 
-# Of one file: about a day, where every 16th of 25 frames a second has 2048 values.
+# In one file: about a day of video, with 2048 values for every 16th frame at 25 frames per second.
 MOST_VALUES = 2**28
 _FLOATS = (2, 4, 8)  # bytes of float16, float32, float64
-# What the libraries below raise for a file that is no array, or a part of one.
+# What the libraries below raise for a file that is not an array, or is cut off.
 _UNREADABLE = (
     *(OSError, EOFError, KeyError, ValueError, RuntimeError, NotImplementedError, MemoryError),
     *(zipfile.BadZipFile, zlib.error, SafetensorError),
@@ -30,17 +30,17 @@ _UNREADABLE = (
 
 
 def read_array(path: Path, name: str | None = None) -> NDArray[np.floating]:
-    """The one array of a file, [n, width] or with three axes, as the file holds it.
+    """One array of a file, [n, width] or with three axes, in the file's own precision.
 
     Parameters
     ----------
-    path : its suffix, in capitals or not, is one of `SUFFIXES`.
-    name : of the array in a .npz, .h5 or .safetensors file; None: the only one that is there.
+    path : its suffix, in upper or lower case, is one of `SUFFIXES`.
+    name : of the array in a .npz, .h5 or .safetensors file; None: the only array there.
 
     Raises
     ------
-    DatasetError : damaged or cut off, several arrays and no name, objects, other values than float16, float32 or
-        float64, an axis of length 0, or more than `MOST_VALUES` values.
+    DatasetError : the file is damaged or cut off, or has several arrays and `name` is None; or the array has values
+        other than float16, float32 or float64, an axis of length 0, or more than `MOST_VALUES` values.
     """
     try:
         return _READERS[path.suffix.lower()](path, name)
@@ -64,7 +64,7 @@ def _npy(path: Path, _: str | None) -> NDArray[Any]:
 
 
 def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, whether values follow each other along the first axis, and kind of value."""
+    """Shape, whether values are in Fortran order, and type."""
     read = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
     header: tuple[tuple[int, ...], bool, np.dtype[Any]] = read[npy_format.read_magic(file)](file)
     return header
@@ -89,7 +89,7 @@ def _h5(path: Path, name: str | None) -> NDArray[Any]:
         file.visititems(lambda key, item: arrays.update({key: item}) if isinstance(item, h5py.Dataset) else None)
         array = arrays[_chosen(path, name, arrays)]
         if array.external or array.is_virtual:
-            raise DatasetError(f"{path}: its values lie in another file; copy them into this one")
+            raise DatasetError(f"{path}: its values are in another file; copy them into this one")
         _check(path, array.shape or (), array.dtype)
         values: NDArray[Any] = array[...]
         return values
@@ -143,11 +143,13 @@ def _check(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         _refuse(path, shape, str(dtype))
     n_values = int(np.prod(shape, dtype=object))
     if n_values > MOST_VALUES:
-        raise DatasetError(f"{path}: {shape} are {n_values} values, more than {MOST_VALUES}; cut the video into parts")
+        raise DatasetError(
+            f"{path}: shape {shape} has {n_values} values, more than {MOST_VALUES}; cut the video into parts"
+        )
 
 
 def _refuse(path: Path, shape: tuple[int, ...], dtype: str) -> None:
     raise DatasetError(
-        f"{path}: expected features [n, width] (or of several views) in float16, float32 or float64, found {shape}"
+        f"{path}: expected features [n, width] (or several views) in float16, float32 or float64, found {shape}"
         f" {dtype}; convert it"
     )

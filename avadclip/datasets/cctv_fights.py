@@ -1,11 +1,11 @@
 """CCTV-Fights_sub: surveillance videos with fights.
 
 ``annotations`` is a folder with ``annotations.txt`` (the fights of the 157 test videos, all of one class) and,
-optionally, ``test_ids.txt`` with further test videos, normal ones for example; the published test set has none. Every
-other file below ``videos`` is for training.
+optionally, ``test_ids.txt`` with more test videos, for example normal ones; the published test set has none. All
+other files below ``videos`` are for training.
 
-File names carry labels as in XD-Violence (``fight_0006_label_B1-0-0``, ``..._label_A``). CCTV-Fights itself names the
-same video ``fight_0006``; that name is taken too, and is a fight.
+File names contain labels as in XD-Violence (``fight_0006_label_B1-0-0``, ``..._label_A``). In CCTV-Fights itself the
+same video is called ``fight_0006``; this name is accepted too, and means a fight.
 """
 
 import re

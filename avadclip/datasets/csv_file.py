@@ -14,9 +14,9 @@ from avadclip.io import replacing
 S = TypeVar("S")
 T = TypeVar("T")
 _MOST_PROBLEMS = 20
-_LONGEST_LINE = 1 << 20  # characters; a file without line ends would be read into memory as a whole
+_LONGEST_LINE = 1 << 20  # characters; a file without line ends would be read into memory whole
 _SHOWN = 200  # characters of what was found, in a message
-_MOST_DIGITS = 18  # of a whole number, which is to fit into 64 bits
+_MOST_DIGITS = 18  # of a whole number, so that it fits into 64 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Row:
 
 
 def shortened(text: str) -> str:
-    """What a message shows of a text of any length."""
+    """A text as a message shows it: a long one is cut."""
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters)"
 
 
@@ -71,7 +71,7 @@ def lines(path: Path, file: TextIO) -> Iterator[str]:
 
     Raises
     ------
-    DatasetError : a line that no table and no list has.
+    DatasetError : a line is too long for a table or a list.
     """
     number = 0
     while line := file.readline(_LONGEST_LINE):
@@ -88,11 +88,11 @@ def did_you_mean(value: str, known: Iterable[str]) -> str:
 
 
 def read(path: Path, *headers: tuple[str, ...], strip: bool = False) -> list[Row]:
-    """Read a table whose header is one of `headers`; a byte order mark and CRLF are taken.
+    """Read a table whose header is one of `headers`; a byte order mark and CRLF are accepted.
 
     Parameters
     ----------
-    headers : the column names that may stand in line 1.
+    headers : the column names allowed in line 1.
     strip : take white space off both ends of each cell (for tables that people write).
 
     Raises
@@ -105,11 +105,11 @@ def read(path: Path, *headers: tuple[str, ...], strip: bool = False) -> list[Row
     except FileNotFoundError:
         raise DatasetError(f"{path}: no such file; expected a table with the header {_spelt(headers)}") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path}: not readable as CSV in UTF-8: {error}") from None
+        raise DatasetError(f"{path}: not readable as UTF-8 CSV: {error}") from None
 
 
 def write(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write a table atomically: UTF-8, `\\n` line ends, the same rows always as the same bytes."""
+    """Write a table atomically: UTF-8, line ends `\\n`; the same rows are always the same bytes."""
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
@@ -117,7 +117,7 @@ def write(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> N
 
 
 def parse_all(rows: Iterable[S], parse: Callable[[S], T]) -> list[T]:
-    """Apply `parse` to each row; the errors of several rows come as one, a line each, up to 20 of them."""
+    """Apply `parse` to each row. The errors of several rows become one, with a line for each of the first 20."""
     parsed, problems = [], []
     for row in rows:
         try:

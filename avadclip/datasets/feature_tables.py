@@ -1,12 +1,11 @@
-"""The tables of imported features: who trains and who tests, with which labels, and what happens when.
+"""The tables of imported features: splits and labels of the videos, and their segments.
 
-``videos.csv``: header ``video,labels,split``. `video` is an id, with or without folders and the ending of a video.
-`labels` are names out of ``classes``, several joined by ``|``. `split` is ``train`` or ``test``.
+``videos.csv``: header ``video,labels,split``. `video` is an id, with or without folders and a video extension.
+`labels` are names of ``classes``, several joined by ``|``. `split` is ``train`` or ``test``.
 
-``segments.csv``, which may be absent: header ``video,label,start_snippet,end_snippet`` (snippet i covers frames
+``segments.csv``, which is optional: header ``video,label,start_snippet,end_snippet`` (snippet i covers frames
 [i x stride, (i + 1) x stride)), ``video,label,start_frame,end_frame`` or ``video,label,start_seconds,end_seconds``; a
-segment includes its start and not its end. `label` is one of that video's labels, or ``*``: anomalous, without saying
-which class.
+segment includes its start but not its end. `label` is one of that video's labels, or ``*``: anomalous, of any class.
 """
 
 from collections.abc import Collection, Mapping
@@ -29,11 +28,11 @@ def read_tables(dataset: Dataset, with_features: Collection[str]) -> Listing:
 
     Parameters
     ----------
-    with_features : ids of the videos for which there are files.
+    with_features : ids of the videos that have files.
 
     Raises
     ------
-    DatasetError : a line for each wrong cell, with file, line and column; or `exclude` names no such video.
+    DatasetError : one line for each wrong cell, with file, line and column; or `exclude` names an unknown video.
     """
     folder = Path(dataset.annotations)
     rows = read_videos(folder)
@@ -52,7 +51,7 @@ def read_videos(folder: Path) -> list[Row]:
     """The rows of ``videos.csv``; :class:`DatasetError` if there are none."""
     rows = csv_file.read(folder / VIDEOS, ("video", "labels", "split"), strip=True)
     if not rows:
-        raise DatasetError(f"{folder / VIDEOS}: a header, but no videos")
+        raise DatasetError(f"{folder / VIDEOS}: expected a row for each video, found the header only; add them")
     return rows
 
 
@@ -73,12 +72,12 @@ def _video(row: Row, dataset: Dataset, with_features: Collection[str]) -> Listed
     for label in labels:
         row.choice("labels", dataset.classes, label)
     if len(set(labels)) < len(labels) or (NORMAL in labels and len(labels) > 1):
-        row.fail("labels", f"a label twice, or {NORMAL} beside another: {row.cells['labels']!r}")
+        row.fail("labels", f"expected each label once, and {NORMAL} alone, found {row.cells['labels']!r}")
     return ListedVideo(id_, None, cast(Split, row.choice("split", SPLITS)), labels)
 
 
 def id_of(row: Row) -> str:
-    """The video that a row of either table means."""
+    """The id of the video that a row of either table refers to."""
     return ids.from_name(PurePosixPath(row.text("video")).name)
 
 
@@ -87,7 +86,7 @@ def _check_exclude(dataset: Dataset, known: Mapping[str, object]) -> None:
         if id_ not in known:
             raise DatasetError(f"`exclude` names {id_!r}, but {VIDEOS} does not{did_you_mean(id_, known)}")
         if not reason.strip():
-            raise DatasetError(f"`exclude` gives no reason for {id_!r}; write one, it is reported with the metrics")
+            raise DatasetError(f"`exclude` gives no reason for {id_!r}; write one, which is reported with the metrics")
 
 
 def _segments(path: Path, labels: Mapping[str, tuple[str, ...]], dataset: Dataset) -> list[Segment | TimedSegment]:
@@ -100,7 +99,7 @@ def _segment(row: Row, labels: Mapping[str, tuple[str, ...]], dataset: Dataset) 
     if id_ not in labels:
         row.fail("video", f"{id_!r} is not in {VIDEOS}{did_you_mean(id_, labels)}")
     if NORMAL in (label, *labels[id_]) or label not in (*labels[id_], ANY_CLASS):
-        row.fail("label", f"expected an anomaly that {VIDEOS} has for {id_!r} ({', '.join(labels[id_])}): {label!r}")
+        row.fail("label", f"expected an anomaly of {id_!r} in {VIDEOS} ({', '.join(labels[id_])}), found {label!r}")
     unit = next(unit for unit in _UNITS if f"start_{unit}" in row.cells)
     read = row.number if unit == "seconds" else row.whole
     start, end = read(f"start_{unit}"), read(f"end_{unit}")

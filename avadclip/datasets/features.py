@@ -1,7 +1,7 @@
 """Stage ``prepare`` for features of any extractor: arrays and two tables -> rows of manifest and ground truth.
 
-The tables are those of :mod:`avadclip.datasets.feature_tables`. Whole snippets are all that is known of a video, so
-``n_frames`` is n x stride.
+The tables are those of :mod:`avadclip.datasets.feature_tables`. Only the number of whole snippets of a video is known,
+so ``n_frames`` is n x stride.
 """
 
 import json
@@ -31,11 +31,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Contents:
-    """What the files of one video hold."""
+    """What the files of one video contain."""
 
     files: Arrays
     n_snippets: int
-    widths: Sequence[int]  # of visual and audio features, where there are such
+    widths: Sequence[int]  # of visual and audio features, as far as there are any
     n_views: int
     has_audio: bool
     content_hash: str
@@ -43,7 +43,7 @@ class _Contents:
 
 @dataclass(frozen=True)
 class EvenFrames:
-    """The timeline of a video of which only features are known: frames at an even rate."""
+    """The timeline of a video of which only the features are known: frames at a constant rate."""
 
     n_frames: int
     frame_rate: float
@@ -58,18 +58,18 @@ class EvenFrames:
 
 
 def prepare_features(name: str, dataset: Dataset, settings: Extraction) -> Prepared:
-    """Read every array once, check that all belong together, and put the segments into frames.
+    """Read every array once, check that all belong together, and convert the segments to frames.
 
-    What was found in files that have not changed since (path, size and time) is not looked for again.
+    Files that have not changed since the last run (path, size and time) are not read again.
 
     Parameters
     ----------
-    settings : say where caches lie: ``probes.sqlite`` beside the work cache.
+    settings : say where the cache is: ``probes.sqlite`` beside the work cache.
 
     Raises
     ------
-    DatasetError : the tables are wrong, a line for each cell; or arrays are missing, damaged or do not belong together,
-        all of them in one error, with the lines to exclude them.
+    DatasetError : cells of the tables are wrong, one line for each; or arrays are missing, damaged or do not belong
+        together, all of them in one error, with the lines that exclude them.
     """
     files = ArrayFiles(dataset)
     listing = read_tables(dataset, files.ids)
@@ -148,7 +148,7 @@ def _open(files: Arrays, dataset: Dataset) -> _Contents:
 
 
 def _compare(videos: tuple[ListedVideo, ...], contents: Mapping[str, _Contents], problems: dict[str, str]) -> None:
-    """Note every video that is unlike most others: widths of all must agree, and views of those for training."""
+    """Note every video that differs from most others in its widths or, if it is for training, in its views."""
     widths = {id_: tuple(found.widths) for id_, found in contents.items()}
     views = {v.id: contents[v.id].n_views for v in videos if v.split == "train" and v.id in contents}
     for what, found in (("features of width", widths), ("views for training:", views)):
@@ -157,7 +157,7 @@ def _compare(videos: tuple[ListedVideo, ...], contents: Mapping[str, _Contents],
 
 
 def _odd(values: Mapping[str, Hashable]) -> list[tuple[str, Hashable, Hashable]]:
-    """Id and value of what is not the most common value, and that."""
+    """Id and value of the videos that do not have the most common value, and that value."""
     if not values:
         return []
     ((usual, _),) = Counter(values.values()).most_common(1)

@@ -1,4 +1,4 @@
-"""The video files of a folder, and which of them a name means."""
+"""The video files of a folder, and which of them a name refers to."""
 
 import os
 import posixpath
@@ -14,13 +14,13 @@ from avadclip.errors import DatasetError, listed
 
 @dataclass(frozen=True)
 class VideoFiles:
-    """Files below one folder, links followed. Names that start with a dot are left out, as shells do.
+    """The files below one folder, through links. Names that start with a dot are skipped, as shells do.
 
     Attributes
     ----------
     folder : as params.yaml gives it.
-    relative : files with the ending of a video, in capitals or not; with forward slashes, sorted.
-    others : all others, which are used where a table names them in full.
+    relative : files with a video extension in upper or lower case; with forward slashes, sorted.
+    others : all other files, which are used if a table names them in full.
     """
 
     folder: str
@@ -53,7 +53,7 @@ class VideoFiles:
 
         Raises
         ------
-        DatasetError : an unsafe id, or two files that would have the same one.
+        DatasetError : an unsafe id, or two files with the same id.
         """
         found: dict[str, str] = {}
         for relative in self.relative:
@@ -68,11 +68,11 @@ class VideoFiles:
         return found
 
     def meant_by(self, cell: str) -> list[str]:
-        """The files that a cell of a table may mean, relative to the folder.
+        """The files that a cell of a table may refer to, relative to the folder.
 
-        A file is named by its path below the folder, or by its name, with or without the ending of a video. Paths may
-        be absolute or begin with the folder, and may be written as on Windows; Unicode forms do not matter. A path that
-        is written out comes before everything else that fits.
+        A file is named by its path below the folder or by its name, with or without a video extension. Paths may be
+        absolute or begin with the folder, and may be written as on Windows; Unicode forms do not matter. A path that
+        is given in full has precedence over everything else that matches.
         """
         spellings = list(dict.fromkeys(self._spellings(cell)))
         for spelling in spellings:
@@ -85,12 +85,12 @@ class VideoFiles:
         return []
 
     def passed_over(self, used: Collection[str]) -> str:
-        """What is said of the files whose endings are not those of videos; empty if there are none beside `used`."""
+        """A message about the files without a video extension; empty if there are none except those in `used`."""
         names = [file for file in self.others if self.path(file) not in used]
         if not names:
             return ""
         files = "a file is" if len(names) == 1 else f"{len(names)} files are"
-        return f"{files} passed over, not ending like a video: {listed(names, 5)}; one that is named in full is used"
+        return f"{files} skipped for want of a video extension: {listed(names, 5)}; name a file in full to use it"
 
     def linked_folders(self) -> Iterator[str]:
         """Folders below this one that are links."""
@@ -103,7 +103,7 @@ class VideoFiles:
 
     @cached_property
     def _by_path(self) -> dict[str, list[str]]:
-        """Composed paths, of videos also without their ending."""
+        """Paths in Unicode form NFC -> files; those of videos also without their extension."""
         found = defaultdict(list)
         for relative in (*self.relative, *self.others):
             for key in {ids.composed(relative), ids.from_name(relative)}:
@@ -130,12 +130,12 @@ class VideoFiles:
 
 
 def walk(folder: str | Path, wanted: Callable[[str], bool]) -> Iterator[str]:
-    """Files below a folder, relative to it and with forward slashes, whose names are wanted and start with no dot."""
+    """Files below a folder, relative to it, with forward slashes, whose names are wanted and start with no dot."""
     visited = set()
     for place, folders, names in os.walk(folder, followlinks=True):
         status = Path(place).stat()
         if (status.st_dev, status.st_ino) in visited:
-            folders.clear()  # a link back to a folder above, or a second way to the same one
+            folders.clear()  # a link back to a folder above, or a second path to the same folder
             continue
         visited.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))

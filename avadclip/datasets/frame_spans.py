@@ -1,4 +1,4 @@
-"""Annotated segments -> frames that a video really has."""
+"""Annotated segments -> frames that exist in the video."""
 
 import logging
 import math
@@ -12,9 +12,9 @@ from avadclip.errors import DatasetError
 
 logger = logging.getLogger(__name__)
 
-# Annotations were made on other decoders and rounded: an end up to one second behind the video's is cut, not refused.
+# Annotations were made with other decoders and rounded: an end up to one second after the video's is cut, not refused.
 _TOLERANCE_SECONDS = 1.0
-# Times are written in decimal and computed from rational time bases; no two frames are this close.
+# Times are written as decimals and computed from rational time bases; no two frames are this close to each other.
 _SAME_INSTANT_SECONDS = 1e-6
 
 
@@ -31,7 +31,7 @@ class Timeline(Protocol):
 
     @property
     def frame_seconds(self) -> NDArray[np.float64] | None:
-        """[n_frames], ascending: when each frame is presented; None where nobody asked for it."""
+        """[n_frames], ascending: when each frame is presented; None if it was not asked for."""
 
     @property
     def end_seconds(self) -> float:
@@ -39,10 +39,10 @@ class Timeline(Protocol):
 
 
 def fit(segment: Segment | TimedSegment, timeline: Timeline) -> Segment:
-    """The frames of a segment, within the video.
+    """The frames of a segment, cut to the video.
 
-    Seconds count from the moment of the first frame. A frame is shown until the next one, so [start, end) seconds are
-    all frames of which some part is shown in between, whatever the frame rate does.
+    Seconds count from the first frame. A frame is shown until the next one, so [start, end) seconds are all frames that
+    are shown at some moment in between, whatever the frame rate is.
 
     Raises
     ------
@@ -79,5 +79,5 @@ def _fit_seconds(segment: TimedSegment, timeline: Timeline) -> Segment:
 def _outside(segment: Segment | TimedSegment, span: str, length: str) -> str:
     return (
         f"annotated {segment.label} from {span}, but the video has only {length}: "
-        "it is cut short, or the annotation belongs to another version of it"
+        "the video is cut short, or the annotation belongs to another version of it"
     )

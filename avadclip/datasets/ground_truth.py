@@ -1,11 +1,11 @@
-"""``ground_truth.csv``: one row an annotated segment. Imports the standard library alone, as `manifest` does.
+"""``ground_truth.csv``: one row per annotated segment. Imports only the standard library, as `manifest` does.
 
-Two questions are asked of a ground truth, and XD-Violence answers them in two files that disagree in 143 frames:
+A ground truth answers two questions, and XD-Violence answers them in two files that disagree in 143 frames:
 
-- *what happens when* (localisation): the segments that carry a class, :func:`class_segments`;
+- *what happens when* (localisation): the segments that have a class, :func:`class_segments`;
 - *which frames are anomalous* (frame-level AP and AUC): :func:`anomalous_spans`. Usually that is the union of the
-  class segments. A video whose annotation says otherwise has segments labelled ``*`` too (anomalous, whatever the
-  class), and then they alone answer.
+  class segments. A video whose annotation says otherwise also has segments labelled ``*`` (anomalous, of any class);
+  then these alone count.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ HEADER = ("id", "label", "start_frame", "end_frame")
 
 
 def write_ground_truth(path: Path, segments: Iterable[Segment]) -> None:
-    """Write a ground truth atomically, sorted by id; segments of a video stay in the order of its annotation."""
+    """Write a ground truth atomically, sorted by id; segments of a video keep the order of its annotation."""
     ordered = sorted(segments, key=lambda segment: segment.id)
     csv_file.write(path, HEADER, ((s.id, s.label, str(s.start_frame), str(s.end_frame)) for s in ordered))
 
@@ -34,7 +34,7 @@ def read_ground_truth(path: Path) -> tuple[Segment, ...]:
 
 
 def class_segments(segments: Iterable[Segment]) -> tuple[Segment, ...]:
-    """The segments that say which class they are, in their order."""
+    """The segments that have a class, in their order."""
     return tuple(segment for segment in segments if segment.label != ANY_CLASS)
 
 

@@ -14,34 +14,35 @@ VIDEO_EXTENSIONS = (
 )
 # fmt: on
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
-_MAX_BYTES = 239  # common file systems have names of up to 255; what is made of a video puts up to 16 behind its id
+_MAX_BYTES = 239  # file systems commonly allow names of 255; files made from a video append up to 16 to its id
 
 
 def has_video_extension(name: str) -> bool:
-    """Whether `name` ends like a video file, in capitals or not."""
+    """Whether `name` has a video extension, in upper or lower case."""
     return name.lower().endswith(VIDEO_EXTENSIONS)
 
 
 def from_name(name: str) -> str:
-    """The id that a file name or a line of an annotation file means.
+    """The id that a file name or a line of an annotation file refers to.
 
-    Only a known video extension is cut off, because ids have dots of their own (``Salt.2010__#01_label_G-0-0``).
-    Letters with accents are composed (NFC): in names of files a Mac takes them apart, and tables have them both ways.
+    Only a known video extension is cut off, because ids may contain dots (``Salt.2010__#01_label_G-0-0``). Letters
+    with accents are composed (NFC): a Mac decomposes them in file names, and tables have both forms.
     """
     return composed(name[: name.rindex(".")] if has_video_extension(name) else name)
 
 
 def composed(name: str) -> str:
-    """A name in the Unicode form NFC; names that look the same are the same then."""
+    """A name in the Unicode form NFC, in which names that look the same are equal."""
     return unicodedata.normalize("NFC", name)
 
 
 def check(id_: str) -> None:
-    """Refuse an id that could not be the name of a feature file.
+    """Refuse an id that cannot be the name of a feature file.
 
     Raises
     ------
-    DatasetError : empty, a leading dot, a path separator, a control character, not UTF-8, or longer than 239 bytes.
+    DatasetError : the id is empty, starts with a dot, contains a path separator or a control character, is not UTF-8,
+        or is longer than 239 bytes.
     """
     problem = _problem(id_)
     if problem:
@@ -49,7 +50,7 @@ def check(id_: str) -> None:
 
 
 def collision_key(id_: str) -> str:
-    """Ids with the same key would be one file where the file system ignores case or Unicode form."""
+    """Ids with the same key would be one file on a file system that ignores case or Unicode form."""
     return composed(id_).casefold()
 
 

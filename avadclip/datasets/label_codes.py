@@ -23,7 +23,7 @@ def labels_of(id_: str) -> tuple[str, ...]:
 
     Raises
     ------
-    DatasetError : no ``_label_...`` at the end of the id, or codes that make no sense.
+    DatasetError : the id does not end in ``_label_...``, or its codes are not valid.
     """
     suffix = _LABEL_SUFFIX.search(id_)
     if suffix is None:
@@ -39,13 +39,13 @@ def labels_of_codes(text: str) -> tuple[str, ...]:
 
     Raises
     ------
-    DatasetError : codes that make no sense.
+    DatasetError : the codes are not valid.
     """
     codes = [code for code in text.split("-") if code != _NO_FURTHER_LABEL]
     unknown = [code for code in codes if code not in CLASS_OF_CODE]
     if unknown or not codes or ("A" in codes and len(codes) > 1):
         raise DatasetError(
-            f"label codes {text!r} make no sense; "
+            f"label codes {text!r} are not valid; "
             f"known are {', '.join(CLASS_OF_CODE)} and 0 for none, and A stands alone"
         )
     return tuple(dict.fromkeys(CLASS_OF_CODE[code] for code in codes))

@@ -30,13 +30,13 @@ def load(dataset: Dataset) -> Listing:
     Raises
     ------
     DatasetError : files and annotations contradict each other, a video that is not excluded has no file, a label is not
-        among ``classes``, or ``exclude`` names a video that does not exist.
+        in ``classes``, or ``exclude`` names a video that does not exist.
     """
     files = VideoFiles.find(dataset.videos)
     for link in files.linked_folders():
         logger.warning(
-            "%s: a link to a folder. Its videos are used, but DVC does not look into it: when they change, `dvc repro`"
-            " does not see it. Put the videos there, or links to the files",
+            "%s: a link to a folder. Its videos are used, but DVC does not follow it: `dvc repro` does not notice when"
+            " they change. Put the videos there, or links to the files",
             link,
         )
     listing = _ADAPTERS[dataset.kind](dataset, files)
@@ -58,7 +58,7 @@ def _check_classes(listing: Listing, dataset: Dataset) -> None:
     if missing:
         raise DatasetError(
             f"videos are labelled {', '.join(missing)}, but `classes` in params.yaml only has "
-            f"{', '.join(dataset.classes)}; add what is missing, spelt so"
+            f"{', '.join(dataset.classes)}; add the missing ones, in this spelling"
         )
 
 
@@ -67,7 +67,7 @@ def _check_exclude(listing: Listing, dataset: Dataset) -> None:
     problems = [
         f"`exclude` names {id_!r}, but there is no such video{did_you_mean(id_, known)}"
         if id_ not in known
-        else f"`exclude` gives no reason for {id_!r}; write one, it is reported with the metrics"
+        else f"`exclude` gives no reason for {id_!r}; write one, which is reported with the metrics"
         for id_, reason in dataset.exclude.items()
         if id_ not in known or not reason.strip()
     ]

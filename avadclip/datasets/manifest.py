@@ -1,4 +1,4 @@
-"""``manifest.csv``: one row a video. Imports the standard library alone, because evaluation has to start quickly."""
+"""``manifest.csv``: one row per video. Imports only the standard library, so that evaluation starts quickly."""
 
 import re
 from collections.abc import Iterable
@@ -30,7 +30,7 @@ def write_manifest(path: Path, videos: Iterable[Video]) -> None:
 
 
 def read_manifest(path: Path) -> tuple[Video, ...]:
-    """Read a manifest; excluded videos are among its rows.
+    """Read a manifest; its rows include excluded videos.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The one in-memory form of a data set."""
+"""A data set in memory."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -7,18 +7,18 @@ Split = Literal["train", "test"]
 SPLITS: tuple[str, ...] = get_args(Split)
 
 NORMAL = "normal"
-# Label of a ground-truth segment that is anomalous without saying which class it is; see `ground_truth`.
+# Label of a ground-truth segment that is anomalous, of any class; see `ground_truth`.
 ANY_CLASS = "*"
 
 
 @dataclass(frozen=True, slots=True)
 class ListedVideo:
-    """A video as its data set lists it, before anybody has opened the file."""
+    """A video as its data set lists it, before the file is opened."""
 
     id: str
-    path: str | None  # as params.yaml gives the folder, with forward slashes; None: listed, but there is no such file
+    path: str | None  # with the folder as in params.yaml, with forward slashes; None: listed, but there is no file
     split: Split
-    labels: tuple[str, ...]  # names out of `classes`; a normal video has ("normal",)
+    labels: tuple[str, ...]  # names of `classes`; a normal video has ("normal",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What an adapter hands over."""
+    """What an adapter returns."""
 
     videos: tuple[ListedVideo, ...]
     segments: tuple[Segment | TimedSegment, ...]
@@ -65,5 +65,5 @@ class Video:
 
     @property
     def is_normal(self) -> bool:
-        """Whether the video holds no anomaly."""
+        """Whether the video has no anomaly."""
         return self.labels == (NORMAL,)

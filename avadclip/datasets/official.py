@@ -1,4 +1,4 @@
-"""What the adapters of published data sets share: names carry labels, and test videos are listed and annotated."""
+"""What the adapters of published data sets share: names contain labels, and test videos are listed and annotated."""
 
 import logging
 from collections.abc import Collection, Mapping
@@ -28,23 +28,23 @@ def listed_videos(files: VideoFiles, labels: Labels, test_ids: Collection[str]) 
 
 
 def check_annotated(path: Path, annotated: Collection[str], test_ids: Collection[str], labels: Labels) -> None:
-    """Every anomalous test video has a line in an annotation file, and nothing else has one.
+    """Check that every anomalous test video has a line in an annotation file, and no other video has one.
 
     Raises
     ------
-    DatasetError : counts the videos for which that is not so and names them.
+    DatasetError : says how many videos are wrong, and names them.
     """
     anomalous = {id_ for id_ in test_ids if labels[id_] != (NORMAL,)}
     for ids_, problem in (
         (anomalous.difference(annotated), "no line for anomalous test videos"),
-        (set(annotated) - anomalous, "lines for what is not an anomalous test video"),
+        (set(annotated) - anomalous, "lines for videos that are not anomalous test videos"),
     ):
         if ids_:
             raise DatasetError(f"{path}: {problem}: {len(ids_)}: {listed(ids_)}")
 
 
 def warn_of_other_labels(segments: Collection[Segment], labels: Labels) -> None:
-    """Log annotations with a class that the video's name does not promise; both are kept as they are."""
+    """Log annotations with a class that is not in the video's name; both are kept as they are."""
     promised = {(id_, label) for id_ in labels for label in (*labels[id_], ANY_CLASS)}
     for id_, label in sorted({(s.id, s.label) for s in segments} - promised):
         logger.warning("%s is annotated as %s, but named %s; both are kept", id_, label, ", ".join(labels[id_]))

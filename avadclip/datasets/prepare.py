@@ -20,27 +20,27 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Prepared:
-    """A data set whose every usable file has been opened."""
+    """A data set of which every usable file has been opened."""
 
     videos: tuple[Video, ...]
     segments: tuple[Segment, ...]
 
 
 def prepare(name: str, dataset: Dataset, settings: Extraction, probe: Probe) -> Prepared:
-    """List the videos of a data set, probe each, and put its segments into frames.
+    """List the videos of a data set, probe each, and convert its segments to frames.
 
     Excluded videos are not opened; they keep their row, with the reason, and lose their segments.
 
     Parameters
     ----------
     name : key of the data set in params.yaml, for messages.
-    settings : number of processes, their time limit, and where caches lie: ``probes.sqlite`` beside the work cache.
+    settings : number of processes, their time limit, and where the cache is: ``probes.sqlite`` beside the work cache.
     probe : opens one file, as :func:`avadclip.media.probe.probe` does; runs in worker processes.
 
     Raises
     ------
-    DatasetError : see :func:`avadclip.datasets.load.load`; or files that cannot be probed or do not hold what is
-        annotated, all of them in one error, with the lines to exclude them.
+    DatasetError : see :func:`avadclip.datasets.load.load`; or files cannot be probed or are shorter than their
+        annotations, all of them in one error, with the lines that exclude them.
     """
     listing = load(dataset)
     usable = [video for video in listing.videos if video.id not in dataset.exclude]
@@ -101,14 +101,14 @@ def _failure_message(name: str, failures: Mapping[str, str]) -> str:
         [
             f"{len(failures)} videos of {name!r} cannot be used:",
             *(f"  {id_}: {failures[id_]}" for id_ in sorted(failures)),
-            f"Mend the files, or leave them out: in params.yaml, under datasets.{name}.exclude:",
+            f"Repair the files, or leave them out: in params.yaml, under datasets.{name}.exclude:",
             exclude_lines(failures),
         ]
     )
 
 
 def _warn_of_copies(videos: Sequence[Video]) -> None:
-    """The same file under several names trains and tests at once, or says that it is normal and that it is not."""
+    """Warn of files that are there under several names, in both splits or with contrary labels."""
     by_content: dict[str, list[Video]] = defaultdict(list)
     for video in videos:
         by_content[video.content_hash].append(video)
@@ -117,10 +117,11 @@ def _warn_of_copies(videos: Sequence[Video]) -> None:
             continue
         told = listed([f"{video.id} ({video.split}, {'|'.join(video.labels)})" for video in copies])
         if len({frozenset(video.labels) for video in copies}) > 1:
-            logger.warning("the same file byte for byte, but with contrary labels: %s; exclude what is wrong", told)
+            logger.warning("byte for byte the same file, but with contrary labels: %s; exclude the wrong one", told)
         if len({video.split for video in copies}) > 1:
             logger.warning(
-                "the same file byte for byte for training and for testing: %s; exclude one, or tests flatter", told
+                "byte for byte the same file for training and for testing: %s; exclude one, or results are too good",
+                told,
             )
 
 

@@ -1,4 +1,4 @@
-"""What reading a file found, by path, size and modification time: ten new videos among thousands are ten to read."""
+"""What was found in a file, by path, size and modification time, so that only new and changed files are read."""
 
 import json
 import logging
@@ -18,9 +18,11 @@ from avadclip.errors import DatasetError
 
 logger = logging.getLogger(__name__)
 
-# Raise it when probing itself changes; entries of another version count as absent.
+# Raise it when probing itself changes; a cache of another version starts anew.
 _VERSION = 3
-_REMEDY = "wait for whoever else is preparing, see that there is room, and that you may write and lock files there"
+_REMEDY = (
+    "wait until nobody else prepares videos there, and check that there is space and that you may write and lock files"
+)
 _CREATE = """
 CREATE TABLE IF NOT EXISTS probes (
     path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER,
@@ -38,20 +40,20 @@ FROM probes WHERE path = ? AND size = ? AND mtime_ns = ?
 
 @dataclass(frozen=True, eq=False)
 class VideoFacts:
-    """What only the file itself can tell."""
+    """What is known from the file only."""
 
     n_frames: int
     frame_rate: float  # mean frames per second
     end_seconds: float  # when the last frame ends
     has_audio: bool
     content_hash: str  # sha256 of the file, hex
-    frame_seconds: NDArray[np.float64] | None  # [n_frames]; kept where segments in seconds need it
-    notes: tuple[str, ...] = ()  # what the owner of the file should know
-    info: str | None = None  # of a short video: all that extraction wants to know, see VideoInfo.to_text
+    frame_seconds: NDArray[np.float64] | None  # [n_frames]; kept if segments in seconds need it
+    notes: tuple[str, ...] = ()  # for the owner of the file
+    info: str | None = None  # of a short video: all that extraction needs, see VideoInfo.to_text
 
 
 class ProbeCache:
-    """A small SQLite file; an entry outlives this process, however that ends, as soon as :meth:`put` returns."""
+    """A small SQLite file. As soon as :meth:`put` returns, its entry survives this process, however that ends."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self._path, self._connection = path, connection
@@ -59,11 +61,11 @@ class ProbeCache:
     @classmethod
     @contextmanager
     def open(cls, path: Path) -> Iterator["ProbeCache"]:
-        """Open the cache at `path`; a damaged one, or one of another version, is thrown away with a warning.
+        """Open the cache at `path`; a damaged one, or one of another version, is discarded with a warning.
 
         Raises
         ------
-        DatasetError : the file cannot be opened or written, or another process does not let go of it.
+        DatasetError : the file cannot be opened or written, or another process keeps it locked.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -71,14 +73,14 @@ class ProbeCache:
         except sqlite3.OperationalError as error:
             raise DatasetError(f"{path}: {error}; {_REMEDY}") from None
         except sqlite3.DatabaseError as error:
-            logger.warning("%s: %s; it is only a cache, so it starts anew and every video is read again", path, error)
+            logger.warning("%s: %s; it is only a cache, so it is made anew and every video is read again", path, error)
             path.unlink()
             connection = _connect(path)
         with closing(connection):
             yield cls(path, connection)
 
     def get(self, path: str, status: stat_result, with_times: bool) -> VideoFacts | None:
-        """The facts about a file that has not changed since, or None; `with_times` asks for `frame_seconds` too."""
+        """The facts about a file that has not changed since, or None; `with_times` also asks for `frame_seconds`."""
         row = self._connection.execute(_SELECT, (path, status.st_size, status.st_mtime_ns)).fetchone()
         if row is None or (with_times and row[5] is None):
             return None
@@ -88,7 +90,7 @@ class ProbeCache:
         return VideoFacts(n_frames, frame_rate, end_seconds, bool(has_audio), content_hash, frame_seconds, told)
 
     def put(self, path: str, status: stat_result, facts: VideoFacts) -> None:
-        """Keep what was found in a file that was in the state `status` before it was read."""
+        """Keep what was found in a file; `status` is its state before it was read."""
         times = None if facts.frame_seconds is None else facts.frame_seconds.tobytes()
         key = (path, status.st_size, status.st_mtime_ns)
         found = (facts.n_frames, facts.frame_rate, facts.end_seconds, facts.has_audio, facts.content_hash, times)
@@ -99,14 +101,14 @@ class ProbeCache:
             self._write("INSERT OR REPLACE INTO infos VALUES (?, ?)", kept)
 
     def recall(self, key: str) -> str | None:
-        """What :meth:`note` was told about arrays of features."""
+        """What :meth:`note` has kept about arrays of features, or None."""
         row = self._connection.execute("SELECT facts FROM arrays WHERE key = ?", (key,)).fetchone()
         return None if row is None else str(row[0])
 
     def note(self, facts: Mapping[str, str]) -> None:
-        """Keep what was found in arrays, by a key that says which ones, in which state, and how they were read.
+        """Keep what was found in arrays, by a key that says which arrays, in which state, and how they were read.
 
-        All at once: a transaction for each of 10,000 small files would take longer than reading them.
+        In one transaction, because one for each of 10,000 small files would take longer than reading them.
         """
         self._write("INSERT OR REPLACE INTO arrays VALUES (?, ?)", *facts.items())
 
@@ -115,7 +117,7 @@ class ProbeCache:
             with self._connection:
                 self._connection.executemany(statement, rows)
         except sqlite3.OperationalError as error:
-            raise DatasetError(f"{self._path}: {error}; {_REMEDY}, then run the same again") from None
+            raise DatasetError(f"{self._path}: {error}; {_REMEDY}, then run the same command again") from None
 
 
 def recall_info(probes: Path, content_hash: str, name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Every file of a data set is opened once, in a worker process: what it holds, and the hash of its content."""
+"""Open every file of a data set once, in a worker process: what it contains, and the hash of its content."""
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -16,13 +16,13 @@ from avadclip.progress import rate_progress
 from avadclip.pulse import beat
 from avadclip.workers import Event, Failed, GuardedPool, Item
 
-_SHORT_FRAMES = 2_000  # longer videos take so long to be decoded that nobody notices if they are probed again
+_SHORT_FRAMES = 2_000  # longer videos take so long to decode that probing them again does not matter
 
 logger = logging.getLogger(__name__)
 
 
 class ProbedVideo(Timeline, Protocol):
-    """What a probe tells about a file."""
+    """What a probe finds in a file."""
 
     @property
     def has_audio(self) -> bool:
@@ -34,7 +34,7 @@ Probe = Callable[[Path], ProbedVideo]  # picklable; raises on a file that cannot
 
 @dataclass(frozen=True)
 class Probed:
-    """What came out of :func:`probe_all`."""
+    """The result of :func:`probe_all`."""
 
     facts: dict[str, VideoFacts]  # by video id
     failures: dict[str, str]  # video id -> reason
@@ -52,7 +52,7 @@ class Examination:
     def __call__(self) -> Iterator[VideoFacts]:
         """Yield the facts."""
         probed = self.probe(Path(self.path))
-        to_text = getattr(probed, "to_text", None)  # nor does every probe find all that extraction wants to know
+        to_text = getattr(probed, "to_text", None)  # nor does every probe find all that extraction needs
         yield VideoFacts(
             n_frames=probed.n_frames,
             frame_rate=probed.frame_rate,
@@ -60,7 +60,7 @@ class Examination:
             has_audio=probed.has_audio,
             content_hash=sha256_of(Path(self.path), beat),
             frame_seconds=probed.frame_seconds if self.with_times else None,
-            notes=tuple(getattr(probed, "notes", ())),  # not every probe has something to tell
+            notes=tuple(getattr(probed, "notes", ())),  # not every probe has notes
             info=to_text() if to_text is not None and probed.n_frames <= _SHORT_FRAMES else None,
         )
 
@@ -68,7 +68,7 @@ class Examination:
 def probe_all(
     videos: Sequence[ListedVideo], with_times: Collection[str], probe: Probe, cache: ProbeCache, settings: Extraction
 ) -> Probed:
-    """Probe and hash every video that the cache does not know; a file that fails, crashes or hangs costs itself only.
+    """Probe and hash every video that the cache does not know; a file that fails, crashes or hangs stops no other.
 
     Parameters
     ----------
@@ -97,10 +97,10 @@ class _Run:
         self._cache = cache
         self.facts: dict[str, VideoFacts] = {}
         self.failures: dict[str, str] = {}
-        self.states: dict[str, tuple[str, stat_result]] = {}  # of the files that are opened, from before that
+        self.states: dict[str, tuple[str, stat_result]] = {}  # of the files that are opened, taken before that
 
     def must_open(self, video: ListedVideo, with_times: bool) -> bool:
-        """Take what the cache knows; whether the file itself has to be asked."""
+        """Take what the cache knows; return whether the file itself has to be opened."""
         path = video.path or ""
         try:
             status = Path(path).stat()
@@ -115,7 +115,7 @@ class _Run:
         return True
 
     def handle(self, event: Event) -> int:
-        """Keep what a worker sent; the number of videos that are done with it."""
+        """Keep what a worker sent; return the number of videos that it completes."""
         match event:
             case Item(video_id, VideoFacts() as facts):
                 self._take(video_id, facts)

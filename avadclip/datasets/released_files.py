@@ -1,7 +1,7 @@
-"""Feature files in the authors' layout: where they lie, what they hold, and their hash.
+"""Feature files in the authors' layout: where they are, what they contain, and their hash.
 
-Below ``datasets.<name>.videos`` there are two folders, ``visual`` and ``audio``, with the files in folders as one likes
-(the release has one for training and one for testing).
+Below ``datasets.<name>.videos`` are two folders, ``visual`` and ``audio``, with the files in any subfolders (the
+release has one for training and one for testing).
 """
 
 import hashlib
@@ -32,22 +32,22 @@ from avadclip.io import sha256_of
 class VideoFiles:
     """The files of one video."""
 
-    views: tuple[Path, ...]  # the first is the one that is tested
+    views: tuple[Path, ...]  # tests use the first
     audio: Path
 
     @property
     def all(self) -> tuple[Path, ...]:
-        """Every file, the views before the sound."""
+        """Every file, first the views, then the sound."""
         return (*self.views, self.audio)
 
     @property
     def missing(self) -> list[str]:
-        """Names of those that do not exist."""
+        """Names of the files that do not exist."""
         return [path.name for path in self.all if not path.is_file()]
 
     @property
     def content_hash(self) -> str:
-        """sha256 over names and contents, in order."""
+        """sha256 of names and contents, in order."""
         lines = "".join(f"{sha256_of(path)} {path.name}\n" for path in self.all)
         return hashlib.sha256(lines.encode()).hexdigest()
 
@@ -58,7 +58,7 @@ class Release:
     Parameters
     ----------
     visual, audio : folders of .npy files.
-    annotations : holds the lists.
+    annotations : folder of the lists.
     """
 
     def __init__(self, visual: Path, audio: Path, annotations: Path) -> None:
@@ -73,10 +73,10 @@ class Release:
         return cls(folder / "visual", folder / "audio", Path(dataset.annotations))
 
     def files(self, id_: str) -> VideoFiles:
-        """Where the files of a listed video lie, or should lie.
+        """Where the files of a listed video are, or should be.
 
-        Training takes the views of the list. Testing takes the view of the list first, and then what else there is, as
-        a store of our own keeps all its views.
+        Training uses the views of the list. For testing, the view of the list comes first and all other views follow,
+        because a feature store keeps them all.
         """
         if id_ not in self.listed:
             raise DatasetError(f"{id_!r} is in no list; run `dvc repro`, so that `prepare` reads the lists again")
@@ -100,19 +100,19 @@ class Release:
 
 
 def load_rows(path: Path) -> NDArray[np.floating]:
-    """Features [n, width] as the file holds them, mapped into memory.
+    """Features [n, width] in the file's own precision, mapped into memory.
 
     Raises
     ------
-    DatasetError : not a .npy file, or not one of features. Pickled objects are never loaded.
+    DatasetError : not a .npy file, or not an array of features. Pickled objects are never loaded.
     """
     try:
         rows = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # numpy parses the header as Python and raises whatever that does
+    except Exception as error:  # numpy parses the header as Python code, which may raise anything
         raise DatasetError(f"{path.name}: not readable as an array: {error}") from None
     if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.dtype.kind != "f" or 0 in rows.shape:
         found = f"{rows.shape} {rows.dtype}" if isinstance(rows, np.ndarray) else type(rows).__name__
-        raise DatasetError(f"{path.name}: expected features [n, width] of a floating type, found {found}")
+        raise DatasetError(f"{path.name}: expected features [n, width] of a floating-point type, found {found}")
     return rows
 
 
@@ -123,14 +123,16 @@ def _find(folder: Path) -> dict[str, Path]:
     paths = [folder / relative for relative in sorted(files.walk(folder, lambda name: name.endswith(SUFFIX)))]
     names = Counter(path.name for path in paths)
     if twice := sorted(name for name, n in names.items() if n > 1):
-        raise DatasetError(f"{folder}: {len(twice)} files lie there twice, the first of them {twice[0]!r}; keep one")
+        raise DatasetError(
+            f"{folder}: {len(twice)} files are there twice, the first of them {twice[0]!r}; keep one of each"
+        )
     return {path.name: path for path in paths}
 
 
 def check_lengths(n_visual: int, n_audio: int, audio: ReleasedAudio) -> None:
-    """Refuse sound that is much longer or shorter than the pictures; :class:`DatasetError` says by how much."""
+    """Refuse audio features that are much longer or shorter than the visual ones with a :class:`DatasetError`."""
     if abs(n_visual - n_audio) > audio.max_length_difference:
         raise DatasetError(
-            f"{n_audio} snippets of sound, {n_visual} of pictures: more apart than audio.max_length_difference"
+            f"{n_audio} audio and {n_visual} visual snippets: they differ by more than audio.max_length_difference"
             f" {audio.max_length_difference}; get the matching file, or allow more if they do belong together"
         )

@@ -1,8 +1,8 @@
 """The authors' lists: which feature files train and which test.
 
-``xd_CLIP_rgb.csv`` (training) has a line for each view of a video, ``xd_CLIP_rgbtest.csv`` one for a test video, both
-with the columns ``path`` (``.../<id>__<view>.npy``), ``audio_path`` (``.../<id>.npy``) and ``label`` (``B1-0-0``). The
-folders in them are those of the authors' machine; names alone count.
+``xd_CLIP_rgb.csv`` (training) has a line for each view of a video, ``xd_CLIP_rgbtest.csv`` one for each test video,
+both with the columns ``path`` (``.../<id>__<view>.npy``), ``audio_path`` (``.../<id>.npy``) and ``label``
+(``B1-0-0``). The folders in them are those of the authors' machine; only the names count.
 
 Views are numbered as our `ten_crop` is ordered: 0 is the centre, 5 its mirror image. The published test list names view
 5 of all 800 videos, so that is what the published numbers were computed on; the paper says "centre crop".
@@ -36,27 +36,27 @@ class ListedFeatures:
 
 
 def visual_name(id_: str, view: int) -> str:
-    """File of one view of one video."""
+    """File name of one view of one video."""
     return f"{id_}__{view}{SUFFIX}"
 
 
 def audio_name(id_: str) -> str:
-    """File of the sound of one video."""
+    """File name of the sound of one video."""
     return f"{id_}{SUFFIX}"
 
 
 def parse_visual_name(name: str) -> tuple[str, int] | None:
-    """Id and view, or None for a file of another name."""
+    """Id and view; None if the name is of another form."""
     match = _VISUAL_NAME.fullmatch(name)
     return (match["id"], int(match["view"])) if match else None
 
 
 def read_lists(folder: Path) -> tuple[ListedFeatures, ...]:
-    """Read both lists, sorted by id. Without the training list there are test videos only.
+    """Read both lists, sorted by id. Without the training list there are only test videos.
 
     Raises
     ------
-    DatasetError : no test list, a line that makes no sense (all of them are named), or a video in both lists.
+    DatasetError : no test list, lines that are not valid (all of them are named), or a video in both lists.
     """
     if not (folder / TEST_LIST).is_file():
         raise DatasetError(
@@ -93,7 +93,7 @@ def _line(row: Row, split: Split) -> ListedFeatures:
     id_, view = found
     audio = PurePosixPath(row.text("audio_path")).name
     if audio != audio_name(id_):
-        row.fail("audio_path", f"expected {audio_name(id_)!r}, to go with {name!r}, found {audio!r}")
+        row.fail("audio_path", f"expected {audio_name(id_)!r}, which belongs to {name!r}, found {audio!r}")
     try:
         ids.check(id_)
         labels = labels_of_codes(row.text("label"))

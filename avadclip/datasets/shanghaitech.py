@@ -1,9 +1,9 @@
 """ShanghaiTech Campus, split for weak supervision (Zhong et al., CVPR 2019): 238 videos train, 199 test, one class.
 
-``annotations`` is a folder with ``SH_Train.txt`` and ``SH_Test.txt`` (an id a line) and ``test_frame_mask`` (as in
-tianyu0207/RTFM), which has a file ``<id>.npy`` [n_frames] of 0 and 1 for each of the 107 anomalous videos, of both
-parts. A video is anomalous if it has a mask. The videos of the original test set come as folders of pictures: make
-videos of them first, for example with ffmpeg at 24 frames a second.
+``annotations`` is a folder with ``SH_Train.txt`` and ``SH_Test.txt`` (one id per line) and ``test_frame_mask`` (as in
+tianyu0207/RTFM), which has a file ``<id>.npy`` [n_frames] of 0 and 1 for each of the 107 anomalous videos of both
+parts. A video is anomalous if it has a mask. The videos of the original test set are distributed as folders of
+pictures: make videos of them first, for example with ffmpeg at 24 frames per second.
 """
 
 from pathlib import Path
@@ -25,22 +25,24 @@ def load(dataset: Dataset, files: VideoFiles) -> Listing:
 
     Raises
     ------
-    DatasetError : a list or the folder of masks is missing, a video is in both lists, or a mask is none.
+    DatasetError : a list or the folder of masks is missing, a video is in both lists, or a mask is not valid.
     """
     folder = Path(dataset.annotations)
     train_ids, test_ids = (annotation_text.read_ids(folder / name) for name in (TRAIN, TEST))
     if both := sorted(set(train_ids) & set(test_ids)):
-        raise DatasetError(f"{folder}: {len(both)} videos train and test, the first of them {both[0]!r}")
+        raise DatasetError(f"{folder}: {len(both)} videos are in both lists, the first of them {both[0]!r}")
     masks = {path.stem: path for path in (folder / MASKS).glob("*.npy")}
     if not masks:
-        raise DatasetError(f"{folder / MASKS}: holds no frame masks <id>.npy, so no video would be anomalous")
+        raise DatasetError(
+            f"{folder / MASKS}: there are no frame masks <id>.npy, so no video would be anomalous; add them"
+        )
     labels = {id_: (ANOMALY,) if id_ in masks else (NORMAL,) for id_ in (*train_ids, *test_ids)}
     segments = tuple(s for id_ in sorted(masks.keys() & set(test_ids)) for s in _segments(id_, masks[id_]))
     return Listing(official.listed_videos(files, labels, test_ids), segments)
 
 
 def _segments(id_: str, path: Path) -> list[Segment]:
-    """A segment for every run of ones."""
+    """One segment for each run of ones."""
     try:
         mask = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:

@@ -1,4 +1,4 @@
-"""Which videos train, which validate, and on which a level of alarms may be chosen."""
+"""Which videos train, which validate, and on which a threshold may be chosen."""
 
 import hashlib
 from collections import defaultdict
@@ -10,8 +10,8 @@ import numpy as np
 from avadclip.config.training import Selection
 from avadclip.datasets.model import Video
 
-SPLIT_SEED = 0  # not the seed of training: detectors of several seeds are compared on the same videos
-ENOUGH = 100  # normal videos for a level, however few test videos there are
+SPLIT_SEED = 0  # not the seed of training, so that detectors of several seeds are compared on the same videos
+ENOUGH = 100  # normal videos for choosing a threshold, however few test videos there are
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Split:
 
 
 def split_training(videos: Sequence[Video], selection: Selection) -> Split:
-    """The training videos of a manifest that are not excluded, some of them held out if the round is chosen on them."""
+    """The training videos of a manifest without excluded ones; some are held out if the round is chosen on them."""
     candidates = tuple(video for video in videos if video.split == "train" and not video.excluded)
     if selection.by == "validation":
         return hold_out(candidates, selection.validation_fraction)
@@ -31,9 +31,9 @@ def split_training(videos: Sequence[Video], selection: Selection) -> Split:
 
 
 def hold_out(videos: Sequence[Video], fraction: float) -> Split:
-    """Hold out a fraction of the videos of every set of labels, drawn at random; both parts keep their order.
+    """Hold out a fraction of the videos of each combination of labels, drawn at random; both parts keep their order.
 
-    Of a set with a single video none is held out: training needs it more.
+    A combination with a single video keeps it for training.
     """
     by_labels: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for video in videos:
@@ -51,9 +51,9 @@ def hold_out(videos: Sequence[Video], fraction: float) -> Split:
 
 
 def level_videos(videos: Sequence[Video], selection: Selection) -> tuple[Video, ...]:
-    """The normal videos of a manifest that a level of alarms may be chosen on, sorted by id.
+    """The normal videos of a manifest on which a threshold may be chosen, sorted by id.
 
-    Those held out for validation where some are, else those of the training; never a test video, nor a copy of one. At
+    Those held out for validation if there are any, else those for training; never a test video, nor a copy of one. At
     most as many as there are test videos (or `ENOUGH`, if that is more), so that scoring them costs no more than
     scoring the test videos: those whose ids have the lowest hashes.
     """

@@ -1,13 +1,13 @@
-"""Anybody's own videos: ``videos.csv`` and, optionally, ``segments.csv`` in the folder ``annotations``.
+"""Your own videos: ``videos.csv`` and, optionally, ``segments.csv`` in the folder ``annotations``.
 
 ``videos.csv``: header ``video,labels`` or ``video,labels,split``. `video` is a file below ``videos``: its path there,
 its name, or its name without the extension; see :meth:`avadclip.datasets.files.VideoFiles.meant_by`. `labels` are names
-out of ``classes``, several joined by ``|``. `split` is ``train`` or ``test``; without that column, see
+of ``classes``, several joined by ``|``. `split` is ``train`` or ``test``; without that column, see
 :mod:`avadclip.datasets.table_split`.
 
-The id of a video is its name without the extension. Where several have the same name in different folders, the one that
-comes first in the table has that id, and the ids of the others have their folders in them (``yard__a``): who adds a
-video at the end changes no id.
+The id of a video is its name without the extension. If several have the same name in different folders, the first one
+in the table has that id, and the ids of the others contain their folders (``yard__a``): adding a video at the end of
+the table changes no id.
 
 ``segments.csv``: see :mod:`avadclip.datasets.table_segments`.
 """
@@ -39,12 +39,12 @@ def load(dataset: Dataset, files: VideoFiles) -> Listing:
 
     Raises
     ------
-    DatasetError : a line for each wrong cell, with file, line and column.
+    DatasetError : one line for each wrong cell, with file, line and column.
     """
     path = Path(dataset.annotations) / "videos.csv"
     rows = csv_file.read(path, ("video", "labels"), ("video", "labels", "split"), strip=True)
     if not rows:
-        raise DatasetError(f"{path}: a header, but no videos")
+        raise DatasetError(f"{path}: expected a row for each video, found the header only; add them")
     named = _Named(files, dataset)
     videos = csv_file.parse_all(rows, named.video)
     _log_unlisted(files, videos)
@@ -63,11 +63,11 @@ def load(dataset: Dataset, files: VideoFiles) -> Listing:
 
 @dataclass
 class _Named:
-    """The videos of the table as they are read, row by row, and what each is called."""
+    """The videos of the table as they are read, row by row, and their ids."""
 
     files: VideoFiles
     dataset: Dataset
-    line_of: dict[str, int] = field(default_factory=dict)  # of every id, as file systems tell them apart
+    line_of: dict[str, int] = field(default_factory=dict)  # of every id, by its `collision_key`
     id_of_path: dict[str, str] = field(default_factory=dict)
     id_of_cell: dict[str, str] = field(default_factory=dict)
 
@@ -76,7 +76,7 @@ class _Named:
         cell = row.text("video")
         found = self.files.meant_by(cell)
         if len(found) > 1:
-            row.fail("video", f"{cell!r} may be {' or '.join(found)}; give the path below {self.files.folder}")
+            row.fail("video", f"{cell!r} may mean {' or '.join(found)}; give the path below {self.files.folder}")
         relative = found[0] if found else posixpath.normpath(cell.replace("\\", "/"))
         id_ = self._new_id(row, relative)
         if not found and id_ not in self.dataset.exclude:
@@ -90,13 +90,13 @@ class _Named:
         return ListedVideo(id_, self.files.path(relative) if found else None, split, labels)
 
     def id_of(self, row: Row) -> str:
-        """The video that a row of another table means: by the same cell, by its file, or by its id."""
+        """The id of the video that a row of another table refers to: by the same cell, by its file, or by its id."""
         cell = row.text("video")
         if known := self.id_of_cell.get(ids.composed(cell)):
             return known
         found = [relative for relative in self.files.meant_by(cell) if relative in self.id_of_path]
         if len(found) > 1:
-            row.fail("video", f"{cell!r} may be {' or '.join(found)}; write it as in videos.csv")
+            row.fail("video", f"{cell!r} may mean {' or '.join(found)}; write it as in videos.csv")
         if found:
             return self.id_of_path[found[0]]
         known_ids = self.id_of_path.values()
@@ -106,7 +106,7 @@ class _Named:
         return id_
 
     def _new_id(self, row: Row, relative: str) -> str:
-        """The name, or where that is taken the path; two files of one name in one folder keep their endings apart."""
+        """The name or, if that is taken, the path; for two files of one name in one folder, with their extensions."""
         path = PurePosixPath(relative)
         spelt = _FOLDER_SEPARATOR.join(path.parts)
         free = [
@@ -130,7 +130,7 @@ def _labels(row: Row, classes: Sequence[str]) -> tuple[str, ...]:
     for label in labels:
         row.choice("labels", classes, label)
     if len(set(labels)) < len(labels) or (NORMAL in labels and len(labels) > 1):
-        row.fail("labels", f"a label twice, or {NORMAL} beside another: {row.cells['labels']!r}")
+        row.fail("labels", f"expected each label once, and {NORMAL} alone, found {row.cells['labels']!r}")
     return labels
 
 
@@ -145,7 +145,7 @@ def _log_unsegmented(videos: Sequence[ListedVideo], segmented: Collection[str]) 
     unknown = [v.id for v in videos if v.split == "test" and v.labels != (NORMAL,) and v.id not in segmented]
     if unknown:
         logger.warning(
-            "%d anomalous test videos have no segments, so that they count as whole videos only, not for when: %s",
+            "%d anomalous test videos have no segments, so they count for metrics of whole videos only: %s",
             len(unknown),
             listed(unknown),
         )

@@ -1,7 +1,7 @@
 """``segments.csv`` of a table: when something happens, in frames or in seconds.
 
 Header ``video,label,start_frame,end_frame`` or ``video,label,start_seconds,end_seconds``; a segment includes its start
-and not its end. `video` is written as in ``videos.csv``, `label` is one of that video's labels.
+but not its end. `video` is written as in ``videos.csv``, `label` is one of that video's labels.
 """
 
 import logging
@@ -22,16 +22,16 @@ HEADERS = (("video", "label", "start_frame", "end_frame"), ("video", "label", "s
 def read_segments(
     path: Path, id_of: Callable[[Row], str], labels: Mapping[str, tuple[str, ...]], classes: Sequence[str]
 ) -> tuple[Segment | TimedSegment, ...]:
-    """Read the table; segments of one class that overlap in a video are told in a warning.
+    """Read the table; segments of one class that overlap in a video are logged as a warning.
 
     Parameters
     ----------
-    id_of : the video that a row means; raises a :class:`DatasetError` if there is none.
+    id_of : gives the id of the video that a row refers to; raises a :class:`DatasetError` if there is none.
     labels : of each video, by id.
 
     Raises
     ------
-    DatasetError : a line for each wrong cell and each segment that is written twice, with file, line and column.
+    DatasetError : one line for each wrong cell and each segment that is written twice, with file, line and column.
     """
     rows = csv_file.read(path, *HEADERS, strip=True)
     line_of: dict[Segment | TimedSegment, int] = {}
@@ -52,7 +52,7 @@ def _segment(
 ) -> Segment | TimedSegment:
     label = row.choice("label", classes)
     if label == NORMAL:
-        row.fail("label", f"only anomalous stretches are segments, found {NORMAL!r}")
+        row.fail("label", f"expected an anomaly, found {NORMAL!r}; remove the line")
     if label not in labels[id_]:
         row.fail("label", f"{label!r} is not among the labels of {id_!r} in videos.csv: {', '.join(labels[id_])}")
     if "start_frame" in row.cells:
@@ -75,7 +75,7 @@ def _warn_of_overlaps(path: Path, line_of: Mapping[Segment | TimedSegment, int])
         for (_, end, line), (start, _, next_line) in pairwise(sorted(own)):
             if start < end:
                 logger.warning(
-                    "%s, lines %d and %d: two segments of %s overlap in %s and count as two events; make them one,"
+                    "%s, lines %d and %d: two segments of %s overlap in %s and count as two events; merge them,"
                     " unless there are two",
                     path,
                     *sorted((line, next_line)),

@@ -1,9 +1,9 @@
-"""Which videos of a table are for testing, where it does not say.
+"""Which videos of a table without a column `split` are for testing.
 
-Videos with segments are; of those without, about one in five, drawn by a hash of the id. So the same table gives the
-same split, and in all but small sets a video keeps its side when others are added. Of three videos with the same labels
-or more, at least one is for testing and at most a third; of fewer, none. No class is left without a training video,
-even if that takes segments out of the test.
+Videos with segments are for testing; of those without, about one in five, drawn by a hash of the id. So the same table
+gives the same split, and except in small data sets a video keeps its split when others are added. Of three or more
+videos with the same labels, at least one and at most a third are for testing; of fewer, none. Every class keeps a
+training video, even if a video with segments has to be one.
 """
 
 import hashlib
@@ -21,8 +21,8 @@ def default_split(videos: Sequence[ListedVideo], segmented: Collection[str]) -> 
 
     Parameters
     ----------
-    segmented : ids of the videos that have segments. If there are any, an anomalous video without is for training: it
-        could not tell when something happens.
+    segmented : ids of the videos that have segments. If there are any, an anomalous video without is for training,
+        because tests need to know when something happens.
     """
     tested = set(segmented) or _drawn([video for video in videos if video.labels != (NORMAL,)])
     tested |= _drawn([video for video in videos if video.labels == (NORMAL,)])
@@ -41,7 +41,7 @@ def _drawn(videos: Sequence[ListedVideo]) -> set[str]:
 
 
 def _some(alike: Sequence[str]) -> list[str]:
-    """About one in five of these ids. Which one comes next if these are too few, or goes if too many, is fixed."""
+    """About one in five of these ids, at least one and at most a third, in an order that is fixed by their hashes."""
     numbers = {id_: int(hashlib.sha256(id_.encode()).hexdigest(), 16) for id_ in alike}
     ordered = sorted(alike, key=lambda id_: (numbers[id_] % _ONE_IN, numbers[id_]))
     n_drawn = sum(number % _ONE_IN == 0 for number in numbers.values())

@@ -1,12 +1,13 @@
-"""UBnormal (Acsintoae et al., CVPR 2022): rendered scenes; videos train and test as its lists say, one class.
+"""UBnormal (Acsintoae et al., CVPR 2022): rendered scenes, split by its lists, one class.
 
 ``annotations`` is a folder with the lists of lilygeorgescu/UBnormal (``scripts``), ``normal_training_video_names.txt``,
-``abnormal_training_video_names.txt`` and the same for ``test``: a name a line. When something happens stands in
-``<name>_tracks.txt``, which the data set has beside each abnormal video in ``<name>_annotations``: ``<object>,<first
-frame>,<last frame>`` a line, frames from 0, the last one included (``ground_truth[start : end + 1] = 1``). These files
-lie below ``videos`` or below ``annotations``. Objects that are abnormal at the same time are one event.
+``abnormal_training_video_names.txt`` and the same for ``test``, with one name per line. When something happens is in
+``<name>_tracks.txt``, which the data set has beside each abnormal video in ``<name>_annotations``: one line
+``<object>,<first frame>,<last frame>`` per object, frames counted from 0, the last one included
+(``ground_truth[start : end + 1] = 1``). These files are below ``videos`` or below ``annotations``. Objects that are
+abnormal at the same time are one event.
 
-The videos of the validation lists are left out: weak supervision has no labels of frames to choose by.
+The videos of the validation lists are left out: weak supervision has no frame labels for a choice.
 """
 
 import logging
@@ -31,7 +32,7 @@ def load(dataset: Dataset, files: VideoFiles) -> Listing:
 
     Raises
     ------
-    DatasetError : a list or a file of tracks is missing, a line makes no sense, or a video is in two lists.
+    DatasetError : a list or a file of tracks is missing, a line is not valid, or a video is in two lists.
     """
     folder = Path(dataset.annotations)
     labels: dict[str, tuple[str, ...]] = {}
@@ -41,7 +42,7 @@ def load(dataset: Dataset, files: VideoFiles) -> Listing:
             list_ = folder / f"{kind}_{part}_video_names.txt"
             for id_ in annotation_text.read_ids(list_):
                 if id_ in labels:
-                    raise DatasetError(f"{list_}: {id_!r} is in another list, too")
+                    raise DatasetError(f"{list_}: {id_!r} is in another list too; remove it from one")
                 labels[id_], splits[id_] = (label,), split
     if unlisted := files.by_id().keys() - labels.keys():
         logger.info("%s: %d files are in none of these lists, %r among them", folder, len(unlisted), min(unlisted))
@@ -51,7 +52,7 @@ def load(dataset: Dataset, files: VideoFiles) -> Listing:
     if absent := [id_ for id_ in abnormal if f"{id_}{_TRACKS}" not in tracks]:
         raise DatasetError(
             f"{files.folder}, {folder}: {len(absent)} abnormal test videos have no file <name>{_TRACKS}:"
-            f" {listed(absent)}; the data set has it in <name>_annotations"
+            f" {listed(absent)}; take them from <name>_annotations of the data set"
         )
     segments = (segment for id_ in abnormal for segment in _events(id_, tracks[f"{id_}{_TRACKS}"]))
     return Listing(official.listed_videos(files, labels, test_ids), tuple(segments))

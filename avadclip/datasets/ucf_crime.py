@@ -1,12 +1,12 @@
 """UCF-Crime (Sultani et al., CVPR 2018): 1,610 videos for training, 290 for testing, 13 classes, named by their files.
 
-``annotations`` is a folder with two official files: ``Anomaly_Train.txt`` (a path a line) and the annotation of the
+``annotations`` is a folder with two official files: ``Anomaly_Train.txt`` (one path per line) and the annotation of the
 test videos, ``Temporal_Anomaly_Annotation.txt`` or ``Temporal_Anomaly_Annotation_for_Testing_Videos.txt``: ``<name>
-<class> <start> <end> <start> <end>``, with -1 where there is no (second) event. Files below ``videos`` that neither
-names, such as those for event recognition, are left out.
+<class> <start> <end> <start> <end>``, with -1 where there is no (second) event. Files below ``videos`` that are in
+neither, such as those for event recognition, are left out.
 
-Frames count from 0 and ranges are half-open, as those build the ground truth who evaluate on it
-(``gt[start:end] = 1``, nwpu-zxr/VadCLIP and tianyu0207/RTFM); the authors' own Matlab counts both ends.
+Frames count from 0 and ranges are half-open, as in the ground truth that evaluations use (``gt[start:end] = 1``,
+nwpu-zxr/VadCLIP and tianyu0207/RTFM); the authors' own Matlab code includes both ends.
 """
 
 import logging
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 TRAIN = "Anomaly_Train.txt"
 TEST = ("Temporal_Anomaly_Annotation.txt", "Temporal_Anomaly_Annotation_for_Testing_Videos.txt")
-# As in the names of the files -> as in `classes`, which are the text prompts.
+# As in the file names -> as in `classes`, which are the text prompts.
 CLASSES = {
     "Normal": NORMAL,
     "Abuse": "abuse",
@@ -48,14 +48,14 @@ def load(dataset: Dataset, files: VideoFiles) -> Listing:
 
     Raises
     ------
-    DatasetError : a list is missing, a line makes no sense, or a video is in both.
+    DatasetError : a list is missing, a line is not valid, or a video is in both.
     """
     folder = Path(dataset.annotations)
     found = _test_list(folder)
     segments = _read(found)
     train_ids = annotation_text.read_ids(folder / TRAIN)
     if both := sorted(segments.keys() & set(train_ids)):
-        raise DatasetError(f"{folder}: {len(both)} videos train and test, the first of them {both[0]!r}")
+        raise DatasetError(f"{folder}: {len(both)} videos are in both lists, the first of them {both[0]!r}")
     labels = {id_: labels_of(id_, folder) for id_ in (*train_ids, *segments)}
     official.check_annotated(found, {id_ for id_, own in segments.items() if own}, segments, labels)
     every = tuple(segment for own in segments.values() for segment in own)
@@ -66,7 +66,7 @@ def load(dataset: Dataset, files: VideoFiles) -> Listing:
 
 
 def read_annotations(folder: Path) -> dict[str, tuple[Segment, ...]]:
-    """Id -> segments of every test video; none for a normal one. :class:`DatasetError` if a line makes no sense."""
+    """Id -> segments of every test video; none for a normal one. :class:`DatasetError` if a line is not valid."""
     return _read(_test_list(folder))
 
 
@@ -80,7 +80,9 @@ def _read(path: Path) -> dict[str, tuple[Segment, ...]]:
         where, words = f"{path}, line {number}", line.split()
         if len(words) != 6 or words[1] not in CLASSES:
             known = ", ".join(CLASSES)
-            raise DatasetError(f"{where}: expected <name> <class> and four frames, class out of {known}: {line!r}")
+            raise DatasetError(
+                f"{where}: expected <name> <class> and four frames, with a class of {known}, found {line!r}"
+            )
         id_ = ids.from_name(words[0])
         if id_ in found:
             raise DatasetError(f"{where}: {id_!r} appears twice")
@@ -105,5 +107,7 @@ def labels_of(id_: str, folder: Path) -> tuple[str, ...]:
     """
     match = _NAME.fullmatch(id_)
     if match is None or match["label"] not in CLASSES:
-        raise DatasetError(f"{folder}: {id_!r} is no name of UCF-Crime, such as Abuse001_x264; take the official lists")
+        raise DatasetError(
+            f"{folder}: expected a name of UCF-Crime such as Abuse001_x264, found {id_!r}; take the official lists"
+        )
     return (CLASSES[match["label"]],)

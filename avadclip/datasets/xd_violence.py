@@ -1,12 +1,12 @@
-"""XD-Violence: a folder of videos, split by ``test_ids.txt``, with labels in the file names.
+"""XD-Violence: a folder of videos with labels in their names, split by ``test_ids.txt``.
 
 ``annotations`` is a folder with the three official files: ``test_ids.txt`` (800 names), ``annotations.txt`` (which
-frames are anomalous) and ``annotations_multiclasses.txt`` (which class, when). Every other file below ``videos`` is for
-training.
+frames are anomalous) and ``annotations_multiclasses.txt`` (which class, when). All other files below ``videos`` are
+for training.
 
 The published frame-level ground truth comes from ``annotations.txt`` and the published localisation ground truth from
-``annotations_multiclasses.txt``. We keep both: class segments come from the latter, in its order; where their union is
-not what the former says (5 videos, 143 frames), the former's segments are added with the label ``*`` (see
+``annotations_multiclasses.txt``. We keep both: class segments come from the latter, in its order; where their union
+differs from the former (5 videos, 143 frames), the former's segments are added with the label ``*`` (see
 `ground_truth`).
 """
 

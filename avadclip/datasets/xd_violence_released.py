@@ -1,8 +1,8 @@
 """Stage ``prepare`` for released features: lists, annotations and .npy files -> rows of manifest and ground truth.
 
-How many frames a video really has is not in the release. It holds whole snippets only, so ``n_frames`` is n x 16 and up
-to 15 frames at the end of a video count for nothing, as in the authors' evaluation; annotations that reach into them
-are cut. XD-Violence has 24 frames a second, which turns frames into seconds and hours.
+The release does not say how many frames a video has. It has whole snippets only, so ``n_frames`` is n x 16, and up to
+15 frames at the end of a video are ignored, as in the authors' evaluation; annotations that reach into them are cut.
+XD-Violence has 24 frames per second, which converts frames to seconds and hours.
 """
 
 import logging
@@ -27,13 +27,13 @@ from avadclip.errors import DatasetError
 logger = logging.getLogger(__name__)
 
 FRAME_RATE = 24.0
-# A video may have almost a snippet more than the release holds of it, and annotations are a second off, as elsewhere.
+# A video may be almost a snippet longer than its features, and annotations may be a second off, as elsewhere.
 MAX_FRAMES_BEYOND = 16 + 24
 
 
 @dataclass(frozen=True)
 class _Contents:
-    """What the files of one video hold."""
+    """What the files of one video contain."""
 
     files: VideoFiles
     n_snippets: int
@@ -42,14 +42,14 @@ class _Contents:
 
 
 def prepare_release(name: str, dataset: Dataset) -> Prepared:
-    """Open every listed file, check that they belong together, and put the annotations into frames.
+    """Open every listed file, check that they belong together, and convert the annotations to frames.
 
     Raises
     ------
     DatasetError : lists and annotations contradict each other; or files are missing or do not belong together, all of
-        them in one error, with the lines to exclude them.
+        them in one error, with the lines that exclude them.
     """
-    found = _find(name, dataset, check_sound=False)  # extraction does, after a parameter of its own
+    found = _find(name, dataset, check_sound=False)  # extraction does, by a parameter of its own
     videos = tuple(_row(video, found.contents.get(video.id), dataset) for video in found.listed)
     n_test = sum(video.split == "test" for video in videos if not video.excluded)
     n_used = len(found.contents)
@@ -61,7 +61,7 @@ def prepare_release(name: str, dataset: Dataset) -> Prepared:
 
 
 def check_release(name: str, dataset: Dataset) -> None:
-    """Raise what :func:`prepare_release` and extraction would raise, all in one."""
+    """Raise everything that :func:`prepare_release` and extraction would raise, in one error."""
     _find(name, dataset, check_sound=True)
 
 
@@ -99,7 +99,7 @@ def _find(name: str, dataset: Dataset, check_sound: bool) -> _Found:
 
 
 def _open_all(release: Release, dataset: Dataset) -> tuple[dict[str, _Contents], dict[str, str]]:
-    """What each video holds that is not excluded, and what is wrong with the others."""
+    """The contents of each video that is not excluded, and what is wrong with those that cannot be used."""
     contents, problems = {}, {}
     for video in release.listed.values():
         if video.id not in dataset.exclude:
@@ -133,7 +133,7 @@ def _cut(segment: Segment, n_frames: int) -> Segment:
     if segment.start_frame >= n_frames or segment.end_frame > n_frames + MAX_FRAMES_BEYOND:
         raise DatasetError(
             f"annotated {segment.label} from frame {segment.start_frame} to {segment.end_frame}, but there are features"
-            f" of {n_frames} frames only: they belong to another version of the video"
+            f" of only {n_frames} frames: they belong to another version of the video"
         )
     return Segment(segment.id, segment.label, segment.start_frame, min(segment.end_frame, n_frames))
 
@@ -151,4 +151,4 @@ def _check_exclude(dataset: Dataset, known: Mapping[str, object]) -> None:
         if id_ not in known:
             raise DatasetError(f"`exclude` names {id_!r}, but no list does{did_you_mean(id_, known)}")
         if not reason.strip():
-            raise DatasetError(f"`exclude` gives no reason for {id_!r}; write one, it is reported with the metrics")
+            raise DatasetError(f"`exclude` gives no reason for {id_!r}; write one, which is reported with the metrics")

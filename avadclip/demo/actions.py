@@ -1,7 +1,7 @@
-"""What the picture shows of an event or of a look-alike: one function each, from the time since its start to strokes.
+"""Drawings of events and look-alikes: one function each, which draws the action at a time since its start.
 
-Every function takes a :class:`Stage`; what differs from one event to the next (who, where, how fast) is drawn from its
-`traits`, which stay the same through all frames of the event, and what flickers from its `flicker`, which does not.
+Every function takes a :class:`Stage`; what differs between events (who, where, how fast) is drawn from its `traits`,
+which are the same in all frames of the event, and what flickers from its `flicker`, which is not.
 """
 
 from collections.abc import Callable
@@ -28,21 +28,21 @@ class Stage:
 
     on: ImageDraw
     seconds: float  # since the start of the action
-    share: float  # of its length that has passed, 0 to 1
+    share: float  # of the action's length that has passed, 0 to 1
     x: float  # pixels
     ground: float  # pixels
-    height: float  # of a grown-up, pixels
+    height: float  # of an adult, pixels
     traits: np.random.Generator
     flicker: np.random.Generator
 
     def colour(self) -> Colour:
-        """Of clothes or of a car."""
+        """A colour for clothes or a car."""
         red, green, blue = self.traits.integers(30, 220, 3)
         return int(red), int(green), int(blue)
 
     @property
     def step(self) -> float:
-        """A twenty-sixth of a grown-up, pixels: gaps between people grow with them."""
+        """A twenty-sixth of the height of an adult, in pixels, so that gaps scale with people."""
         return self.height / 26
 
     def swing(self, hertz: float, phase: float = 0.0) -> float:
@@ -51,7 +51,7 @@ class Stage:
 
 
 def fighting(stage: Stage) -> None:
-    """Two who hit each other and reel."""
+    """Two people who hit each other and stagger."""
     hertz, gap = stage.traits.uniform(1.8, 3.5), stage.traits.uniform(7, 12) * stage.step
     drift = 3 * stage.swing(0.5)
     for side, phase in ((-1, 0.0), (1, 0.37)):
@@ -62,7 +62,7 @@ def fighting(stage: Stage) -> None:
 
 
 def shooting(stage: Stage) -> None:
-    """One who aims and fires, one who falls."""
+    """One person who aims and fires, and one who falls."""
     side = 1 if stage.traits.random() < 0.5 else -1
     shooter_x = stage.x - side * stage.traits.uniform(12, 18) * stage.step
     shooter = Person(shooter_x, stage.ground, stage.height, stage.colour(), (side * 0.25, side * 0.24), stride=8)
@@ -82,7 +82,7 @@ def shooting(stage: Stage) -> None:
 
 
 def riot(stage: Stage) -> None:
-    """A crowd with raised fists, things that fly, something that burns."""
+    """A crowd with raised fists, flying objects, a fire."""
     n_people = int(stage.traits.integers(8, 14))
     draw_fire(stage.on, stage.flicker, stage.x + stage.traits.uniform(-25, 25), stage.ground - 4, 14)
     for n in range(n_people):
@@ -99,7 +99,7 @@ def riot(stage: Stage) -> None:
 
 
 def abuse(stage: Stage) -> None:
-    """One who stands over another on the ground and beats."""
+    """One person who stands over another on the ground and beats them."""
     side = 1 if stage.traits.random() < 0.5 else -1
     blow = stage.swing(stage.traits.uniform(1.2, 2.2))
     victim = Person(stage.x - 4, stage.ground + 2, stage.height * 0.75, stage.colour())
@@ -110,7 +110,7 @@ def abuse(stage: Stage) -> None:
 
 
 def car_accident(stage: Stage) -> None:
-    """Two cars that meet, tilt and smoke."""
+    """Two cars that collide, tilt and smoke."""
     impact = 0.3
     apart = max(0.0, 1 - stage.share / impact) * 45
     hit = stage.share >= impact
@@ -142,7 +142,7 @@ def explosion(stage: Stage) -> None:
 
 
 def hugging(stage: Stage) -> None:
-    """Two who hold each other: a fight without blows."""
+    """Two people who hold each other: like a fight, without blows."""
     sway = 0.8 * stage.swing(0.4)
     for side in (-1, 1):
         arms = (-side * 0.2, -side * 0.16)
@@ -160,7 +160,7 @@ def people_dancing(stage: Stage) -> None:
 
 
 def fireworks_on_a_television(stage: Stage) -> None:
-    """Flashes inside a frame in a shop window."""
+    """Flashes in a frame in a shop window."""
     left, top = stage.x + stage.traits.uniform(-26, 4), stage.ground - 44
     stage.on.rectangle([left - 1, top - 1, left + 27, top + 19], fill=(14, 14, 14))
     stage.on.rectangle([left + 1, top + 1, left + 25, top + 17], fill=(16, 20, 60))

@@ -1,8 +1,8 @@
-"""What a frame of the demo world shows, in words: the text side of training its CLIP."""
+"""Captions of frames of the demo world, for training its CLIP."""
 
 from avadclip.demo.plan import ANOMALIES, Clip
 
-# Wordings of a class; `{}` is its name. The detector's own prompt starts from the bare name.
+# Wordings for a class; `{}` is its name. A detector's own prompt starts from the name alone.
 TEMPLATES = ("{}", "a video of {}", "a street camera shows {}", "{} in a street")
 NORMAL = ("normal", "a normal street", "people walking along a street", "nothing happens in a street")
 DARK = ("a dark street", "the lamps are out")
@@ -11,7 +11,7 @@ CLASSES = ("normal", *ANOMALIES)
 
 
 def caption(clip: Clip, frame: int) -> tuple[str, ...]:
-    """Every wording that fits this frame; hidden events are not to be seen, so no caption tells of them."""
+    """Every wording that fits this frame; hidden events are not visible, so no caption mentions them."""
     for event in clip.events:
         if event.start_frame <= frame < event.end_frame and event.hiding != "off camera":
             return _hidden(event.hiding) if event.hiding in ("dark", "occluded") else wordings(event.label)
@@ -25,7 +25,7 @@ def caption(clip: Clip, frame: int) -> tuple[str, ...]:
 
 
 def wordings(name: str) -> tuple[str, ...]:
-    """Captions of something that has a name."""
+    """Captions for a class by its name."""
     return NORMAL if name == "normal" else tuple(template.format(name) for template in TEMPLATES)
 
 

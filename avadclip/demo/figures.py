@@ -14,7 +14,7 @@ SMOKE: Colour = (92, 90, 88)
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody whose feet stand at (x, y); angles of arms are in turns: 0 hangs, 0.25 points right, 0.5 up."""
+    """A person whose feet are at (x, y); angles of arms are in turns: 0 is down, 0.25 right, 0.5 up."""
 
     x: float
     y: float
@@ -74,7 +74,7 @@ def draw_car(on: ImageDraw, x: float, y: float, length: float, colour: Colour, t
 
 
 def draw_truck(on: ImageDraw, x: float, colour: Colour, width: float, height: float) -> None:
-    """A truck so near that it fills the picture from x on."""
+    """A near truck that fills the picture from x on."""
     on.rectangle([x, height * 0.12, x + width * 1.5, height * 0.86], fill=colour)
     for share in (0.2, 0.7, 1.2):
         draw_disc(on, x + width * share, height * 0.88, height * 0.1, (16, 16, 16))
@@ -106,5 +106,5 @@ def draw_burst(on: ImageDraw, x: float, y: float, radius: float, colour: Colour,
 
 
 def draw_disc(on: ImageDraw, x: float, y: float, radius: float, colour: Colour) -> None:
-    """Around (x, y)."""
+    """A disc around (x, y)."""
     on.ellipse([x - radius, y - radius, x + radius, y + radius], fill=colour)

@@ -1,4 +1,4 @@
-"""Moments of rendered clips, as a camera and a microphone take them: what the demo's encoders are trained on."""
+"""Moments of rendered clips, with picture and sound, on which the demo's encoders are trained."""
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -17,7 +17,7 @@ from avadclip.media.audio import decode_windows
 from avadclip.media.frames import decode_frames
 from avadclip.media.probe import probe
 
-CANDIDATE_STRIDE = 4  # frames: nearer ones hardly differ
+CANDIDATE_STRIDE = 4  # frames; nearer ones hardly differ
 WINDOW_SECONDS = 1.0  # of sound around a moment
 IMAGE_SIZE = 64  # pixels
 
@@ -41,7 +41,7 @@ class Moments:
 
 
 def balanced(clips: Sequence[Clip], n_per_kind: int, seed: int) -> Frames:
-    """As many moments of each kind of picture: streets where nothing happens would drown the rest."""
+    """The same number of moments for each kind of picture, because most pictures show nothing but a street."""
     kinds: dict[tuple[str, ...], list[tuple[int, int]]] = {}
     for number, clip in enumerate(clips):
         for frame in range(0, clip.n_frames, CANDIDATE_STRIDE):
@@ -61,9 +61,9 @@ def every(clips: Sequence[Clip], stride: int) -> Frames:
 
 
 def take_moments(clips: Sequence[Clip], frames: Frames, videos: Path) -> Moments:
-    """These frames of `clips`, read back from their files in the folder `videos`.
+    """These frames of `clips`, read from their files in the folder `videos`.
 
-    Through the same decoders and preparation as any data set, so that compression leaves its traces here, too.
+    They pass the same decoders and preprocessing as any data set, so that they are compressed in the same way.
     """
     wanted = [(clip, chosen) for clip, chosen in zip(clips, frames, strict=True) if len(chosen)]
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as processes:

@@ -1,4 +1,4 @@
-"""A clip's frames: a street with passers-by, what happens in it, its light, and the noise of a cheap camera."""
+"""The frames of a clip: a street with passers-by, its events, its light, and the noise of a cheap camera."""
 
 from collections.abc import Iterator
 from math import pi, sin
@@ -11,16 +11,16 @@ from avadclip.demo.actions import SEEN, Stage
 from avadclip.demo.figures import Colour, Person, draw_car, draw_truck
 from avadclip.demo.plan import FRAME_RATE, HEIGHT, WIDTH, Clip, Event, LookAlike
 
-PAVEMENT = 62  # pixels from the top: where houses end
-GROUND = 80  # where feet stand
+PAVEMENT = 62  # pixels from the top, where houses end
+GROUND = 80  # where feet are
 GROWN_UP = 26  # pixels
 VIEW = (
     16,
     20,
     112,
     92,
-)  # what the camera sees of the drawing, enlarged to the whole picture: close enough to tell blows
-DARK = 0.07  # share of the light that is left when lamps are out
+)  # the part of the drawing that is enlarged to the whole picture, near enough to recognise blows
+DARK = 0.07  # share of the light that remains when lamps are out
 
 
 def frames(clip: Clip) -> Iterator[NDArray[np.uint8]]:
@@ -29,7 +29,7 @@ def frames(clip: Clip) -> Iterator[NDArray[np.uint8]]:
     street = _street(rng)
     passers_by = [_PasserBy(rng, clip.seconds) for _ in range(rng.integers(3, 8))]
     truck = _colour(rng)
-    # One sheet of noise, shifted anew for each frame: as good to the eye, and ten times as fast as new noise.
+    # One sheet of noise, shifted for each frame: it looks the same, and is ten times as fast as new noise.
     noise = rng.normal(0, rng.uniform(2, 7), (2 * HEIGHT, 2 * WIDTH, 1)).astype(np.float32)
     waver = rng.uniform(0.03, 0.12), rng.uniform(0.05, 0.3)  # of the light: depth, hertz
     for index in range(clip.n_frames):
@@ -50,7 +50,7 @@ def frames(clip: Clip) -> Iterator[NDArray[np.uint8]]:
 
 
 def _draw_actions(on: ImageDraw.ImageDraw, clip: Clip, index: int) -> str:
-    """Draw what the camera sees happen; returns what keeps it from seeing more ("dark", "occluded" or "")."""
+    """Draw the visible actions; return what hides the others ("dark", "occluded" or "")."""
     for look_alike in clip.look_alikes:
         if look_alike.modality == "seen" and look_alike.start_frame <= index < look_alike.end_frame:
             SEEN[look_alike.kind](_stage(on, clip, look_alike, index))
@@ -79,7 +79,7 @@ def _stage(on: ImageDraw.ImageDraw, clip: Clip, action: Event | LookAlike, index
 
 
 class _PasserBy:
-    """Somebody on foot or in a car who crosses the picture once."""
+    """A pedestrian or a car that crosses the picture once."""
 
     def __init__(self, rng: np.random.Generator, seconds: float) -> None:
         self._drives = rng.random() < 0.3

@@ -1,7 +1,7 @@
-"""What happens in each video of the demo world: decided once from a seed, before anything is drawn or heard.
+"""What happens in each video of the demo world: decided once from a seed, before anything is rendered.
 
-Weak supervision is only as hard as its world, so this one is hard on purpose: an event is seen, heard or both; normal
-videos hold look-alikes in one modality; light changes; some videos hold two events, and some no audio track.
+Weak supervision is easy in an easy world, so this one is hard on purpose: an event is seen, heard or both; normal
+videos have look-alikes in one modality; light changes; some videos have two events, and some no audio track.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ MARGIN_SECONDS = 1.0  # before, between and after events
 
 Senses = Literal["seen", "heard", "both"]
 Hiding = Literal["dark", "occluded", "off camera", "silent", "masked", ""]
-# By modality: what looks or sounds like an anomaly and is none.
+# By modality: what looks or sounds like an anomaly but is not one.
 LOOK_ALIKES = {
     "seen": ("hugging", "fireworks on a television", "flash of sun", "people dancing"),
     "heard": ("slammed door", "cheering", "revving engine", "barking dog"),
@@ -40,7 +40,7 @@ class Event:
     start_frame: int
     end_frame: int
     senses: Senses
-    hiding: Hiding  # how it escapes the other sense; empty where it does not
+    hiding: Hiding  # how it is hidden from the other modality; empty if it is not
 
     @property
     def is_seen(self) -> bool:
@@ -49,13 +49,13 @@ class Event:
 
     @property
     def is_heard(self) -> bool:
-        """Whether it can be told from the sound."""
+        """Whether it can be recognised by the sound."""
         return self.senses != "seen"
 
 
 @dataclass(frozen=True)
 class LookAlike:
-    """Something harmless in the frames [start_frame, end_frame) that one modality could take for an anomaly."""
+    """Something harmless in the frames [start_frame, end_frame) that resembles an anomaly in one modality."""
 
     kind: str  # one of LOOK_ALIKES[modality]
     modality: Literal["seen", "heard"]
@@ -65,7 +65,7 @@ class LookAlike:
 
 @dataclass(frozen=True)
 class Spell:
-    """A while in which the camera sees nothing, though nothing happens: hiding alone must not give an event away."""
+    """A time in which the camera is blocked but nothing happens, so that this alone does not indicate an event."""
 
     kind: Literal["dark", "occluded"]
     start_frame: int
@@ -78,7 +78,7 @@ class Clip:
 
     id: str
     split: Literal["train", "test"]
-    seed: int  # of everything that is drawn and heard
+    seed: int  # of picture and sound
     n_frames: int
     light: float  # mean brightness of the scene, 0 (black) to 1 (noon)
     has_track: bool
@@ -93,23 +93,23 @@ class Clip:
 
     @property
     def seconds(self) -> float:
-        """Length."""
+        """Length of the clip."""
         return self.n_frames / FRAME_RATE
 
 
 def plan_world(seed: int, n_train: int, n_test: int) -> list[Clip]:
-    """Every clip of a world, training split first. Classes are dealt evenly, everything else is drawn from `seed`."""
+    """Every clip of a world, training split first. Classes are balanced, everything else is drawn from `seed`."""
     clips = []
     for split, count, offset in (("train", n_train, 0), ("test", n_test, 1)):
         deck = _deal(np.random.default_rng([seed, offset]), count)
         for n, label in enumerate(deck):
-            rng = np.random.default_rng([seed, offset, n])  # one clip does not depend on how many others there are
+            rng = np.random.default_rng([seed, offset, n])  # a clip does not depend on the number of others
             clips.append(_plan_clip(rng, f"{split}_{n:04d}", "train" if split == "train" else "test", label))
     return clips
 
 
 def _deal(rng: np.random.Generator, count: int) -> list[str | None]:
-    """The main event of each clip, none for normal ones."""
+    """The main event of each clip; None for normal ones."""
     n_anomalous = round(count * ANOMALOUS_SHARE)
     labels = [ANOMALIES[n % len(ANOMALIES)] for n in range(n_anomalous)]
     deck: list[str | None] = [*labels, *[None] * (count - n_anomalous)]
@@ -146,7 +146,7 @@ def _plan_clip(rng: np.random.Generator, name: str, split: Literal["train", "tes
 
 
 def _spans(rng: np.random.Generator, n_frames: int, lengths: list[tuple[float, float]]) -> list[tuple[int, int] | None]:
-    """Spans that do not touch, in random order; none for those that find no room."""
+    """Spans that do not touch, in random order; None for those that do not fit."""
     margin = round(MARGIN_SECONDS * FRAME_RATE)
     taken: list[tuple[int, int]] = []
     spans: list[tuple[int, int] | None] = []

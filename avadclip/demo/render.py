@@ -22,14 +22,14 @@ from avadclip.demo.waves import SAMPLE_RATE_HZ
 from avadclip.io import replacing, write_text
 from avadclip.progress import rate_progress
 
-# One thread: with more, the bytes would depend on the machine's number of cores.
+# One thread, because with more the bytes would depend on the number of cores.
 X264 = {"preset": "veryfast", "crf": "26", "threads": "1"}
 AUDIO_BITS_PER_SECOND = 48_000
 AUDIO_FRAME = 1024  # samples
 
 
 def render_world(world: World, folder: Path) -> list[Clip]:
-    """Write ``videos/*.mp4`` and ``annotations/*.csv`` below `folder`, which loses what it held before.
+    """Write ``videos/*.mp4`` and ``annotations/*.csv`` below `folder`, whose old content is deleted.
 
     The test split gets frame-exact segments, the training split video labels only.
 
@@ -50,7 +50,7 @@ def render_world(world: World, folder: Path) -> list[Clip]:
 
 
 class _Render:
-    """Clip -> its video in `folder`; a class so that it can travel to another process."""
+    """Clip -> its video in `folder`; a class, so that it can be pickled to another process."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

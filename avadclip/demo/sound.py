@@ -1,6 +1,6 @@
-"""A clip's sound: a street's ambience, and what can be heard of events and look-alikes.
+"""The sound of a clip: the ambience of a street, and the sounds of events and look-alikes.
 
-Each source draws from its own random numbers, so leaving one out changes nothing else.
+Each source has its own random numbers, so leaving one out changes nothing else.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from avadclip.demo.plan import FRAME_RATE, Clip
 from avadclip.demo.waves import SAMPLE_RATE_HZ, Wave, bang, boom, knock, noise, phase, repeat, saw, slow, voice
 
 FADE_SECONDS = 0.05
-TRUCK_SHARE = 0.25  # of the clips: a truck passes, so that noise alone does not give a masked event away
+TRUCK_SHARE = 0.25  # of the clips, in which a truck passes, so that noise alone does not indicate a masked event
 
 Samples = NDArray[np.float32]
 Source = Callable[[np.random.Generator, int], Wave]  # (numbers, n samples) -> [n]
@@ -46,7 +46,7 @@ def _perform(mix: Wave, clip: Clip, name: str, start_frame: int, end_frame: int)
 
 
 def _add(mix: Wave, source: Wave, start: int, gain: float) -> None:
-    """Add `source` from `start` on, scaled to a peak of `gain` and faded at both ends; what lies outside is cut."""
+    """Add `source` from `start` on, scaled to a peak of `gain` and faded at both ends; what is outside is cut."""
     fade = round(FADE_SECONDS * SAMPLE_RATE_HZ)
     envelope = np.minimum(1, np.minimum(np.arange(len(source)), np.arange(len(source))[::-1]) / fade)
     loudest = np.abs(source).max() + 1e-9
@@ -55,7 +55,7 @@ def _add(mix: Wave, source: Wave, start: int, gain: float) -> None:
 
 
 def ambience(rng: np.random.Generator, n: int) -> Wave:
-    """Distant traffic, people who talk, steps."""
+    """Distant traffic, voices, steps."""
     traffic = noise(rng, n, 40, 400)
     talk = noise(rng, n, 300, 2500) * np.clip(np.sin(phase(rng.uniform(2, 5), n)) + slow(rng, n), 0, None)
     steps = repeat(rng, n, rng.uniform(1.5, 2.2), lambda: knock(rng, 700, 0.03), jitter=0.05)
@@ -98,7 +98,7 @@ def abuse(rng: np.random.Generator, n: int) -> Wave:
 
 
 def car_accident(rng: np.random.Generator, n: int) -> Wave:
-    """Tyres, the crash, a horn that does not stop."""
+    """Tyres, a crash, a continuous horn."""
     sound = np.zeros(n)
     impact = round(0.3 * n)
     pitch = rng.uniform(1900, 2800) * (1 + 0.03 * np.sin(phase(9, impact)))
@@ -138,12 +138,12 @@ def cheering(rng: np.random.Generator, n: int) -> Wave:
 
 
 def revving_engine(rng: np.random.Generator, n: int) -> Wave:
-    """A motor cycle at the lights."""
+    """A motorcycle at traffic lights."""
     return saw(rng.uniform(60, 90) * (1.6 + 0.6 * np.sin(phase(rng.uniform(0.4, 1.0), n))))
 
 
 def barking_dog(rng: np.random.Generator, n: int) -> Wave:
-    """Short and repeated."""
+    """Short, repeated barks."""
     return repeat(rng, n, rng.uniform(1.5, 3.0), lambda: voice(rng, rng.uniform(400, 800), 0.6, 0.14))
 
 

@@ -1,7 +1,7 @@
-"""Train the demo world's encoders anew: ``python -m avadclip.demo.train_encoders``.
+"""Train the encoders of the demo world: ``python -m avadclip.demo.train_encoders``.
 
-Writes `clip.safetensors`, `wav2clip.safetensors` and a card with what was measured to ``avadclip/demo/weights``, and
-says which sha256 to write into params.yaml. The scenes share no seed with the data set `demo`.
+It writes `clip.safetensors`, `wav2clip.safetensors` and a card with measurements to ``avadclip/demo/weights``, and
+prints the sha256 for params.yaml. Its clips have other seeds than the data set `demo`.
 """
 
 import json
@@ -28,7 +28,7 @@ from avadclip.pretraining.loop import Settings, rounded_to_half, save_half
 
 WORLD = World(seed=77_001, n_train=800, n_test=100)
 N_PER_KIND = 900  # moments for training, of each kind of picture
-TEST_STRIDE = 16  # frames from one moment for testing to the next
+TEST_STRIDE = 16  # frames between moments for testing
 IMAGE_TEXT = Settings(seed=0, epochs=10, batch_size=128, learning_rate=1e-3)
 AUDIO = Settings(seed=0, epochs=10, batch_size=128, learning_rate=1e-3)
 AUDIO_WIDTH = 16
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def measure(clip: open_clip.CLIP, wav2clip: Wav2Clip, moments: Moments) -> tuple[ZeroShot, ZeroShot]:
-    """Zero-shot recall of what is seen by pictures, and of what is heard by sound."""
+    """Zero-shot recall of visible classes by pictures, and of audible classes by sound."""
     texts = text_features(clip, [wordings(name) for name in CLASSES])
     audible = moments.has_sound
     sounds = audio_features(wav2clip, moments.spectrograms[audible])
@@ -92,7 +92,7 @@ def audio_features(wav2clip: Wav2Clip, spectrograms: NDArray[np.float16]) -> NDA
 
 
 def describe(seen: ZeroShot, heard: ZeroShot, hashes: dict[str, str], n_moments: int, seconds: float) -> str:
-    """The card: how the weights came about, and how good they are."""
+    """The card: how the weights were made, and how good they are."""
     rows = [
         f"| {name} | {image:.3f} ({n_images}) | {sound:.3f} ({n_sounds}) |"
         for name, image, n_images, sound, n_sounds in zip(

@@ -1,4 +1,4 @@
-"""What the demo world is heard by: noise, tones, knocks and voices. float64 [n] at 16 kHz, of about unit peak."""
+"""Building blocks of the demo world's sound: noise, tones, knocks and voices. float64 [n] at 16 kHz, peak about 1."""
 
 from collections.abc import Callable
 
@@ -37,13 +37,13 @@ def saw(hertz: Wave) -> Wave:
 
 
 def knock(rng: np.random.Generator, hertz: float, seconds: float) -> Wave:
-    """Something hard that is hit: noise below `hertz` that fades within `seconds`."""
+    """A hard object that is hit: noise below `hertz` that fades within `seconds`."""
     n = round(6 * seconds * SAMPLE_RATE_HZ)
     return 2 * noise(rng, n, 60, hertz) * _fading(n, seconds)
 
 
 def boom(rng: np.random.Generator, hertz: float, seconds: float) -> Wave:
-    """Something soft or large that is hit: a low tone that falls and fades."""
+    """A soft or large object that is hit: a low tone that falls and fades."""
     n = round(4 * seconds * SAMPLE_RATE_HZ)
     tone = np.sin(2 * np.pi * np.cumsum(hertz * (0.6 + 0.4 * _fading(n, seconds))) / SAMPLE_RATE_HZ)
     return (tone + 0.2 * noise(rng, n, 40, 400)) * _fading(n, seconds)
@@ -67,7 +67,7 @@ def voice(rng: np.random.Generator, hertz: float, bend: float, seconds: float) -
 
 
 def repeat(rng: np.random.Generator, n: int, hertz: float, make: Callable[[], Wave], jitter: float = 0.4) -> Wave:
-    """`make` again and again, `hertz` times a second; `jitter` is in periods. Four takes are made and reused."""
+    """Repeat `make`, `hertz` times per second; `jitter` is in periods. Four takes are made and reused."""
     takes = [make() for _ in range(4)]
     mix = np.zeros(n)
     period = SAMPLE_RATE_HZ / hertz

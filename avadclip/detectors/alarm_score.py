@@ -1,4 +1,4 @@
-"""Which score of a detector raises alarms: one rule for selection, tables, figures, page and predictor. No torch."""
+"""The score of a detector that raises alarms, by one rule for selection, tables, figures, page and predictor."""
 
 from collections.abc import Container
 
@@ -22,8 +22,8 @@ def anomaly_scores(
 
     Parameters
     ----------
-    confidence : [n], the classification branch as it is.
-    class_probabilities : [n, C], whose alignment branch is 1 - p(normal); None: there is no such branch.
+    confidence : [n], of the classification branch, unchanged.
+    class_probabilities : [n, C]; the alignment branch is 1 - p(normal); None: there is no such branch.
     """
     branches: dict[Branch, NDArray[np.float32]] = {"classification": confidence}
     if class_probabilities is not None:

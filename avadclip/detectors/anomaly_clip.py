@@ -35,14 +35,14 @@ FULL_STOP = 269  # in CLIP's vocabulary
 class AnomalyClipSettings(Settings):
     """Constants of the authors' `anomaly_clip_xdviolence.yaml`."""
 
-    modality: Modality = "visual"  # ours: the published system looks
+    modality: Modality = "visual"  # ours; the published system is visual
     width: Count = 128
     heads: Count = 8
     layers: Count = 1
     segments: Count = 32
     segment_snippets: Count = 16
     selected: Count = 3  # segments
-    masked_share: Share = 0.7  # of the segments, which cannot be selected in a step
+    masked_share: Share = 0.7  # of the segments, which cannot be selected in this step
     prompt_vectors: Count = 8
     recipe: Recipe = Recipe(
         rounds=50,
@@ -64,9 +64,9 @@ class AnomalyClipSettings(Settings):
 
 
 class ClassDirections(nn.Module):
-    """Embeddings of the anomaly classes [C - 1, d]: learned vectors of each, its name and a full stop.
+    """Embeddings of the anomaly classes [C - 1, d]: learned vectors for each, its name and a full stop.
 
-    In evaluation they are constant: computed once, when training mode is left, and saved with the detector.
+    In evaluation they are constant: they are computed once, when training mode is left, and saved with the detector.
     """
 
     embeddings: Tensor
@@ -97,7 +97,9 @@ class ClassDirections(nn.Module):
         if not self.training:
             return self.embeddings
         if self._tower is None:
-            raise CheckpointError("a detector from a checkpoint has no text tower and cannot be trained; train it anew")
+            raise CheckpointError(
+                "a detector from a checkpoint has no text tower and cannot be trained; train a new one"
+            )
         return self._compute(self._tower)
 
     def _compute(self, tower: TextTower) -> Tensor:
@@ -108,11 +110,11 @@ class ClassDirections(nn.Module):
 
 @dataclass(frozen=True)
 class AnomalyClipOutput:
-    """Of each position of each pass, see :meth:`AnomalyClip._places`."""
+    """Logits of each position of each pass, see :meth:`AnomalyClip._places`."""
 
     logits: Tensor  # [passes, segments, snippets]
     class_logits: Tensor  # [passes, segments, snippets, C - 1]
-    n_passes: Tensor  # int64 [b], how many passes each video took; they stand together
+    n_passes: Tensor  # int64 [b], number of passes of each video; they are consecutive
 
 
 class AnomalyClip(Detector):
@@ -202,15 +204,15 @@ class AnomalyClip(Detector):
             in_order = video.transpose(0, 1).flatten(0, 2)[:n]  # segment by segment, pass by pass
             rows.append(functional.pad(in_order, (0, 0, 0, n - len(in_order))))
         stacked = torch.stack(rows)
-        # Positions beyond the last pass mean nothing, but probabilities add up to 1 there as well.
+        # Positions after the last pass have no meaning, but probabilities add up to 1 there as well.
         stacked[..., 0] += (1.0 - stacked.sum(dim=-1)).clamp(min=0.0)
         return Scores(1.0 - stacked[..., 0], stacked)
 
     def _places(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Which rows of the flattened batch a pass looks at [passes, segments, snippets], and the passes of each video.
+        """Rows of the flattened batch for each pass [passes, segments, snippets], and how many passes each video has.
 
-        A video is as many blocks as there are segments, and a block as many stretches as there are passes; a pass takes
-        one stretch of each block. Positions after the end begin again at the first.
+        A video is cut into as many blocks as there are segments, and a block into as many stretches as there are
+        passes; a pass takes one stretch of each block. Positions after the end start again at the first one.
         """
         s = self.settings
         grid = s.segments * s.segment_snippets

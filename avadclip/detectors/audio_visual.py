@@ -29,8 +29,8 @@ class AudioVisualSettings(BranchSettings):
     local_layers: Count = 2
     audio_levels: Count = 3  # dilations 1, 2, 4 ... of the temporal convolutions over the audio features
     audio_dropout: Share = 0.1
-    # Audio features are multiplied by this before fusion. Encoders leave the length of their features open; where sound
-    # comes in small, the detector learns the pictures of its training videos by heart instead.
+    # Audio features are multiplied by this before fusion. Encoders differ in the length of their features; if audio
+    # features are short, the detector memorises the pictures of its training videos instead.
     audio_gain: Positive = 1.0
 
     @model_validator(mode="after")
@@ -38,7 +38,7 @@ class AudioVisualSettings(BranchSettings):
         if len(set(self.modalities)) != len(self.modalities):
             raise ValueError("`modalities` names a modality twice")
         if (self.fusion == "none") != (len(self.modalities) == 1):
-            raise ValueError("`fusion: none` goes with one modality; two modalities need a fusion")
+            raise ValueError("`fusion: none` is for one modality; two modalities need a fusion")
         return self
 
 

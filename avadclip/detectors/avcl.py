@@ -1,9 +1,9 @@
 """AVCL (IEEE TMM 2025): sound decides what is hard to see, and each modality learns from both; names no classes.
 
-- Paper (abstract): visually ambiguous snippets of anomalous videos are told apart by how the sound varies; branches of
+- Paper (abstract): the variation of the sound separates visually ambiguous snippets of anomalous videos; branches of
   one modality and of both learn mutually.
-- Reconstructed: the ambiguous snippets are those whose visual score lies in the middle; deep mutual learning.
-- Ours: all constants, MACIL-SD's layer for looking and asking, bag losses, MACIL-SD's recipe.
+- Reconstructed: the ambiguous snippets are those with a middle visual score; deep mutual learning.
+- Ours: all constants, MACIL-SD's attention layer, bag losses, MACIL-SD's recipe.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from avadclip.detectors.settings import Bag, Count, Optimizer, Recipe, Schedule,
 
 
 class AvclSettings(Settings):
-    """All ours."""
+    """All of them are ours."""
 
     width: Count = 128
     heads: Count = 4
@@ -50,7 +50,7 @@ class AvclOutput:
 
 
 class Branch(nn.Module):
-    """One modality [b, n, d] that asks itself -> logits [b, n]."""
+    """Self-attention over one modality [b, n, d] -> logits [b, n]."""
 
     def __init__(self, layer: AskingLayer, width: int) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class Branch(nn.Module):
 
 
 class Avcl(Detector):
-    """A branch that sees, one that hears, and one that does both."""
+    """A visual branch, an audio branch, and one of both modalities."""
 
     Settings = AvclSettings
     settings: AvclSettings
@@ -82,7 +82,7 @@ class Avcl(Detector):
         return Needs(("visual", "audio"))
 
     def inference_state(self) -> dict[str, Tensor]:
-        """All but the branches of one modality."""
+        """All except the branches of one modality."""
         return {name: x for name, x in self.state_dict().items() if not name.startswith(("visual.", "audio."))}
 
     def forward(self, batch: Batch) -> AvclOutput:
@@ -96,14 +96,14 @@ class Avcl(Detector):
         return AvclOutput(logits, self.visual(vision, valid), self.audio(sound, valid))
 
     def losses(self, output: AvclOutput, batch: Batch, targets: Targets) -> dict[str, Tensor]:
-        """`binary`; in training also each modality's own, what all learn mutually, and the `hard` snippets."""
+        """`binary`; in training also that of each modality, the mutual term of all, and that of the `hard` snippets."""
         labels, n_snippets = targets.labels, batch.n_snippets
         both, seen, heard = output.anomaly_logits, output.visual_logits, output.audio_logits
         terms = {"binary": losses.binary_of_logits(both, labels, n_snippets)}
         if seen is not None and heard is not None:
             terms["visual"] = losses.binary_of_logits(seen, labels, n_snippets)
             terms["audio"] = losses.binary_of_logits(heard, labels, n_snippets)
-            # Where there is no sound, the branch that hears agrees with whatever is said.
+            # Where there is no sound, the audio branch agrees with the others.
             heard = torch.where(_audible(batch), heard, both.detach())
             terms["mutual"] = mutual(both, seen, batch.valid) + mutual(both, heard, batch.valid)
             terms["hard"] = self._hard(both.float(), seen.detach().float().sigmoid(), batch, labels[:, 0] == 0)

@@ -1,7 +1,7 @@
 """AVVD (Wu et al., TMM 2022): three graphs over the snippets that name the classes. Reconstructed: there is no code.
 
 - Paper (abstract): branches by similarity, proximity and score; frames and events; (VadCLIP's paper) trains on classes.
-- Reconstructed: HL-Net, by the same authors, with a logit a class, and VadCLIP's multi-label NCE.
+- Reconstructed: HL-Net, by the same authors, with one logit per class, and VadCLIP's multi-label NCE.
 - Ours: every constant and the recipe, which are HL-Net's; its approximator of "any anomaly"; the score 1 - p(normal).
 """
 
@@ -36,7 +36,7 @@ class AvvdOutput:
 
 
 class Avvd(GraphDetector):
-    """One logit a class and snippet."""
+    """One logit per class and snippet."""
 
     Settings = AvvdSettings
     settings: AvvdSettings

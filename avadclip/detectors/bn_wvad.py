@@ -1,8 +1,8 @@
-"""BN-WVAD (Zhou et al., 2023): the statistics of batch normalisation know what is usual; names no classes.
+"""BN-WVAD (Zhou et al., 2023): the statistics of batch normalisation describe what is normal; names no classes.
 
 From cool-xuan/BN-WVAD at 4fa3a5d: UR-DMU's transformer without dropout, two small layers with batch normalisation, and
 a score that grows with the Mahalanobis distance of their inputs to the running mean. Their 1,000 steps are 10 rounds of
-100. Not as published: features of any width (theirs is 1024), and the score s, which has no upper end, becomes
+100. Not as published: features of any width (theirs is 1024), and the score s, which has no upper limit, becomes
 s / (1 + s), which keeps the order of snippets.
 """
 
@@ -51,7 +51,7 @@ class BnWvadSettings(Settings):
 
 @dataclass(frozen=True)
 class BnWvadOutput:
-    """Of each snippet; 0 where there is only padding."""
+    """Values of each snippet; 0 for padding."""
 
     probabilities: Tensor  # [b, n], 0..1
     first_distances: Tensor  # [b, n], of the input of the first normalisation to its running mean
@@ -77,7 +77,7 @@ class BnWvad(Detector):
     def forward(self, batch: Batch) -> BnWvadOutput:
         snippets = self.joined_snippets(batch)
         valid = batch.valid
-        x = self.encoder(snippets, valid)[valid].float()  # padding must not enter the statistics
+        x = self.encoder(snippets, valid)[valid].float()  # padding must not influence the statistics
         first = self.first(x).float()
         second = self.second(functional.relu(self.first_norm(first))).float()
         logits = self.last(functional.relu(self.second_norm(second))).float()
@@ -89,7 +89,7 @@ class BnWvad(Detector):
         return BnWvadOutput(*(torch.zeros(valid.shape, device=x.device).masked_scatter(valid, part) for part in found))
 
     def losses(self, output: BnWvadOutput, batch: Batch, targets: Targets) -> dict[str, Tensor]:
-        """`normal`, the length of the scores of normal videos; and in both layers normal snippets near the mean."""
+        """`normal`, the norm of the scores of normal videos; and a triplet loss of the distances in each layer."""
         normal = targets.labels[:, 0] == 1
         return {
             "normal": mean_or_zero(output.probabilities[normal].norm(dim=1)),
@@ -102,9 +102,9 @@ class BnWvad(Detector):
         return Scores(unbounded / (1.0 + unbounded))
 
     def _triplet(self, distances: Tensor, batch: Batch, normal: Tensor) -> Tensor:
-        """Of the snippets that lie farthest away, in videos of each sort; distances [b, n]."""
+        """Triplet loss of the farthest snippets of normal and of anomalous videos; distances [b, n]."""
         anomalous = distances[~normal][self._unusual(distances[~normal], batch.n_snippets[~normal])]
-        # As many of the normal videos: the farthest of each, then the second of each, and so on.
+        # As many snippets of normal videos: the farthest of each, then the second of each, and so on.
         farthest = distances[normal].masked_fill(~batch.valid[normal], -torch.inf).sort(dim=1, descending=True).values
         in_turns = farthest.T.flatten()
         usual = in_turns[in_turns.isfinite()][: len(anomalous)]

@@ -1,6 +1,6 @@
-"""Scores 0..1 -> how often snippets of such a score are anomalous, as held-out training snippets say. No torch.
+"""Scores 0..1 -> how often snippets with such a score are anomalous, by held-out training snippets. Without torch.
 
-The order of scores stays, so nothing changes but what a level means. Each branch has a map of its own.
+The order of scores stays, so only the meaning of a threshold changes. Each branch has a map of its own.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from avadclip.detectors.alarm_score import NORMAL_COLUMN, anomaly_scores
 from avadclip.detectors.settings import CalibrationMethod
 from avadclip.errors import TrainingError
 
-KEPT = 0.01  # share of the score itself in an isotonic map, which is flat in places: what was higher stays higher
+KEPT = 0.01  # share of the score itself in an isotonic map, which is flat in places, so that higher scores stay higher
 _DIGITS = 6
 _ALMOST = 1e-12  # 0 and 1 have no log odds
 
@@ -23,7 +23,7 @@ Rows = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Calibration:
-    """A rising map of scores. Where there are knots, lines join them; else log odds l become slope * l + offset."""
+    """A rising map of scores: lines between its knots, if it has any; else log odds l become slope * l + offset."""
 
     slope: float = 1.0
     offset: float = 0.0
@@ -37,7 +37,7 @@ class Calibration:
         return _probability(self.slope * _log_odds(scores) + self.offset)
 
     def undone(self, calibrated: Rows) -> Rows:
-        """What the scores [n] were before; as exact as single precision allows."""
+        """The scores [n] before calibration, as exact as single precision allows."""
         if self.knots:
             before, after = np.array(self.knots).T
             return _between(calibrated, after, before)
@@ -45,14 +45,14 @@ class Calibration:
 
 
 def learn(method: CalibrationMethod, scores: Rows, is_anomalous: NDArray[np.bool_]) -> Calibration:
-    """From the scores [m] of snippets that no training has seen, and whether they are anomalous [m].
+    """Learn a map from scores [m] of snippets that were not in training, and whether they are anomalous [m].
 
-    `temperature` divides log odds by a number, and leaves 0.5 where it is; `platt` moves them, too; `isotonic` takes
-    the shares of neighbouring scores together until they rise.
+    `temperature` divides log odds by a number, which leaves 0.5 unchanged; `platt` also shifts them; `isotonic` merges
+    the shares of neighbouring scores until they rise.
 
     Raises
     ------
-    TrainingError : higher scores are not more often right.
+    TrainingError : higher scores are not more often anomalous.
     """
     if method == "isotonic":
         return _isotonic(scores, is_anomalous)
@@ -63,8 +63,8 @@ def learn(method: CalibrationMethod, scores: Rows, is_anomalous: NDArray[np.bool
     slope, offset = (round(float(np.squeeze(value)), _DIGITS) for value in (line.coef_, line.intercept_))
     if slope <= 0:
         raise TrainingError(
-            f"recipe.calibrate: {method}: of held-out training videos, higher scores are not more often anomalous"
-            f" (slope {slope:g}), so that nothing can be calibrated; use `isotonic` or `none`, or label more videos"
+            f"recipe.calibrate: {method}: in held-out training videos, higher scores are not more often anomalous"
+            f" (slope {slope:g}), so nothing can be calibrated; use `isotonic` or `none`, or label more videos"
         )
     return Calibration(slope, offset)
 
@@ -72,7 +72,7 @@ def learn(method: CalibrationMethod, scores: Rows, is_anomalous: NDArray[np.bool
 def calibrated(
     calibration: Mapping[Branch, Calibration], confidence: Rows, class_probabilities: Rows | None
 ) -> tuple[Rows, Rows | None]:
-    """Scores of both branches, [n] and [n, C], with those of the classes in the same proportions as before."""
+    """Calibrated scores of both branches, [n] and [n, C]; those of the anomaly classes keep their proportions."""
     branches = anomaly_scores(confidence, class_probabilities)
     anomaly = {branch: calibration[branch](scores) for branch, scores in branches.items()}
     if class_probabilities is None:

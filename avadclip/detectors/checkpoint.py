@@ -1,6 +1,6 @@
 """A trained detector on disk: ``model.safetensors`` (weights) and ``model.json`` (everything else). No pickle.
 
-Frozen towers are not in it: X_c, all that scoring needs of the text tower, is stored among the weights.
+It has no frozen towers: X_c, which is all that scoring needs from the text tower, is stored with the weights.
 """
 
 from collections.abc import Mapping
@@ -64,7 +64,7 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpo
 
 
 def load_weights(detector: Detector, tensors: Mapping[str, Tensor]) -> str | None:
-    """Give a detector what it needs to score; what does not fit, or None. What only training needs stays as it is."""
+    """Load what scoring needs into a detector; return what does not fit, or None. Weights for training alone stay."""
     try:
         missing, unknown = detector.load_state_dict(tensors, strict=False)
     except RuntimeError as error:
@@ -74,5 +74,5 @@ def load_weights(detector: Detector, tensors: Mapping[str, Tensor]) -> str | Non
 
 
 def dimensions_of(detector: Detector) -> dict[str, object]:
-    """As a description holds them."""
+    """The dimensions as in a description."""
     return asdict(detector.dimensions)

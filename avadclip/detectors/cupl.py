@@ -2,7 +2,8 @@
 
 - Paper (abstract): heads with a diversity loss, labels refined by uncertainty. Its classifier: ArielZc/CU-Net, 2f58bfe.
 - Reconstructed: diversity, the cosine of two heads' softmax over time; uncertainty, the variance under drawn dropout.
-- Ours: each head is that classifier and goes on through all phases; labels, the heads' mean, stretched; every number.
+- Ours: each head is that classifier and is trained through all phases; the labels are the heads' mean, stretched to
+  0..1; every number.
 """
 
 from dataclasses import dataclass
@@ -45,8 +46,8 @@ class CuplSettings(Settings):
 class Head(nn.Module):
     """Three layers, of which only the first has an activation.
 
-    Its one logit is the difference of the two that are released. The draws of its dropout are the same for all snippets
-    and at all times, so that scores are, too.
+    Its one logit is the difference of the two released ones. The draws of its dropout are fixed and the same for all
+    snippets, so that scores do not vary.
     """
 
     kept_first: Tensor
@@ -82,7 +83,7 @@ class CuplOutput:
 
     @property
     def confidences(self) -> Tensor:
-        """Of each head [b, n, heads] in float32."""
+        """Confidence of each head [b, n, heads] in float32."""
         return self.logits.float().sigmoid()
 
 
@@ -131,7 +132,7 @@ class Cupl(Detector):
         return ((errors * certain).sum(dim=1) / k).mean()
 
     def confidences(self, output: CuplOutput, batch: Batch) -> Tensor:
-        """Of each head [b, n, heads]: as with video labels, each learns for itself."""
+        """Confidences [b, n, heads]: each head learns on its own, as from video labels."""
         return output.confidences
 
     def scores(self, output: CuplOutput, batch: Batch) -> Scores:
@@ -150,7 +151,7 @@ def pseudo_labels(confidence: Tensor, valid: Tensor) -> Tensor:
     """Confidences [b, n] stretched, so that those of the valid snippets of each video go from 0 to 1."""
     low = confidence.masked_fill(~valid, torch.inf).amin(dim=1, keepdim=True)
     high = confidence.masked_fill(~valid, -torch.inf).amax(dim=1, keepdim=True)
-    # A video of one snippet, or of equal ones, keeps what is said of it.
+    # A video with one snippet, or with equal confidences, keeps them.
     return torch.where(high > low, (confidence - low) / (high - low), confidence).clamp(0.0, 1.0)
 
 

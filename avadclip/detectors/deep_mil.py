@@ -19,7 +19,7 @@ from avadclip.detectors.parts.text import TextTower
 from avadclip.detectors.protocol import Batch, Detector, Dimensions, Scores, Targets
 from avadclip.detectors.settings import Bag, Count, Optimizer, Recipe, Settings, Share
 
-SHORTEST = 1e-12  # length that a segment is at least taken to have: padding has none
+SHORTEST = 1e-12  # minimal length to divide by, because padding has length 0
 
 
 class DeepMilSettings(Settings):
@@ -47,7 +47,7 @@ class DeepMilOutput:
 
 
 class DeepMil(Detector):
-    """Three linear layers over each segment alone: what lies beside it does not matter, padding included."""
+    """Three linear layers over each segment alone, so neighbours and padding have no influence."""
 
     Settings = DeepMilSettings
     settings: DeepMilSettings
@@ -68,7 +68,7 @@ class DeepMil(Detector):
 
     def forward(self, batch: Batch) -> DeepMilOutput:
         x = self.joined_snippets(batch)
-        # Of segments of unit length, whose features are many: it is what the first layer gives that is scaled.
+        # Segments have unit length; scaling the output of the first layer is cheaper than scaling its many inputs.
         length = x.float().norm(dim=-1, keepdim=True).clamp(min=SHORTEST)
         first = functional.linear(x, self.first.weight) / length + self.first.bias
         hidden = self.dropout(self.second(self.dropout(functional.relu(first))))

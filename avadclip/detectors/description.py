@@ -1,4 +1,4 @@
-"""``model.json``: what one has to know about a trained detector before its weights are read. No torch."""
+"""``model.json``: the description of a trained detector, which is needed to read its weights. Without torch."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -20,20 +20,20 @@ FILE = "model.json"
 
 @dataclass(frozen=True)
 class Description:
-    """What one has to know about a trained detector.
+    """Everything about a trained detector except its weights.
 
     Attributes
     ----------
-    dataset, variant, kind, settings : what was trained on what; the settings are complete, with their defaults.
-    modalities : features that it looks at.
+    dataset, variant, kind, settings : what was trained, and on which data set; settings include all defaults.
+    modalities : the features that it uses.
     dimensions : see :class:`avadclip.detectors.protocol.Dimensions`.
     classes : class 0 is `normal`; also the text prompts.
     recipes : of the features that it was trained on, and expects.
     text_tower : name and sha256 of the CLIP whose text tower trained the prompts; None for a detector without prompts.
-    selection : how the round was chosen; `released_test_selected` looked at the test set.
-    round : the chosen one, counted from 1; 0 where it is not known (imported).
-    seed : of training; None where it is not known (imported).
-    calibration : of the scores, by branch; None where scores are as the detector gives them.
+    selection : how the round was chosen; `released_test_selected` chose on the test set.
+    round : the chosen one, counted from 1; 0 if it is not known (imported).
+    seed : of training; None if it is not known (imported).
+    calibration : of the scores, by branch; None if they are not calibrated.
     imported : name and sha256 of the authors' file that this detector came from.
     """
 
@@ -54,7 +54,7 @@ class Description:
     format: int = FORMAT
 
     def check_recipe(self, modality: Modality, found: Mapping[str, Any], ignoring: Collection[str] = ()) -> None:
-        """Refuse features that were made otherwise than those of training, except for the keys to be ignored.
+        """Refuse features whose recipe differs from that of training, except for the keys to be ignored.
 
         Raises
         ------
@@ -66,7 +66,9 @@ class Description:
         if differing:
             pairs = ", ".join(f"{key} {expected.get(key)!r} (found {found.get(key)!r})" for key in differing)
             who = f"{self.dataset}/{self.variant}"
-            raise CheckpointError(f"{who}: expects {modality} features with {pairs}; extract them so, or train anew")
+            raise CheckpointError(
+                f"{who}: expects {modality} features with {pairs}; extract such features, or train again"
+            )
 
 
 def read_description(folder: Path) -> Description:
@@ -74,7 +76,7 @@ def read_description(folder: Path) -> Description:
 
     Raises
     ------
-    CheckpointError : there is none, it is unreadable or of another format, or the file says why there is no detector.
+    CheckpointError : the file is missing, unreadable or of another format, or says why there is no detector.
     """
     path, content = folder / FILE, _content(folder)
     if "refusal" in content:
@@ -88,7 +90,7 @@ def read_description(folder: Path) -> Description:
 
 
 def read_refusal(folder: Path) -> str | None:
-    """Why no detector was trained where one could be expected; None if there is one.
+    """The reason why no detector was trained; None if there is one.
 
     Raises
     ------

@@ -42,7 +42,7 @@ class EfficientPromptSettings(Settings):
 
 @dataclass(frozen=True)
 class EfficientPromptOutput:
-    """How alike each snippet and each class are: logits [b, n, C]."""
+    """Similarity of each snippet and each class: logits [b, n, C]."""
 
     class_logits: Tensor
 
@@ -70,7 +70,7 @@ class EfficientPrompt(Detector):
 
     @property
     def testing(self) -> Testing:
-        """In windows as long as training samples: there are no more positions."""
+        """In windows as long as training samples, because there are no more positions."""
         return Testing(window=self.dimensions.max_snippets)
 
     def forward(self, batch: Batch) -> EfficientPromptOutput:
@@ -82,7 +82,7 @@ class EfficientPrompt(Detector):
         return EfficientPromptOutput(unit(x) @ unit(self.prompts()).T / self.settings.temperature)
 
     def losses(self, output: EfficientPromptOutput, batch: Batch, targets: Targets) -> dict[str, Tensor]:
-        """`nce` alone."""
+        """Only `nce`."""
         return {"nce": losses.nce(output.class_logits, targets.labels, batch.n_snippets)}
 
     def scores(self, output: EfficientPromptOutput, batch: Batch) -> Scores:

@@ -1,8 +1,8 @@
-"""FVAI (Pang et al., ICASSP 2021): vision and sound, which guide each other, are multiplied. Reconstructed: no code.
+"""FVAI (Pang et al., ICASSP 2021): vision and sound guide each other and are multiplied. Reconstructed: no code.
 
 - Paper (abstract): attention by mutual guidance, bilinear pooling, mutual learning with another, visual network.
 - Reconstructed: a sigmoid of each modality weighs the channels of the other; factorised pooling; deep mutual learning.
-- Ours: all widths; the other network, which sees five snippets at once, this one sees one; bag losses; HL-Net's recipe.
+- Ours: all widths; the other network, which sees five snippets at once (this one: one); bag losses; HL-Net's recipe.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ PEER_REACH = 5  # snippets
 
 
 class FvaiSettings(Settings):
-    """All ours."""
+    """All of them are ours."""
 
     width: Count = 128
     factors: Count = 4  # products that are summed to an element of the fused feature
@@ -57,7 +57,7 @@ class Peer(nn.Module):
 
 @dataclass(frozen=True)
 class FvaiOutput:
-    """Logits [b, n]; of the other network in training alone."""
+    """Logits [b, n]; those of the other network only in training."""
 
     anomaly_logits: Tensor
     peer_logits: Tensor | None = None
@@ -85,7 +85,7 @@ class Fvai(Detector):
         return Needs(("visual", "audio"))
 
     def inference_state(self) -> dict[str, Tensor]:
-        """All but the other network."""
+        """All except the other network."""
         return {name: x for name, x in self.state_dict().items() if not name.startswith("peer.")}
 
     def forward(self, batch: Batch) -> FvaiOutput:

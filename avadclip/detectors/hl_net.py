@@ -1,7 +1,7 @@
 """HL-Net (Wu et al., ECCV 2020, "Not only Look, but also Listen"): three graphs over the snippets; names no classes.
 
 From Roc-Ng/XDVioDet at f846d8c: features of both modalities joined, two linear layers, graphs by similarity, distance
-and score, and an *approximator* that sees the past alone and learns from the graphs. Their optimiser's rate falls after
+and score, and an *approximator* that sees only the past and learns from the graphs. Their optimiser's rate falls after
 10 of 50 epochs. Layers that they do not use are left out.
 """
 
@@ -31,7 +31,7 @@ class HlNetOutput:
 
 
 class HlNet(GraphDetector):
-    """One logit a snippet."""
+    """One logit per snippet."""
 
     Settings = HlNetSettings
     settings: HlNetSettings
@@ -44,7 +44,7 @@ class HlNet(GraphDetector):
         return HlNetOutput(logits.squeeze(-1), online_logits)
 
     def losses(self, output: HlNetOutput, batch: Batch, targets: Targets) -> dict[str, Tensor]:
-        """`binary`, `binary_online`, and `approximation`: the online score is to be high where the other is."""
+        """`binary`, `binary_online`, and `approximation`: the online score should be high where the other is."""
         return {
             "binary": losses.binary_of_logits(output.anomaly_logits, targets.labels, batch.n_snippets),
             "binary_online": losses.binary_of_logits(output.online_logits, targets.labels, batch.n_snippets),

@@ -1,4 +1,4 @@
-"""A trained detector over one video of any length -> scores of every snippet, once."""
+"""A trained detector and one video of any length -> one score for every snippet."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ WINDOWS_PER_BATCH = 16
 
 @dataclass(frozen=True)
 class SnippetScores:
-    """What a detector says about the n snippets of one video."""
+    """Scores of a detector for the n snippets of one video."""
 
     anomaly_confidence: NDArray[np.float32]  # [n], classification branch, 0..1
     class_probabilities: NDArray[np.float32] | None  # [n, C], alignment branch
@@ -24,18 +24,18 @@ class SnippetScores:
 
     @property
     def anomaly_probability(self) -> NDArray[np.float32]:
-        """[n], of the alignment branch where there is one; selection goes by it."""
+        """[n], of the alignment branch if there is one; selection uses it."""
         return alarm_score(self.anomaly_confidence, self.class_probabilities, "alignment")
 
 
 def split(n_snippets: int, length: int | None) -> list[slice]:
-    """Windows of `length` snippets (None: one of all), one after the other; the last may be shorter, none is empty."""
+    """Successive windows of `length` snippets (None: one of all); the last may be shorter, none is empty."""
     step = length or n_snippets
     return [slice(start, min(start + step, n_snippets)) for start in range(0, n_snippets, step)]
 
 
 def padded(rows: NDArray[np.generic], chosen: Sequence[slice | NDArray[np.intp]], n_positions: int) -> torch.Tensor:
-    """Some rows [rows, ...] as [choices, positions, ...], with zeros behind them; a choice is a stretch or indices."""
+    """Choices of rows [rows, ...] as [choices, positions, ...], padded with zeros; a choice is a slice or indices."""
     stacked = np.zeros((len(chosen), n_positions, *rows.shape[1:]), rows.dtype)
     for row, choice in zip(stacked, chosen, strict=True):
         taken = rows[choice]
@@ -45,7 +45,7 @@ def padded(rows: NDArray[np.generic], chosen: Sequence[slice | NDArray[np.intp]]
 
 @torch.no_grad()
 def detect(detector: Detector, video: VideoFeatures, device: torch.device | str) -> SnippetScores:
-    """Score a video with a detector in evaluation mode on `device`, in the windows and views that it asks for.
+    """Score a video with a detector in evaluation mode on `device`, in the windows and views that it needs.
 
     Raises
     ------

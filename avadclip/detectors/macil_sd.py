@@ -1,12 +1,12 @@
-"""MACIL-SD (Yu et al., ACM MM 2022): what is heard and seen at the same time contrasts with the rest; no class names.
+"""MACIL-SD (Yu et al., ACM MM 2022): contrastive learning between vision and sound; names no classes.
 
-From JustinYuu/MACIL_SD at c20943f: one transformer layer lets vision ask sound, and sound vision; InfoNCE brings the
-anomalous snippets of both modalities together and away from normal and from unimportant ones. A twin that only sees
-learns beside it, and after every round the detector takes over a part of the twin's weights.
+From JustinYuu/MACIL_SD at c20943f: one transformer layer with attention from vision to sound and from sound to vision;
+InfoNCE brings the anomalous snippets of both modalities together and away from normal and from unimportant ones. A
+visual twin is trained beside it, and after every round the detector takes over a part of the twin's weights.
 
 Not as published: features of any width (theirs are 1024 and 128); padding influences nothing (``mask_padding: false``
 as released); each modality contrasts with its own features (``swapped_contrast: true`` as released, where they come in
-the wrong order). With one modality the detector is what the twin is, and nobody mixes anything into it.
+the wrong order). With one modality, the detector is like the twin, and no weights are mixed.
 """
 
 import math
@@ -38,7 +38,7 @@ class MacilSdSettings(Settings):
     mlp_width: Count = 128
     dropout: Share = 0.1
     temperature: Positive = 0.1  # of InfoNCE
-    contrast_rounds: Count = 15  # after so many rounds the contrast has its whole weight; in the first it has none
+    contrast_rounds: Count = 15  # after this many rounds the contrast has its full weight; in the first it has none
     momentum: Share = 0.91  # share of its own weights that the detector keeps after the first round, 1 after the last
     mask_padding: bool = True  # false: padded positions take part, as released
     swapped_contrast: bool = False  # true: features of sound for vision and the other way round, as released
@@ -71,7 +71,7 @@ class Stream(nn.Module):
         self.head = nn.Linear(settings.width, 1)
 
     def alone(self, snippets: Tensor, attendable: Tensor | None) -> Tensor:
-        """Logits [b, n] of one modality that asks itself."""
+        """Logits [b, n] of one modality with self-attention."""
         x = self.project(snippets)
         logits: Tensor = self.head(self.layer(x, x, attendable)).squeeze(-1)
         return logits
@@ -79,7 +79,7 @@ class Stream(nn.Module):
 
 @dataclass(frozen=True)
 class Seen:
-    """One modality after it has asked the other."""
+    """One modality after attention to the other."""
 
     features: Tensor  # [b, n, d]
     logits: Tensor  # [b, n]
@@ -87,7 +87,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class MacilSdOutput:
-    """Logits [b, n]; what both modalities and the twin say where there are two modalities."""
+    """Logits [b, n]; with two modalities, also those of each and of the twin."""
 
     anomaly_logits: Tensor
     visual: Seen | None = None
@@ -123,7 +123,7 @@ class MacilSd(Detector):
         return {"own": own, "twin": twin}
 
     def inference_state(self) -> dict[str, Tensor]:
-        """All but the twin and the count of rounds."""
+        """All except the twin and the count of rounds."""
         return {name: x for name, x in self.state_dict().items() if not name.startswith(("twin.", "finished_"))}
 
     def after_round(self, finished: int) -> None:
@@ -163,7 +163,7 @@ class MacilSd(Detector):
         return Scores(output.anomaly_logits.float().sigmoid())
 
     def _contrast(self, visual: Seen, audio: Seen, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """InfoNCE from each modality to the other. What counts as anomalous is what the detector itself says so."""
+        """InfoNCE from each modality to the other. The detector's own scores decide which snippets are anomalous."""
         anomalous = losses.top_k_mean(logits.float(), batch.n_snippets) > 0
         features = (audio, visual) if self.settings.swapped_contrast else (visual, audio)
         seen, heard = (

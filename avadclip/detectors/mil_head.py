@@ -1,11 +1,11 @@
-"""A plain multiple-instance head over frozen features: two layers, top-k, dropout. Others have to beat it.
+"""A plain multiple-instance head over frozen features: two layers, top-k, dropout. A baseline for all others.
 
 With more than one member it is an ensemble (Lakshminarayanan et al., NeurIPS 2017) of heads that share no weight and
-are trained side by side. On a hundred videos, seeds differ more than networks do, and the mean of a few heads is rid of
-most of that. See docs/quality.md.
+are trained side by side. On a hundred videos, seeds differ more than networks do, and the mean of a few heads removes
+most of that variation. See docs/quality.md.
 
-With `taught_by` it learns with privileged information (Vapnik and Vashist, 2009): beside it, a teacher of the same make
-is trained that has more modalities, and says of every snippet how anomalous it is. The teacher is gone afterwards.
+With `taught_by` it learns with privileged information (Vapnik and Vashist, 2009): a teacher of the same architecture
+with more modalities is trained beside it, and scores every snippet. The teacher is discarded afterwards.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,11 +29,11 @@ class MilHeadSettings(Settings):
     """The defaults are one head of 64 units without context."""
 
     modalities: Annotated[tuple[Modality, ...], Field(min_length=1, max_length=2)] = ("visual", "audio")  # joined
-    taught_by: Annotated[tuple[Modality, ...], Field(max_length=2)] = ()  # what a teacher sees, in training alone
+    taught_by: Annotated[tuple[Modality, ...], Field(max_length=2)] = ()  # modalities of a teacher, only in training
     members: Count = 1  # heads whose confidences are averaged
     hidden: Count = 64  # units of each
     dropout: Share = 0.5
-    # Features of each modality are scaled to this length, so that none is drowned; null: they stay as extracted.
+    # Features of each modality are scaled to this length, so that none dominates; null: they stay as extracted.
     feature_norm: Positive | None = 10.0
     context: Count = 1  # snippets of the moving mean that is joined to each snippet; 1: none
     recipe: Recipe = Recipe(
@@ -49,10 +49,10 @@ class MilHeadSettings(Settings):
 
 @dataclass(frozen=True)
 class MilHeadOutput:
-    """What the m members say, and the reader of classes."""
+    """Outputs of the m members, and of the layer that names classes."""
 
     confidences: Tensor  # [b, n, m], of each member, 0..1
-    class_logits: Tensor  # [b, n, C - 1], of the anomaly classes: which one, if it is one
+    class_logits: Tensor  # [b, n, C - 1], of the anomaly classes, given that it is an anomaly
     teacher_confidences: Tensor | None = None  # [b, n, m]
 
 
@@ -65,9 +65,9 @@ class MilHead(Detector):
     def __init__(self, settings: MilHeadSettings, dimensions: Dimensions, tower: TextTower | None = None) -> None:
         super().__init__(settings, dimensions, tower)
         self.heads = _Heads(settings, self._width(settings.modalities))
-        # Which class it is must not decide what is an anomaly, so classes are read off the features themselves.
+        # Classes must not influence what is an anomaly, so they are predicted from the features themselves.
         self.classes = nn.Linear(self._width(settings.modalities), dimensions.n_classes - 1)
-        # Where the data set lacks what the teacher sees, there is none.
+        # If the data set lacks the teacher's modalities, there is no teacher.
         is_taught = settings.taught_by and all(name in dimensions.widths for name in settings.taught_by)
         self.teacher = _Heads(settings, self._width(settings.taught_by)) if is_taught else None
 
@@ -80,12 +80,12 @@ class MilHead(Detector):
         return Needs(settings.modalities, privileged=settings.taught_by)
 
     def parameter_groups(self) -> Mapping[str, Sequence[nn.Parameter]]:
-        """`heads`; and `classes`, which is linear and would not be done in the few steps that the heads need."""
+        """`heads`; and `classes`, which is linear and needs a higher rate for the few steps of the heads."""
         heads = [parameter for name, parameter in self.named_parameters() if not name.startswith("classes.")]
         return {"heads": heads, "classes": list(self.classes.parameters())}
 
     def inference_state(self) -> dict[str, Tensor]:
-        """All but the teacher."""
+        """All except the teacher."""
         return {name: value for name, value in self.state_dict().items() if not name.startswith("teacher.")}
 
     def forward(self, batch: Batch) -> MilHeadOutput:
@@ -108,7 +108,7 @@ class MilHead(Detector):
         return torch.cat([features, moving_mean(features, counted, self.settings.context)], dim=-1) / 2**0.5
 
     def losses(self, output: MilHeadOutput, batch: Batch, targets: Targets) -> dict[str, Tensor]:
-        """Summed over the members: `binary`, and with a teacher its own (`teacher`) and what it says (`taught`).
+        """Summed over the members: `binary`; with a teacher also its own (`teacher`) and that of its scores (`taught`).
 
         `classes` is the cross entropy of the anomaly classes at the top k snippets of the anomalous videos.
         """
@@ -125,7 +125,7 @@ class MilHead(Detector):
         return terms
 
     def confidences(self, output: MilHeadOutput, batch: Batch) -> Tensor:
-        """Of each member [b, n, m], and of each of the teacher's: as with video labels, each learns for itself."""
+        """Confidences [b, n, m] of all members, also the teacher's: each learns on its own, as from video labels."""
         taught = [] if output.teacher_confidences is None else [output.teacher_confidences]
         return torch.cat([output.confidences, *taught], dim=-1)
 

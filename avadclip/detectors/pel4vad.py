@@ -1,4 +1,4 @@
-"""PEL4VAD (Pu et al., TIP 2024): temporal context, and features that lie near the names of what they show.
+"""PEL4VAD (Pu et al., TIP 2024): temporal context, and features near the embeddings of their class names.
 
 From yujiangpu20/PEL4VAD at eeb31f4, settings for XD-Violence: one attention over the whole video and over a window of
 neighbours, causal scores, and a term that brings the anomalous part of a video near the embedding of its class, and the
@@ -41,7 +41,7 @@ class Pel4VadSettings(Settings):
     power_norm: bool = False  # of what was attended to; the authors have it for UCF-Crime and ShanghaiTech
     score_width: Count = 300
     score_snippets: Count = 3  # that one score looks at: its own and those before
-    temperature: Positive = 0.05  # learned from there
+    temperature: Positive = 0.05  # initial value; learned
     dropout: Share = 0.1
     smoothing: Count = 8  # snippets of a block whose scores are averaged at the end; 1: none
     mask_padding: bool = True  # false: padded positions take part, as released
@@ -70,13 +70,13 @@ class ContextAttention(nn.Module):
         self.offset = nn.Parameter(torch.tensor([settings.offset]))
 
     def forward(self, x: Tensor, attendable: Tensor | None) -> Tensor:
-        """`attendable` [b, n]: positions that may be looked at; None for all."""
+        """`attendable` [b, n]: positions that may be attended to; None for all."""
         position = torch.arange(x.shape[1], device=x.device)
         distance = (position[:, None] - position).abs()
         near = torch.exp(-(self.decay * distance.to(self.decay.dtype).square() - self.offset).abs())[None, None]
         window = near.masked_fill(distance > self.reach, -torch.inf)
         if attendable is not None:
-            # A padded position looks at itself as well: nobody uses what it sees, and it must not be 0 / 0.
+            # A padded position also attends to itself: its result is not used, but must not be 0 / 0.
             seen = attendable[:, None, None, :] | (distance == 0)
             near, window = (bias.masked_fill(~seen, -torch.inf) for bias in (near, window))
         query, key, value = (part(x)[:, None] for part in (self.query, self.key, self.value))  # one head
@@ -145,7 +145,7 @@ class Pel4Vad(Detector):
         return Pel4VadOutput(self.score(past).squeeze(1), features)
 
     def losses(self, output: Pel4VadOutput, batch: Batch, targets: Targets) -> dict[str, Tensor]:
-        """`binary`, with the one highest snippet of a normal video, and `prompt`."""
+        """`binary`, with only the highest snippet of a normal video, and `prompt`."""
         confidence = output.anomaly_logits.float().sigmoid()
         anomalous = targets.labels[:, 0] == 0
         k = torch.where(anomalous, batch.n_snippets // 16 + 1, 1)

@@ -1,4 +1,4 @@
-"""All that the rest of the library sees of a detector: a batch goes in, scores and named loss terms come out."""
+"""The interface of a detector: a batch goes in, scores and named loss terms come out."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 class Batch:
     """Features of b videos (or windows of videos), padded with zeros to n positions.
 
-    Where the views of a video are one sample, its `n_views` rows stand together, and b counts rows.
+    If the views of a video are one sample, its `n_views` rows are consecutive, and b counts rows.
     """
 
-    visual: Tensor | None  # float32 [b, n, visual width]; None where no detector in use looks at it
+    visual: Tensor | None  # float32 [b, n, visual width]; None if no detector in use needs it
     audio: Tensor | None  # float32 [b, n, audio width]
     audio_valid: Tensor | None  # bool [b, n]; False: this snippet has no sound, or is padding
     n_snippets: Tensor  # int64 [b], 1 ... n
@@ -46,11 +46,11 @@ class Batch:
 
 @dataclass(frozen=True)
 class LabelledBatch:
-    """Features with what they are to be recognised as."""
+    """Features with their labels."""
 
     batch: Batch
     labels: Tensor  # float32 [b, C], 1 for every class of the video; column 0 is `normal`
-    # Float32 [b, n]: which share of a position lies in a segment; -1 in a video without any. None: nobody asks.
+    # Float32 [b, n]: the share of a position that is in a segment; -1 in a video without segments. None: not used.
     anomalous_share: Tensor | None = None
 
     def to(self, device: torch.device | str) -> "LabelledBatch":
@@ -61,13 +61,13 @@ class LabelledBatch:
 
 @dataclass(frozen=True)
 class Targets:
-    """What a batch should come out as.
+    """What a detector should learn from a batch.
 
     Attributes
     ----------
     labels : float32 [b, C], 1 for every class of the video; column 0 is `normal`.
-    teacher : what a frozen detector gives for the same batch: another variant (distillation), or this detector as it
-        was at the end of its last phase (pseudo labels). None where nobody teaches.
+    teacher : output of a frozen detector for the same batch: another variant (distillation), or this detector at the
+        end of its last phase (pseudo labels). None without a teacher.
     """
 
     labels: Tensor
@@ -76,11 +76,11 @@ class Targets:
 
 @dataclass(frozen=True)
 class Scores:
-    """What a detector says about each position; positions beyond a video's length mean nothing. All in float32."""
+    """Scores of each position in float32; those after the end of a video have no meaning."""
 
     anomaly: Tensor  # [b, n], 0..1
-    class_probabilities: Tensor | None = None  # [b, n, C]; None from a detector that names no classes
-    uncertainty: Tensor | None = None  # [b, n], any number, more is less sure; None from one that does not know
+    class_probabilities: Tensor | None = None  # [b, n, C]; None if it names no classes
+    uncertainty: Tensor | None = None  # [b, n], any number, higher is less certain; None if it has none
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Dimensions:
     widths: dict[Modality, int]  # features per snippet
     n_classes: int
     max_snippets: int  # positions of a training sample
-    # Of CLIP's text tower; 0 for a detector that does not need one.
+    # Of CLIP's text tower; 0 if the detector does not need one.
     embedding_width: int = 0  # of a class embedding, and so of the features that are compared with it
     text_width: int = 0  # of a token
     context_length: int = 0  # tokens that it can read
@@ -98,31 +98,31 @@ class Dimensions:
 
 @dataclass(frozen=True)
 class Needs:
-    """What somebody has to provide before a detector can be trained."""
+    """What the training of a detector needs."""
 
     modalities: tuple[Modality, ...]
-    text_tower: bool = False  # CLIP's; nobody else loads it
+    text_tower: bool = False  # CLIP's, which is loaded only if needed
     teacher: bool = False  # a trained detector that gives features, see `Targets.teacher`
-    privileged: tuple[Modality, ...] = ()  # that it sees in training, and does without afterwards
+    privileged: tuple[Modality, ...] = ()  # used in training, but not afterwards
 
 
 @dataclass(frozen=True)
 class Testing:
-    """How a video is shown to a trained detector."""
+    """How a trained detector is given a video."""
 
     window: int | None = None  # snippets; longer videos are cut into windows. None: the whole length at once
-    views: Literal["first", "mean"] = "first"  # the centre alone, or scores averaged over all views
+    views: Literal["first", "mean"] = "first"  # only the centre, or scores averaged over all views
 
 
 class Detector(nn.Module, ABC):
-    """Base of every detector. One file of this package holds one subclass, and is its `kind`.
+    """Base class of all detectors. Each file of this package has one subclass, and its name is the `kind`.
 
     Parameters
     ----------
     settings : an instance of the class's own `Settings`.
     dimensions : of features, classes and text tower.
-    tower : the text tower with the class names, where `needs` asks for it; None for a detector that only scores and
-        gets its weights loaded.
+    tower : the text tower with the class names, if `needs` asks for it; None for a detector that only scores, with
+        weights that are loaded.
     """
 
     Settings: ClassVar[type[detector_settings.Settings]]
@@ -141,12 +141,12 @@ class Detector(nn.Module, ABC):
 
     @property
     def modalities(self) -> tuple[Modality, ...]:
-        """Features that it looks at."""
+        """The features that it uses."""
         return self.needs(self.settings).modalities
 
     @property
     def testing(self) -> Testing:
-        """How it is tested; by default on the whole length, averaged over the views, as most of the field does."""
+        """How it is tested; by default on the whole length, averaged over the views, as is usual."""
         return Testing(views="mean")
 
     @abstractmethod
@@ -159,19 +159,19 @@ class Detector(nn.Module, ABC):
 
     @abstractmethod
     def scores(self, output: Any, batch: Batch) -> Scores:
-        """What `output` says about each position."""
+        """The scores in `output`."""
 
-    # What follows does nothing unless it is overridden.
+    # The following methods may be overridden.
 
     def confidences(self, output: Any, batch: Batch) -> Tensor:
-        """All that is to learn from segments of training videos: [b, n, any], each 0..1; by default the anomaly score.
+        """What learns from segments of training videos: [b, n, any], each 0..1; by default the anomaly score.
 
-        Override it where alarms also depend on something else, or where the score is a mean over several.
+        Override it if alarms also depend on something else, or if the score is a mean over several.
         """
         return self.scores(output, batch).anomaly[..., None]
 
     def n_positions(self, longest: int) -> int:
-        """To how many positions a batch must be padded if its longest video has `longest` snippets."""
+        """The number of positions to which a batch must be padded if its longest video has `longest` snippets."""
         return longest
 
     @property
@@ -184,17 +184,17 @@ class Detector(nn.Module, ABC):
         return {"all": [parameter for parameter in self.parameters() if parameter.requires_grad]}
 
     def observe(self, samples: Iterable[LabelledBatch]) -> None:
-        """Look at the training samples, once, before the first step of the first phase."""
+        """Called once with the training samples, before the first step of the first phase."""
 
     def after_round(self, finished: int) -> None:
-        """Called when a round of training has ended, `finished` of them by now."""
+        """Called after each round of training; `finished` is their number so far."""
 
     def inference_state(self) -> dict[str, Tensor]:
-        """What a checkpoint holds: all that scoring needs, by name; a part of :meth:`state_dict`."""
+        """What a checkpoint contains: all that scoring needs, by name; a part of :meth:`state_dict`."""
         return self.state_dict()
 
     def joined_snippets(self, batch: Batch) -> Tensor:
-        """Features [b, n, sum of widths] of all modalities that it looks at, side by side."""
+        """Features [b, n, sum of widths] of all modalities that it uses, concatenated."""
         parts = [self.snippets(batch, modality) for modality in self.modalities]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
@@ -207,7 +207,7 @@ class Detector(nn.Module, ABC):
         """
         features = batch.visual if modality == "visual" else batch.audio
         if features is None:
-            raise CheckpointError(f"this detector needs {modality} features and got none; it sees {self.modalities}")
+            raise CheckpointError(f"this detector needs {modality} features and got none; it uses {self.modalities}")
         width = features.shape[2]
         if width != self.dimensions.widths[modality]:
             expected = f"this detector was built for {modality} features of width {self.dimensions.widths[modality]}"

@@ -1,6 +1,6 @@
-"""``kind`` of a variant -> its detector. A kind is a file of this package, or a module of one's own by its dotted name.
+"""``kind`` of a variant -> its detector. A kind is a file of this package, or a module of your own by its dotted name.
 
-Nothing lists the kinds: a new file is a new kind, and no other file changes, so that nothing else is trained again.
+There is no list of kinds: a new file is a new kind, and no other file changes, so nothing else is trained again.
 """
 
 import difflib
@@ -29,12 +29,12 @@ _NO_KINDS = {
 
 
 def kinds() -> list[str]:
-    """Of every detector of this package."""
+    """The kinds of all detectors of this package."""
     return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in _NO_KINDS)
 
 
 def module_of(kind: str) -> str:
-    """Dotted name of the module that holds a kind."""
+    """Dotted name of the module that defines a kind."""
     return kind if "." in kind else f"{PACKAGE}.{kind}"
 
 
@@ -64,7 +64,7 @@ def settings_of(kind: str, values: Mapping[str, Any], where: str = "settings") -
 
     Parameters
     ----------
-    where : the section of params.yaml that holds them, for messages.
+    where : their section in params.yaml, for messages.
 
     Raises
     ------
@@ -86,10 +86,10 @@ def needs(kind: str, settings: Settings) -> Needs:
 
 
 def unmet(needs: Needs, dataset: str, section: Dataset) -> str | None:
-    """What a data set, of imported features, lacks that a detector needs; None if it can be trained there."""
+    """What a detector needs but a data set of imported features lacks; None if it can be trained there."""
     absent = [modality for modality in needs.modalities if modality not in section.modalities]
     if absent:
-        return f"it takes {' and '.join(absent)} features, and {dataset!r} has none"
+        return f"it takes {' and '.join(absent)} features, but {dataset!r} has none"
     if needs.text_tower and section.visual.text_tower is None:
         return (
             "it compares snippets with the names of the classes, which the text tower of a CLIP reads; name one as"
@@ -103,8 +103,8 @@ def build(kind: str, settings: Settings, dimensions: Dimensions, tower: "TextTow
 
     Parameters
     ----------
-    tower : CLIP's text tower with the class names; None for a detector that needs none, or only scores and gets its
-        weights loaded.
+    tower : CLIP's text tower with the class names; None for a detector that needs none, or only scores, with weights
+        that are loaded.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""RTFM (Tian et al., ICCV 2021): anomalous videos are to have snippets of large feature magnitude; names no classes.
+"""RTFM (Tian et al., ICCV 2021): anomalous videos should have snippets of large feature magnitude; names no classes.
 
 From tianyu0207/RTFM at cf938f4, whose features are 2048 wide; narrower ones have narrower layers (`hidden`,
 `parts/multi_scale.py`) as in CLIP-TSA. Their 15,000 steps are 15 rounds of 1,000; they released no settings for

@@ -1,4 +1,4 @@
-"""What every detector can be set to: its recipe of training. No torch.
+"""The settings that all detectors share: the recipe of training. Without torch.
 
 A detector's own file derives its settings from :class:`Settings`; the defaults there are the published architecture
 *and* recipe of that system, so that ``kind: <name>`` alone trains it as its authors did.
@@ -32,24 +32,24 @@ class Bag(Section):
 
 
 class Optimizer(Section):
-    """torch's optimiser of that name."""
+    """The optimiser of torch with this name."""
 
     name: Literal["adamw", "adam", "adagrad", "sgd"] = "adamw"
     learning_rate: Positive = 1e-5
     weight_decay: NotNegative = 0.01
     momentum: Share = 0.0  # used by `sgd` alone
-    # Parameter group (the detector says which there are) -> its own values of `learning_rate` and `weight_decay`.
+    # Parameter group (defined by the detector) -> its own values of `learning_rate` and `weight_decay`.
     groups: dict[str, dict[Literal["learning_rate", "weight_decay"], NotNegative]] = {}
 
 
 class Schedule(Section):
-    """By what the learning rate is multiplied in each round, counted from 1."""
+    """The factor of the learning rate in each round, counted from 1."""
 
     kind: Literal["constant", "milestones", "cosine"] = "constant"
     milestones: tuple[Count, ...] = ()  # rounds after which the rate falls; used by `milestones` alone
     gamma: Positive = 0.1  # by this factor
-    cosine_rounds: Count | None = None  # in which `cosine` falls to 0; null: in those that are trained
-    warm_up_rounds: Annotated[int, Field(ge=0)] = 0  # the rate rises linearly to its full height in the last of them
+    cosine_rounds: Count | None = None  # rounds in which `cosine` falls to 0; null: all that are trained
+    warm_up_rounds: Annotated[int, Field(ge=0)] = 0  # the rate rises linearly to its full value in the last of them
 
     @model_validator(mode="after")
     def _milestones_rise(self) -> Self:
@@ -62,7 +62,7 @@ class Augment(Section):
     """How a training batch is changed before the detector sees it; see :mod:`avadclip.training.augmentation`."""
 
     feature_noise: NotNegative = 0.0  # Gaussian; 1 is the root mean square of the features of that modality
-    feature_dropout: Share = 0.0  # probability that a feature of a snippet is zero; the others make up for it
+    feature_dropout: Share = 0.0  # probability that a feature of a snippet is set to zero; the others are scaled up
     modality_dropout: Share = 0.0  # probability that a video with both modalities loses one of them
     mix_normal: Share = 0.0  # probability that a run of a normal video is overwritten by a run of another
 
@@ -72,7 +72,7 @@ class Recipe(Section):
 
     rounds: Count = 10
     steps_per_round: Count | None = None  # null: every sample once
-    phases: Count = 1  # so often `rounds` are trained; each phase is taught by the result of the one before
+    phases: Count = 1  # how often `rounds` are trained; each phase is taught by the result of the one before
     batches: Literal["mixed", "pairs"] = "mixed"  # pairs: as many normal as anomalous samples in each batch
     batch_size: Count = 96  # samples; of `pairs`: of each sort
     bag: Bag = Bag()
@@ -80,11 +80,11 @@ class Recipe(Section):
     views: Literal["separate", "together"] = "separate"  # each view of a video is a sample, or all of them are one
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
-    gradient_norm: Positive | None = None  # gradients are scaled down to this norm, all together
+    gradient_norm: Positive | None = None  # the gradients, taken together, are scaled down to this norm
     precision: Literal["float32", "bfloat16"] = "float32"  # bfloat16: autocast
     loss_weights: dict[str, NotNegative] = {}
-    average_rounds: Annotated[int, Field(ge=0)] = 0  # whose mean weights a phase ends with, its last; 0: none
-    # What scores become, see avadclip.detectors.calibration; not written down where it is nothing.
+    average_rounds: Annotated[int, Field(ge=0)] = 0  # last rounds of a phase, whose mean weights it ends with; 0: none
+    # How scores are calibrated, see avadclip.detectors.calibration; not written into files if they are not.
     calibrate: Annotated[CalibrationMethod, Field(exclude_if=lambda method: method == "none")] = "none"
 
     @property
@@ -94,13 +94,13 @@ class Recipe(Section):
 
 
 class Settings(Section):
-    """Base of the settings of every detector. A part of `recipe` overrides those keys of the default alone."""
+    """Base class of the settings of all detectors. A partial `recipe` overrides only its own keys of the default."""
 
     recipe: Recipe = Recipe()
 
     @classmethod
     def checked(cls, values: Mapping[str, Any]) -> Self:
-        """Settings from the plain data of params.yaml; :class:`pydantic.ValidationError` where they are wrong."""
+        """Settings from the plain data of params.yaml; :class:`pydantic.ValidationError` if they are wrong."""
         default: Recipe = cls.model_fields["recipe"].get_default()
         whole = merged({"recipe": default.model_dump(mode="json")}, values)
         return cls.model_validate_json(json.dumps(whole))  # strict mode takes a list for a tuple only from JSON

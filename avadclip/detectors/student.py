@@ -1,4 +1,4 @@
-"""AVadCLIP's student: sees one modality and learns to have the features of the audio-visual detector (sec. III-F).
+"""AVadCLIP's student: has one modality and learns the features of the audio-visual detector (sec. III-F).
 
 After the temporal model come two heads on the same features: enhancement, which feeds the branches, and uncertainty.
 Without a teacher (``distillation: none``) it is the same network, trained from labels alone. Defaults are the released
@@ -45,7 +45,7 @@ class StudentDetector(BranchDetector):
         width = dimensions.embedding_width
         self.temporal = self.temporal_model(settings.modality)
         self.enhancement = nn.ModuleList(TemporalConv(width, width, 3) for _ in range(settings.enhancement_layers))
-        # Without its loss the head would learn nothing, and what it says would mean nothing.
+        # Without its loss the head would learn nothing, and its output would mean nothing.
         self.uncertainty = UncertaintyHead(width) if settings.distillation == "ukd" else None
         self.branches = Branches(settings, dimensions, tower)
 
@@ -64,9 +64,9 @@ class StudentDetector(BranchDetector):
         return output
 
     def losses(self, output: BranchOutput, batch: Batch, targets: Targets) -> dict[str, Tensor]:
-        """Terms of the labels, and of the teacher where there is one: `ukd` or `mse`, and those that have a weight.
+        """Terms of the labels and, if there is a teacher, `ukd` or `mse` and further terms that have a weight.
 
-        `teacher_scores`, `class_map` and `relations` (ours) have none as released.
+        As released, `teacher_scores`, `class_map` and `relations` (ours) have none.
         """
         terms = losses.of_branches(output, targets.labels, batch.n_snippets, self.branches.focal_weights)
         if targets.teacher is not None:
@@ -83,7 +83,7 @@ class StudentDetector(BranchDetector):
         return output.scores()
 
     def _more_of(self, teacher: BranchOutput, output: BranchOutput, counted: Tensor) -> dict[str, Tensor]:
-        """What else the teacher says, as far as it has a weight."""
+        """The further terms of the teacher that have a weight."""
         weights, terms = self.settings.recipe.loss_weights, {}
         if weights.get("teacher_scores", 0.0) > 0:
             terms["teacher_scores"] = losses.teacher_scores(teacher, output, counted)
@@ -94,10 +94,10 @@ class StudentDetector(BranchDetector):
         return terms
 
     def _comparable(self, features: Tensor) -> Tensor:
-        """Features [b, n, d] as distillation looks at them."""
+        """Features [b, n, d] as distillation compares them."""
         if not self.settings.normalize_features:
             return features
-        # Raw features set the scale of the loss, and through the predicted variance a few outliers take all of it.
+        # With raw features, a few outliers dominate the loss through the predicted variance.
         normalized: Tensor = features.shape[-1] ** 0.5 * unit(features)
         return normalized
 

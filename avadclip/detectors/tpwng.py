@@ -1,9 +1,9 @@
-"""TPWNG (Yang et al., CVPR 2024): CLIP's class prompts make pseudo labels for a transformer that sees the past.
+"""TPWNG (Yang et al., CVPR 2024): CLIP's class prompts give pseudo labels for a transformer that sees the past.
 
 - Paper (arXiv 2404.08531): 8 learned vectors before the names, a learned text projection, a normal prompt that normal
   videos guide, pseudo labels (shares 0.2 and 0.8, threshold 0.35), and attention whose reach is learned (R = 256).
 - Reconstructed from what others say, because we could not read the formulas: hinges, min-max, 4 layers of 4 heads.
-- Ours: optimiser, rounds, bags, MLPs; one normal prompt a batch; of a video's classes, the one that is most alike.
+- Ours: optimiser, rounds, bags, MLPs; one normal prompt per batch; of a video's classes, the most similar one.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from avadclip.detectors.parts.transformer import TransformerLayer, head_attentio
 from avadclip.detectors.protocol import Batch, Detector, Dimensions, Needs, Scores, Targets
 from avadclip.detectors.settings import Bag, Count, Optimizer, Recipe, Settings, Share
 
-QUERIES = 512  # at a time: of a long video, each looks at a short stretch alone
+QUERIES = 512  # at a time: in a long video, each attends only to a short stretch
 
 
 class TpwngSettings(Settings):
@@ -93,7 +93,7 @@ class TpwngOutput:
 
 
 class Tpwng(Detector):
-    """The transformer; prompts are for training alone."""
+    """The transformer; prompts are used only in training."""
 
     Settings = TpwngSettings
     settings: TpwngSettings
@@ -115,7 +115,7 @@ class Tpwng(Detector):
         return Needs((settings.modality,), text_tower=True)
 
     def inference_state(self) -> dict[str, Tensor]:
-        """All but the prompts."""
+        """All except the prompts."""
         return {name: x for name, x in self.state_dict().items() if not name.startswith(("prompts.", "guide."))}
 
     def forward(self, batch: Batch) -> TpwngOutput:
@@ -125,7 +125,7 @@ class Tpwng(Detector):
         return TpwngOutput(self.head(x).squeeze(-1), snippets, self.prompts() if self.training else None)
 
     def losses(self, output: TpwngOutput, batch: Batch, targets: Targets) -> dict[str, Tensor]:
-        """`pseudo`, three hinges between classes, and three terms of the likenesses that pseudo labels come from."""
+        """`pseudo`, three hinges between classes, and three terms of the similarities that give the pseudo labels."""
         assert output.class_embeddings is not None
         valid, is_own = batch.valid, targets.labels > 0
         normal = is_own[:, 0]
@@ -167,7 +167,7 @@ class Tpwng(Detector):
         return directions @ unit(classes).T
 
     def _pseudo_labels(self, own_share: Tensor, normal_share: Tensor, valid: Tensor) -> Tensor:
-        """1 where a snippet [b, n] is like a class of its video and not like the normal prompt, otherwise 0."""
+        """1 where a snippet [b, n] is similar to a class of its video but not to the normal prompt, otherwise 0."""
         alpha = self.settings.normal_share
         normality = _stretched(alpha * normal_share + (1.0 - alpha) * (1.0 - own_share), valid)
         return (valid & (normality < self.settings.threshold)).to(own_share.dtype)

@@ -1,4 +1,4 @@
-"""UR-DMU (Zhou et al., AAAI 2023): two memories, of what is normal and of what is not; names no classes.
+"""UR-DMU (Zhou et al., AAAI 2023): two memories, of normal and of anomalous segments; names no classes.
 
 From henrryzh1/UR-DMU at 40cfdf5, settings for XD-Violence: a transformer over 200 segments, two memories of 60 vectors
 that answer every segment, and a score from the segment with what the memories answered. In training, what the memory of
@@ -25,7 +25,7 @@ from avadclip.detectors.parts.top_k import chosen_mean, mean_or_zero, top_k
 from avadclip.detectors.protocol import Batch, Detector, Dimensions, Scores, Targets
 from avadclip.detectors.settings import Bag, Count, Optimizer, Recipe, Settings, Share
 
-MARGIN = 100.0  # between the lengths of what the memories answer to anomalous and to normal segments
+MARGIN = 100.0  # between the lengths of the memories' answers to anomalous and to normal segments
 
 
 class UrDmuSettings(Settings):
@@ -62,7 +62,7 @@ class UrDmuSettings(Settings):
 
 
 class Memory(nn.Module):
-    """Vectors of one sort: how well each of them matches a segment, and what they answer together."""
+    """Vectors of one sort, their match with a segment, and their joint answer."""
 
     def __init__(self, size: int, width: int) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class Memory(nn.Module):
 
 @dataclass(frozen=True)
 class UrDmuOutput:
-    """All but the head, which in training treats normal videos in another way."""
+    """Everything before the head, which treats normal videos differently in training."""
 
     features: Tensor  # [b, n, d]
     normal_match: Tensor  # [b, n], 0..1, with the memory of the normal

@@ -21,7 +21,7 @@ from avadclip.detectors.settings import Count, Recipe, Schedule
 class VadClipSettings(BranchSettings):
     """Constants of the authors' `xd_option.py`."""
 
-    modality: Modality = "visual"  # ours: the published system looks
+    modality: Modality = "visual"  # ours; the published system is visual
     local_window: Count = 64
     recipe: Recipe = RELEASED_RECIPE.model_copy(
         update={

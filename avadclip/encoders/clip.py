@@ -1,4 +1,4 @@
-"""CLIP from pinned weights, both towers: the detector's prompts need the text tower, features the image tower."""
+"""CLIP from pinned weights, both towers: features need the image tower, a detector's prompts the text tower."""
 
 import pickle
 from collections.abc import Iterator
@@ -28,11 +28,11 @@ NO_WEIGHTS = ("input_resolution", "context_length", "vocab_size", "attn_mask")
 
 
 class ImageEncoder:
-    """Canvases -> CLIP image features, in one precision, on one device or on all GPUs.
+    """Canvases -> CLIP image features, in one precision, on one device or all GPUs.
 
     Raises
     ------
-    WeightsError, ConfigError : as :func:`load_clip`; also no such device.
+    WeightsError, ConfigError : as :func:`load_clip`; ConfigError also if there is no such device.
     """
 
     def __init__(self, visual: Visual, device: str = "auto") -> None:
@@ -52,7 +52,7 @@ class ImageEncoder:
     def begin(self, canvases: NDArray[np.uint8]) -> Begun:
         """Begin one batch: uint8 [n, height, width, 3] -> float16 [views, n, width], not normalised.
 
-        A forward pass takes one view on a CPU; on a GPU it takes images of any view, `visual.batch_size` at most.
+        On a CPU, a forward pass has the images of one view; on a GPU it mixes views, up to `visual.batch_size` images.
 
         Parameters
         ----------
@@ -61,7 +61,7 @@ class ImageEncoder:
         Raises
         ------
         ConfigError : the images do not fit into the device's memory.
-        FeatureError : when the features are awaited: one is not finite.
+        FeatureError : a feature is not finite; raised when the features are awaited.
         """
         begun = self._tower.begin(canvases, self._passes)
         return lambda: begun().reshape(self._visual.n_views, len(canvases), self.width)
@@ -69,7 +69,7 @@ class ImageEncoder:
     def _passes(self, canvases: Tensor) -> Iterator[Tensor]:
         """uint8 [n, height, width, 3] -> float32 [images, 3, size, size], pass by pass."""
         views = crops(canvases, self._visual.views, self._size)
-        # Short videos fill a GPU only if their views go together.
+        # Short videos fill a GPU only if their views are encoded together.
         groups = views if views.device.type == "cpu" else torch.split(views.flatten(0, 1), self._visual.batch_size)
         for images in groups:
             yield normalise(images.permute(0, 3, 1, 2).float() / 255)
@@ -85,7 +85,7 @@ def load_clip(visual: Clip) -> open_clip.CLIP:
 
     Raises
     ------
-    ConfigError : no such architecture, or OpenAI's weights in one without QuickGELU.
+    ConfigError : no such architecture, or OpenAI's weights for one without QuickGELU.
     WeightsError : no file, not the pinned file, or its tensors do not fit the architecture.
     """
     architecture = read_architecture(visual.encoder, visual.encoder_config)
@@ -112,7 +112,7 @@ def load_clip(visual: Clip) -> open_clip.CLIP:
 
 
 class _Uninitialised(TorchFunctionMode):
-    """Parameters are not drawn first where a file replaces every one of them: 1.6 s of a processor for ViT-B/16."""
+    """Skips the random initialisation, as a file replaces all parameters; it takes 1.6 s of CPU time for ViT-B/16."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = kwargs or {}

@@ -1,6 +1,6 @@
-"""CLIP's image tower with fewer passes over a GPU's memory: the same function of the same weights.
+"""CLIP's image tower with fewer passes over a GPU's memory: the same function with the same weights.
 
-A GPU multiplies so fast that a third of the time of open_clip's blocks goes into reading and writing activations.
+A GPU multiplies so fast that a third of the time of open_clip's blocks is spent reading and writing activations.
 """
 
 from open_clip.transformer import QuickGELU, ResidualAttentionBlock
@@ -11,7 +11,7 @@ QUICK_GELU_SCALE = 1.702
 
 
 def fuse(network: nn.Module) -> nn.Module:
-    """Change the transformer blocks of a frozen network in place; what is not known to be the same is left alone."""
+    """Replace parts of the transformer blocks of a frozen network in place; other kinds of blocks stay as they are."""
     for block in [each for each in network.modules() if isinstance(each, ResidualAttentionBlock)]:
         if block.attn.batch_first and not hasattr(block, "ln_1_kv"):  # which would make it cross attention
             block.attn = SelfAttention(block.attn)
@@ -21,7 +21,7 @@ def fuse(network: nn.Module) -> nn.Module:
 
 
 class SelfAttention(nn.Module):
-    """`nn.MultiheadAttention` of a sequence to itself, without copies of queries, keys and values."""
+    """`nn.MultiheadAttention` as self-attention, without copies of queries, keys and values."""
 
     def __init__(self, attention: nn.MultiheadAttention) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class SelfAttention(nn.Module):
 
 
 def _use_silu(mlp: nn.Sequential) -> None:
-    """QuickGELU, x * sigmoid(1.702 x), is three kernels; SiLU, x * sigmoid(x), is one: scale before and after it."""
+    """QuickGELU, x * sigmoid(1.702 x), takes three kernels, SiLU, x * sigmoid(x), only one: scale before and after."""
     expand, contract = mlp.get_submodule("c_fc"), mlp.get_submodule("c_proj")
     assert isinstance(expand, nn.Linear)
     assert isinstance(contract, nn.Linear)

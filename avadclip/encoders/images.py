@@ -1,4 +1,4 @@
-"""What of CLIP's preprocessing happens where the image tower computes: views are cut, and standardised."""
+"""The part of CLIP's preprocessing on the image tower's device: cutting views and standardising them."""
 
 import torch
 from open_clip import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
@@ -21,6 +21,6 @@ def crops(canvases: Tensor, views: Views, size: int) -> Tensor:
 
 
 def normalise(images: Tensor) -> Tensor:
-    """Standardise as in CLIP's training: floating [n, 3, height, width] in 0..1 -> the same, about -2..2."""
+    """Standardise as in CLIP's training: floats [n, 3, height, width] in 0..1 -> the same shape, about -2..2."""
     mean, std = (images.new_tensor(values).view(3, 1, 1) for values in (OPENAI_DATASET_MEAN, OPENAI_DATASET_STD))
     return ((images - mean) / std).contiguous()

@@ -1,6 +1,6 @@
-"""Frames -> canvases, in uint8 and without torch: decode workers make canvases, the encoder cuts views out of them.
+"""Frames -> canvases, in uint8 and without torch: decode workers make canvases, the encoder cuts views from them.
 
-A canvas is what one frame costs on its way between processes; `ten_crop` cuts ten images out of one canvas.
+Only one canvas per frame is sent between processes; `ten_crop` cuts ten images from it.
 """
 
 import numpy as np
@@ -32,7 +32,7 @@ def canvas(rgb: NDArray[np.uint8], views: Views, size: int) -> NDArray[np.uint8]
 def _resize_and_crop(rgb: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     height, width = rgb.shape[:2]
     short = min(height, width)
-    # int here and round below, as in torchvision's Resize and CenterCrop: a pixel of shift would change the feature.
+    # int here and round below, as in torchvision's Resize and CenterCrop: a shift by a pixel would change the feature.
     resized_size = int(size * width / short), int(size * height / short)
     resized = Image.fromarray(rgb).resize(resized_size, Image.Resampling.BICUBIC)
     left, top = round((resized.width - size) / 2), round((resized.height - size) / 2)
@@ -40,7 +40,7 @@ def _resize_and_crop(rgb: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
 
 def _resize_bilinear(rgb: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """OpenCV's default resize: pixel centres aligned, two neighbours in each direction, however much it shrinks."""
+    """OpenCV's default resize: aligned pixel centres, two neighbours in each direction, whatever the scale."""
     rows = _interpolate(rgb, height, axis=0)
     return np.rint(_interpolate(rows, width, axis=1)).astype(np.uint8)
 

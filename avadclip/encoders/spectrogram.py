@@ -1,4 +1,4 @@
-"""Sound -> the spectrogram that Wav2CLIP listens to. Without torch, so that decode workers start quickly."""
+"""Sound -> the spectrogram that Wav2CLIP takes. Without torch, so that decode workers start quickly."""
 
 import librosa
 import numpy as np
@@ -19,7 +19,7 @@ def spectrogram(samples: NDArray[np.float32]) -> NDArray[np.float32]:
 
     Returns
     -------
-    float32 [257, 1 + n // 353]; all (nearly) zero where the window is silent.
+    float32 [257, 1 + n // 353]; all (nearly) zero if the window is silent.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def spectrogram(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     if len(samples) < N_FFT:
         raise ValueError(f"a window needs at least {N_FFT} samples, found {len(samples)}")
     spectrum = librosa.stft(samples, n_fft=N_FFT, hop_length=HOP, window="hann", center=True, pad_mode="reflect")
-    # float64, because silence is constant: float32 would leave rounding errors for the division to blow up.
+    # float64, because silence is constant, and the division would amplify the rounding errors of float32.
     log_power = np.log(np.abs(spectrum).astype(np.float64) ** 2 + 1e-7)
     standardised: NDArray[np.float64] = (log_power - log_power.mean()) / (log_power.std(ddof=1) + 1e-9)
     return standardised.astype(np.float32)

@@ -1,6 +1,6 @@
-"""TorchScript archives -> their tensors, and nothing else: `torch.jit.load` would run the code that they bring.
+"""TorchScript archives -> their tensors, and nothing else: `torch.jit.load` would run the code in them.
 
-That code may write files (`torch.save` is an operator of TorchScript), and runs while the archive is being loaded.
+Such code may write files (`torch.save` is an operator of TorchScript), and runs while the archive is being loaded.
 """
 
 import io
@@ -17,20 +17,25 @@ from torch import Tensor
 
 
 def is_torchscript(path: Path) -> bool:
-    """Whether this is a TorchScript archive, the format of OpenAI's releases and of nothing else that we read."""
+    """Whether this is a TorchScript archive, the format of OpenAI's releases only."""
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith("/constants.pkl") for name in archive.namelist())
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):  # whoever reads it says what is wrong
+    except (
+        zipfile.BadZipFile,
+        OSError,
+        ValueError,
+        NotImplementedError,
+    ):  # the reader of the file reports what is wrong
         return False
 
 
 def read_torchscript(path: Path) -> dict[str, Tensor]:
-    """Every tensor of the modules in an archive, by its name in them, on the CPU.
+    """All tensors of the modules in an archive, by their names, on the CPU.
 
     Raises
     ------
-    pickle.UnpicklingError : it holds anything but modules, tensors and plain values.
+    pickle.UnpicklingError : it has anything but modules, tensors and plain values.
     RuntimeError, ValueError, KeyError, zipfile.BadZipFile : it is damaged.
     """
     with zipfile.ZipFile(path) as archive:
@@ -42,9 +47,9 @@ def read_torchscript(path: Path) -> dict[str, Tensor]:
 
 
 def _stored(archive: zipfile.ZipFile, name: str) -> bytes:
-    """An entry as torch writes it; a compressed one may be a thousand times as large as the file.
+    """An entry that is stored as torch does it; a compressed one may be a thousand times as large as the file.
 
-    ``zipfile`` sets aside as much memory as the directory of the archive *claims* that an entry has.
+    ``zipfile`` allocates as much memory as the directory of the archive *claims* that an entry has.
     """
     entry = archive.getinfo(name)
     if entry.compress_type != zipfile.ZIP_STORED:
@@ -55,7 +60,7 @@ def _stored(archive: zipfile.ZipFile, name: str) -> bytes:
 
 
 def _refuse_claims(pickled: bytes) -> None:
-    """Python sets memory aside for what a pickle claims: as many places as an index of its memo says, for example."""
+    """Refuse pickles for whose claims Python would allocate memory, for example by a large index into its memo."""
     for opcode, argument, _position in pickletools.genops(pickled):
         if opcode.proto > 2:
             raise pickle.UnpicklingError(f"{opcode.name} is of a protocol that torch does not write")
@@ -86,7 +91,7 @@ class _Unpickler(pickle.Unpickler):
             return _KINDS[name]
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
-        if module == "torch.jit._pickle":  # lists of one type, which are told apart
+        if module == "torch.jit._pickle":  # lists of one type
             return _untagged
         raise pickle.UnpicklingError(f"GLOBAL {module}.{name} is neither a module nor a tensor")
 
@@ -111,7 +116,7 @@ _KINDS = {
 
 
 def _rebuild(values: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_ignored: Any) -> Tensor:
-    return values.as_strided(size, stride, offset)  # refuses what lies outside of the values
+    return values.as_strided(size, stride, offset)  # raises if it is outside the values
 
 
 def _untagged(values: Any, *_tag: Any) -> Any:

@@ -1,7 +1,7 @@
 """What the image tower and the audio tower share: a frozen network on its devices, in one precision.
 
-A GPU works beside this process: batches are begun before the features of earlier ones are awaited, and are copied to it
-while it computes.
+A GPU works in parallel to this process: batches are started before the features of earlier ones are awaited, and are
+copied to it while it computes.
 """
 
 import copy
@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from avadclip.config.features import Precision
 from avadclip.errors import ConfigError, FeatureError
 
-AHEAD = 2  # batches: one that is being computed and one whose copy has arrived
+AHEAD = 2  # batches: one that is computed and one that has been copied
 
-Passes = Callable[[Tensor], Iterable[Tensor]]  # a batch on the device -> what goes through the network, pass by pass
+Passes = Callable[[Tensor], Iterable[Tensor]]  # a batch on the device -> the inputs of the network, pass by pass
 Begun = Callable[[], NDArray[np.float16]]  # waits for features [n, width]
 
 
@@ -36,7 +36,7 @@ class Tower:
 
     Attributes
     ----------
-    ahead : batches that are worth beginning before the first of them is awaited.
+    ahead : batches to begin before waiting for the first.
     """
 
     def __init__(self, network: nn.Module, precision: Precision, devices: Sequence[torch.device]) -> None:
@@ -46,7 +46,7 @@ class Tower:
         self.ahead = sum(device.type != "cpu" for device in devices) * AHEAD
 
     def begin(self, batch: NDArray[np.generic], passes: Passes) -> Begun:
-        """Begin one batch. With several devices, the one whose latest batch is the oldest gets it.
+        """Begin one batch; of several devices, on the one whose latest batch is the oldest.
 
         Parameters
         ----------
@@ -56,7 +56,7 @@ class Tower:
         Raises
         ------
         ConfigError : the batch needs more memory than the device has.
-        FeatureError : when the features are awaited: one is not finite, or too large for float16.
+        FeatureError : a feature is not finite, or too large for float16; raised when the features are awaited.
         """
         self._replicas.rotate(-1)
         return self._replicas[-1].begin(batch, passes)
@@ -68,7 +68,7 @@ class _Replica:
     def __init__(self, network: nn.Module, precision: Precision, device: torch.device) -> None:
         self._device = device
         self._precision: torch.dtype = getattr(torch, precision)
-        # A processor without instructions for it emulates each product, eight times slower than float32 computes it.
+        # A CPU without instructions for it emulates each product, which is eight times slower than float32.
         self._computed_in = self._precision if computes_natively(precision, device) else torch.float32
         # Cast once, instead of autocast, which casts all weights again in every pass (slower than float32 on a CPU).
         self._network = network.to(device, self._precision).to(self._computed_in)
@@ -81,8 +81,8 @@ class _Replica:
                 arrive = self._download(torch.cat(given))
         except torch.OutOfMemoryError as error:
             raise ConfigError(
-                f"{self._device}: {len(batch)} rows do not fit into its memory; lower `batch_size` (it is part of the"
-                f" recipe), or end what else uses this GPU: {error}"
+                f"{self._device}: {len(batch)} rows do not fit into its memory; lower `batch_size` (which is part of"
+                f" the recipe), or stop other programs on this GPU: {error}"
             ) from error
 
         def wait() -> NDArray[np.float16]:
@@ -111,17 +111,17 @@ class _Replica:
         return uploaded
 
     def _download(self, features: Tensor) -> Callable[[], Tensor]:
-        """What waits until the features are in this process's memory."""
+        """A function that waits until the features are in this process's memory."""
         if self._copies is None:
             return features.cpu
-        arrived = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # waits without work: decoders need the cores
+        arrived = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # idles meanwhile
         here = torch.empty(features.shape, dtype=features.dtype, pin_memory=True)
         here.copy_(features, non_blocking=True)
         arrived.record(torch.cuda.current_stream(self._device))
 
         def arrive() -> Tensor:
             arrived.synchronize()
-            return here.clone()  # pinned memory is for copies, not for keeping
+            return here.clone()  # pinned memory is scarce, so it is not kept
 
         return arrive
 

@@ -22,7 +22,7 @@ from avadclip.encoders.weights import DAMAGED, WAV2CLIP, locate, refused_weights
 from avadclip.errors import WeightsError
 
 JOINT_WIDTH = 512  # of CLIP ViT-B/16, the tower's teacher
-# What the release carries beside the network: the rest of its training, and a window that librosa computes for us.
+# What the release has beside the network: the rest of its training, and a window that librosa computes here.
 NOT_OURS = ("image_transform.", "loss_fn", "audio_encoder.spectrogram.")
 
 
@@ -63,7 +63,7 @@ class SpectrogramResNet(nn.Module):
 
 
 class AudioEncoder:
-    """Spectrograms -> features, in one precision, on one device or on all GPUs.
+    """Spectrograms -> features, in one precision, on one device or all GPUs.
 
     Raises
     ------
@@ -88,7 +88,7 @@ class AudioEncoder:
         Raises
         ------
         ConfigError : the batch does not fit into the device's memory.
-        FeatureError : when the features are awaited: one is not finite.
+        FeatureError : a feature is not finite; raised when the features are awaited.
         """
         return self._tower.begin(spectrograms, lambda batch: [batch.unsqueeze(1)])
 

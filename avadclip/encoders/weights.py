@@ -1,4 +1,4 @@
-"""Pretrained weights as files on this disk: found or fetched, and always the pinned ones."""
+"""Pretrained weights as local files: found or fetched, and always the pinned ones."""
 
 import os
 import re
@@ -17,11 +17,11 @@ from avadclip.config.features import Clip, Weights
 from avadclip.errors import WeightsError, refused_write
 from avadclip.io import sha256_of
 
-SHARED = Path("weights")  # of the project: what the team shares there through DVC comes before anything else
-TIMEOUT_SECONDS = 30.0  # of silence, not of the whole download
+SHARED = Path("weights")  # of the project: weights that the team shares there through DVC have precedence
+TIMEOUT_SECONDS = 30.0  # without data, not for the whole download
 
 
-# What reading a damaged file of weights, or one of another network, may raise.
+# What may be raised by reading a damaged file of weights, or one of another network.
 DAMAGED = (
     *(OSError, RuntimeError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError),
     *(BadZipFile, SafetensorError),
@@ -41,7 +41,7 @@ def _openai(name: str, sha256: str) -> Published:
     return Published(name, f"https://openaipublic.azureedge.net/clip/models/{sha256}/{name}", sha256)
 
 
-# The name that open_clip has for the architecture of each; OpenAI's networks compute QuickGELU.
+# By open_clip's name of the architecture; OpenAI's networks compute QuickGELU.
 OPENAI_CLIPS = {
     "ViT-B-32-quickgelu": _openai("ViT-B-32.pt", "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af"),
     "ViT-B-16-quickgelu": _openai("ViT-B-16.pt", "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f"),
@@ -57,7 +57,7 @@ WAV2CLIP = Published(
 
 
 def published_clip(clip: Clip) -> Published | None:
-    """The file that is offered for this image encoder, if there is one."""
+    """The file that is published for this image encoder, if there is one."""
     return None if clip.encoder_config else OPENAI_CLIPS.get(clip.encoder)
 
 
@@ -67,9 +67,8 @@ def locate(weights: Weights, published: Published | None, key: str = "weights") 
     Parameters
     ----------
     weights : a local path, or none for the published file.
-    published : what to fetch, once, to :func:`place` where there is no local path; none if there is no such file for
-        this encoder.
-    key : where `weights` stands in params.yaml, for messages.
+    published : the file to fetch, once, to :func:`place` if there is no local path; None if this encoder has none.
+    key : the key of `weights` in params.yaml, for messages.
 
     Raises
     ------
@@ -91,20 +90,20 @@ def locate(weights: Weights, published: Published | None, key: str = "weights") 
 
 
 def refused_weights(path: Path, error: Exception) -> WeightsError:
-    """What to say of a pickle that holds more than tensors; torch's own message advises to run it."""
+    """The error for a pickle with more than tensors; torch's own message recommends running it."""
     if (named := re.search(r"GLOBAL (\S+)", str(error))) is None:
-        return WeightsError(f"{path}: does not fit: not a file of tensors; download it again")
+        return WeightsError(f"{path}: expected a file of tensors, found none; download it again")
     return WeightsError(
-        f"{path}: refused, nothing of it was run: weights are tensors, and it holds more (`{named[1]}`)"
+        f"{path}: refused, and no code in it was run: expected only tensors, found `{named[1]}` too; get another file"
     )
 
 
 def place(published: Published) -> Path:
-    """Where a published file lies, or is put when it is fetched: below ``weights`` if the team shares it there.
+    """Where a published file is, or is stored when it is fetched: below ``weights`` if the team shares it there.
 
     Raises
     ------
-    WeightsError : it is shared through DVC, but was not pulled to this machine.
+    WeightsError : it is shared through DVC but was not pulled to this machine.
     """
     shared, cached = SHARED / published.name, cache_folder() / published.name
     pointer = shared.with_name(f"{shared.name}.dvc")
@@ -142,10 +141,10 @@ def _fetch(published: Published, path: Path, weights: Weights, key: str) -> None
             partial.replace(path)  # atomic: no reader ever sees half a file
     except (OSError, HTTPException) as error:
         if isinstance(error, OSError) and refused_write(error) is not None:
-            raise  # more network would not help
+            raise  # trying again would not help
         raise WeightsError(
-            f"cannot fetch {published.name}: {error}; download {published.url} (sha256 {weights.sha256}) where there "
-            f"is network, and copy it to {path} or set `{key}.path` in params.yaml to its place"
+            f"cannot fetch {published.name}: {error}; download {published.url} (sha256 {weights.sha256}) on a machine "
+            f"with a network, and copy it to {path}, or set `{key}.path` in params.yaml to its path"
         ) from None
 
 

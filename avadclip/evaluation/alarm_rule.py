@@ -1,6 +1,6 @@
-"""From the scores of one video to its alarms: the one rule of evaluation, page and ``predict``.
+"""From the scores of one video to its alarms, by the same rule in evaluation, page and ``predict``.
 
-``alarm_rule.js`` of the page does the same with the same numbers, to the last bit; a test compares both.
+``alarm_rule.js`` of the page computes the same to the last bit; a test compares both.
 """
 
 import math
@@ -14,20 +14,20 @@ from numpy.typing import NDArray
 
 from avadclip.config.evaluation import Alarms
 
-_DIGITS = 6  # 2 s of 24 frames/s in snippets of 16 are 3 snippets, whatever rounding makes of it
+_DIGITS = 6  # 2 s at 24 frames/s in snippets of 16 are 3 snippets, despite rounding errors
 
 
 @dataclass(frozen=True)
 class AlarmRule:
-    """:class:`avadclip.config.evaluation.Alarms` in snippets of one video, so that nobody has to round again.
+    """:class:`avadclip.config.evaluation.Alarms` in snippets of one video, so that it is rounded only once.
 
     Attributes
     ----------
-    smooth : snippets on either side over which a score is averaged; as many as there are at the ends.
-    off : share of the threshold down to which an alarm goes on.
-    bridge : the longest gap that is alarm, too.
-    shortest : what is shorter is no alarm.
-    pad : added before and after.
+    smooth : snippets on either side over which a score is averaged; fewer at the ends of the video.
+    off : share of the threshold down to which an alarm continues.
+    bridge : the longest gap that joins two alarms.
+    shortest : shorter alarms are dropped.
+    pad : added before and after each alarm.
     """
 
     smooth: int = 0
@@ -61,28 +61,28 @@ class AlarmRule:
         on = smoothed >= levels.astype(np.float32)
         if self == EVERY_RUN:
             return on
-        # Runs in which an alarm may go on, of all thresholds one after the other; those that reach it are alarms.
+        # Runs in which an alarm may continue, for one threshold after the other; those that reach it are alarms.
         row, first, end = _runs(smoothed >= (self.off * levels).astype(np.float32))
         n_on = np.pad(on.cumsum(axis=1), ((0, 0), (1, 0)))
         row, first, end = (each[n_on[row, end] > n_on[row, first]] for each in (row, first, end))
-        # Those with a short gap between them are one.
+        # Alarms with a short gap between them are joined.
         begins = np.append(True, (row[1:] != row[:-1]) | (first[1:] - end[:-1] > self.bridge))[: len(row)]
         ends = np.append(begins[1:], True)[: len(row)]
         row, first, end = row[begins], first[begins], end[ends]
         is_long = end - first >= self.shortest
         row, first, end = (each[is_long] for each in (row, first, end))
         n = on.shape[1]
-        change = np.zeros((len(on), n + 1), np.int64)  # how many padded alarms begin, less how many end
+        change = np.zeros((len(on), n + 1), np.int64)  # number of padded alarms that begin minus number that end
         np.add.at(change, (row, np.maximum(first - self.pad, 0)), 1)
         np.add.at(change, (row, np.minimum(end + self.pad, n)), -1)
         alarmed: NDArray[np.bool_] = change.cumsum(axis=1)[:, :n] > 0
         return alarmed
 
     def highest_levels(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The highest threshold at which an alarm is on in each snippet [n]; -inf where none is at any.
+        """The highest threshold at which an alarm is on in each snippet [n]; -inf where there is none at any.
 
-        With thresholds in single precision, :meth:`alarmed` says nothing else: a lower one alarms wherever a higher one
-        does, and each step of the rule is a maximum or a minimum over neighbours.
+        For thresholds in single precision this is equivalent to :meth:`alarmed`: a lower one alarms wherever a higher
+        one does, and each step of the rule is a maximum or a minimum over neighbours.
         """
         reached = self._smoothed(scores)
         if self == EVERY_RUN:
@@ -112,7 +112,7 @@ EVERY_RUN = AlarmRule()  # that reaches the threshold is an alarm
 
 
 def n_runs(alarmed: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """How many alarms there are in each row."""
+    """The number of alarms in each row."""
     begins = alarmed & ~np.pad(alarmed, ((0, 0), (1, 0)))[:, :-1]
     n: NDArray[np.int64] = begins.sum(axis=1, dtype=np.int64)
     return n
@@ -126,7 +126,7 @@ def _slide(extreme: np.ufunc, values: NDArray[np.float32], window: int) -> NDArr
 
 
 def _last_level(scores: NDArray[np.float32], off: float) -> NDArray[np.float32]:
-    """The highest level at which an alarm goes on at each score: `off` of it, rounded, is not above the score."""
+    """The highest threshold at which an alarm continues at each score: `off` of it, rounded, is not above the score."""
 
     def goes_on(levels: NDArray[np.float32]) -> NDArray[np.bool_]:
         return (off * levels.astype(np.float64)).astype(np.float32) <= scores
@@ -140,7 +140,7 @@ def _last_level(scores: NDArray[np.float32], off: float) -> NDArray[np.float32]:
 
 
 def _reconstructed(begun: NDArray[np.float32], goes_on: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The highest level of an alarm that has begun somewhere and has gone on up to here, either way in time."""
+    """The highest threshold of an alarm that begins somewhere and continues up to here, forward or backward in time."""
     both = []
     for way in (1, -1):
         level, reached = -math.inf, []

@@ -1,4 +1,4 @@
-"""What somebody who listens to alarms gets: the operating point."""
+"""The operating point: what the alarms of a detector catch and what they cost."""
 
 from dataclasses import dataclass, fields
 from itertools import pairwise
@@ -14,7 +14,7 @@ from avadclip.evaluation.timeline import Timeline
 
 @dataclass(frozen=True)
 class Tally:
-    """What happened in each video; all arrays are float64 [videos] and add up over videos.
+    """Counts of each video; all arrays are float64 [videos] and add up over videos.
 
     An event is a stretch of anomalous frames that no normal frame interrupts. It is caught if an alarm is on in any of
     its frames; the delay runs from its first frame to the first frame with an alarm.
@@ -22,7 +22,7 @@ class Tally:
 
     true_frames: NDArray[np.float64]  # anomalous and alarmed
     false_frames: NDArray[np.float64]  # normal and alarmed
-    missed_frames: NDArray[np.float64]  # anomalous and silent
+    missed_frames: NDArray[np.float64]  # anomalous and not alarmed
     false_alarms: NDArray[np.float64]  # uninterrupted alarms in normal videos
     normal_seconds: NDArray[np.float64]  # length of normal videos
     events: NDArray[np.float64]
@@ -43,7 +43,7 @@ class OperatingPoint:
 
 
 def alarmed_snippets(timeline: Timeline, settings: Evaluate, stride: int) -> NDArray[np.bool_]:
-    """Where an alarm is on [snippets], by the scores of the branch that raises alarms if the detector has it."""
+    """Where an alarm is on [snippets], by the branch that raises alarms, or the only branch that a detector has."""
     scores, bounds = timeline.alarm_scores(settings.alarm_branch), pairwise(timeline.first_snippet.tolist())
     rules = [AlarmRule.of(settings.alarms, stride, video.frame_rate) for video in timeline.videos]
     of_videos = [
@@ -53,7 +53,7 @@ def alarmed_snippets(timeline: Timeline, settings: Evaluate, stride: int) -> NDA
 
 
 def tally(timeline: Timeline, alarmed: NDArray[np.bool_]) -> Tally:
-    """Count alarms, which are on in the snippets that :func:`alarmed_snippets` gives."""
+    """Count what the alarms catch; `alarmed` is from :func:`alarmed_snippets`."""
     n_videos = len(timeline.videos)
     inside = timeline.frames_inside(timeline.anomalous)
 
@@ -94,7 +94,7 @@ def operating_point(counted: Tally, weights: NDArray[np.float64]) -> OperatingPo
 
 
 def _events(timeline: Timeline, alarmed: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Whether each event is caught, and its delay in seconds, 0 for one that is not [events]."""
+    """Whether each event is caught, and its delay in seconds, 0 if it is not [events]."""
     events = timeline.anomalous
     caught, delay = np.zeros(len(events)), np.zeros(len(events))
     for index, (video, start, end) in enumerate(
@@ -115,7 +115,7 @@ def _add_up(video: NDArray[Any], values: NDArray[Any], n_videos: int) -> NDArray
 
 
 def ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:
-    """One by the other, element by element; NaN where there is nothing to divide by."""
+    """The quotient, element by element; NaN where the denominator is 0."""
     ratio = np.full(numerator.shape, np.nan)
     np.divide(numerator, denominator, out=ratio, where=denominator > 0)
     return ratio

@@ -1,4 +1,4 @@
-"""One detector on one test set: everything that is said about it, under both protocols, over all its seeds."""
+"""All results of one detector on one test set, by both protocols, over all its seeds."""
 
 import logging
 from collections import Counter
@@ -36,8 +36,8 @@ class OverSeeds:
     Attributes
     ----------
     mean : over the seeds.
-    deviation : standard deviation over the seeds; empty where there is but one result.
-    of_each : one entry a seed.
+    deviation : standard deviation over the seeds; empty if there is only one result.
+    of_each : one entry per seed.
     """
 
     mean: Metrics
@@ -51,10 +51,10 @@ class Assessment:
 
     Attributes
     ----------
-    name : of the detector, as the metrics show it.
+    name : of the detector, as in the metrics.
     provenance : what made the scores of the first seed.
-    seeds : of training; None where it is not known.
-    released, strict : the metrics of each protocol; `strict` holds those of whole videos and the operating point too.
+    seeds : of training; None if it is not known.
+    released, strict : the metrics of each protocol; `strict` also has those of whole videos and the operating point.
     provenances : what made the scores of each seed.
     resampled : the means of `strict` in each resample of the videos, which are the same for every detector; empty
         without resampling.
@@ -62,10 +62,10 @@ class Assessment:
     per_class : under the strict protocol, by anomaly class.
     by_audio : `strict` of the videos ``with_audio`` and ``without_audio`` alone; a part without videos is absent.
     n_videos_by_audio, n_videos_by_modality : how many videos these are, and how many each modality was used for.
-    notes : what a reader of the numbers has to know.
-    protocol : the ranked frames of the first seed, that curves are drawn from.
-    trade_off : of the first seed, what each alarm level would give; see :mod:`avadclip.evaluation.trade_off`.
-    levels : one entry a seed, if they were chosen by a budget; else empty.
+    notes : what a reader of the numbers needs to know.
+    protocol : the ranked frames of the first seed, from which curves are drawn.
+    trade_off : of the first seed, the results at each threshold; see :mod:`avadclip.evaluation.trade_off`.
+    levels : the thresholds, one entry per seed, if a budget chose them; else empty.
     """
 
     name: str
@@ -86,11 +86,11 @@ class Assessment:
     levels: tuple[ChosenLevel, ...]
 
     def reliability(self, settings: Evaluate) -> Reliability:
-        """Of the scores that raise alarms, of the first seed."""
+        """Reliability of the scores that raise alarms, of the first seed."""
         return self._reliability_of(self._alarm_scores(settings), settings)
 
     def uncalibrated(self, settings: Evaluate) -> Reliability | None:
-        """The same before scores were calibrated; None where they were not, or come from two detectors."""
+        """The same before the scores were calibrated; None if they were not, or are from two detectors."""
         found = self.provenance.detector.get("calibration")
         if found is None or len(self.n_videos_by_modality) > 1:
             return None
@@ -151,11 +151,11 @@ def assess(
 ) -> Assessment:
     """Evaluate one detector.
 
-    Every seed sees the same resamples of the videos; an interval is of the mean over the seeds.
+    All seeds have the same resamples of the videos; intervals are of the mean over the seeds.
 
     Parameters
     ----------
-    levels : one a seed, if the settings have a budget.
+    levels : the chosen thresholds, one per seed, if the settings have a budget.
 
     Raises
     ------
@@ -211,7 +211,7 @@ def _join(scores: Scores, test_set: TestSet, settings: Evaluate) -> _Joined:
 
 
 def _over_seeds(found: Sequence[Metrics], n_results: int) -> OverSeeds:
-    # Several seeds of one result are no evidence of how little the result varies.
+    # Several seeds with one result are no evidence that results vary little.
     deviation = metrics.deviation_over_seeds(found) if n_results > 1 else {}
     return OverSeeds(_mean(found), deviation, tuple(found))
 
@@ -240,7 +240,7 @@ def _notes_on_seeds(seeds: tuple[int | None, ...], n_results: int) -> tuple[str,
 
 
 def _notes(detector: ScoredDetector, seeds: Sequence[_Joined]) -> tuple[str, ...]:
-    """What is true of every seed as it is, the rest with its seed."""
+    """Notes that hold for every seed as they are, the others with their seed."""
     of_seeds = [
         _notes_of_seed(found.scores.provenance, seed) for found, seed in zip(detector.answers, seeds, strict=True)
     ]
@@ -256,7 +256,7 @@ def _notes_of_seed(provenance: Provenance, joined: _Joined) -> list[str]:
         notes.append("its epoch was chosen on the test set (`released_test_selected`): no honest test result")
     recipe = provenance.detector.get("settings", {}).get("recipe", {})
     if recipe.get("loss_weights", {}).get("segments", 0) > 0:
-        notes.append("learned from segments of training videos too, not from video labels alone")
+        notes.append("also learned from segments of training videos, not only from video labels")
     if not joined.strict.classes:
         notes.append("does not give probabilities for all classes of this data set: no localisation")
     if joined.released.without_proposals and joined.is_located.any():

@@ -1,7 +1,7 @@
-"""A budget of false alarms -> the alarm level of each detector, chosen on normal videos that are no test videos.
+"""A budget of false alarms -> the threshold of each detector, chosen on normal videos that are not test videos.
 
-The level is the lowest from which on the budget is kept: by it, and by every higher one. Just the lowest that keeps to
-it would not do, because alarms merge while the level falls, and one that never ends would be the cheapest of all.
+It is the lowest threshold from which on the budget is kept, by it and by every higher one. The lowest one that keeps to
+the budget could be too low, because alarms merge as the threshold falls, and an alarm that never ends counts once.
 """
 
 import json
@@ -29,24 +29,24 @@ from avadclip.scoring.scores import Provenance, Scores
 Part = Literal["validation", "training", "unseen"]
 CHOSEN_ON: Mapping[Part, str] = {
     "validation": "held out for validation",
-    "training": "of the training",
-    "unseen": "of a training that was not its own",
+    "training": "used in its training",
+    "unseen": "used in the training of others",
 }
-HIGHEST = 0.9999999  # seven digits tell all scores below 1 from 1
-_DECIMALS = 8  # tell a score in single precision from the next, but for those close to 0
+HIGHEST = 0.9999999  # seven digits distinguish all scores below 1 from 1
+_DECIMALS = 8  # distinguish a score in single precision from the next one, except close to 0
 
 
 @dataclass(frozen=True)
 class ChosenLevel:
-    """The alarm level of one detector, trained with one seed.
+    """The threshold of one detector, trained with one seed.
 
     Attributes
     ----------
-    level : an alarm is on where the score reaches it.
-    part : what the videos that it was chosen on are to the detector: held out for ``validation``, of its ``training``,
-        or ``unseen``, because it was trained on another data set.
-    n_videos, hours : of normal video that it was chosen on.
-    false_alarms : that it raises there.
+    level : the threshold: an alarm is on where the score reaches it.
+    part : the role of the videos on which it was chosen: held out for ``validation``, used in ``training``, or
+        ``unseen``, because the detector was trained on another data set.
+    n_videos, hours : number and length of the normal videos on which it was chosen.
+    false_alarms : how many it raises there.
     """
 
     level: float
@@ -57,24 +57,24 @@ class ChosenLevel:
 
     @property
     def false_alarms_per_hour(self) -> float:
-        """On the videos that it was chosen on."""
+        """The rate on the videos on which it was chosen."""
         return self.false_alarms / self.hours
 
     def breaks(self, budget: float) -> bool:
-        """Whether there was no level that keeps to the budget."""
+        """Whether there was no threshold that keeps to the budget."""
         return self.false_alarms_per_hour > budget
 
 
 def choose_levels(
     detectors: Sequence[ScoredDetector], test_set: TestSet, params: Params
 ) -> dict[str, tuple[ChosenLevel, ...]]:
-    """The level of every detector, once a seed, and of the one that guesses; empty if there is no budget.
+    """The threshold of every detector and seed, and of the random detector; empty if there is no budget.
 
-    Each network has a scale of its own, and so each seed has a level of its own.
+    Each network has a scale of its own, so each seed has a threshold of its own.
 
     Raises
     ------
-    EvaluationError : there is no normal video to choose on; or its scores are missing or damaged.
+    EvaluationError : there is no normal video to choose on, or scores are missing or damaged.
     """
     settings, name = params.evaluate, test_set.dataset
     if settings.budget is None:
@@ -82,8 +82,8 @@ def choose_levels(
     videos = level_videos(test_set.videos, params.dataset(name).selection)
     if not videos:
         raise EvaluationError(
-            f"params.yaml: evaluate.alarm_threshold: a level is chosen on normal training videos, of which {name} has"
-            " none (that is no copy of a test video); give a level, such as 0.5, in place of the budget"
+            f"params.yaml: evaluate.alarm_threshold: a threshold is chosen on normal training videos, but"
+            f" {name} has none (except copies of test videos); give a threshold, such as 0.5, instead of the budget"
         )
     normal = {found.name: found for found in read_on_normal_videos(name, params, videos)}
     chosen = {
@@ -95,9 +95,9 @@ def choose_levels(
 
 
 def choose(scores: Scores, videos: Sequence[Video], settings: Evaluate) -> ChosenLevel:
-    """The lowest level from which on alarms keep to the budget on these normal videos.
+    """The lowest threshold from which on alarms keep to the budget on these normal videos.
 
-    Of the levels that raise the same alarms there it is the one with the fewest decimals. `HIGHEST`, if none keeps to
+    Of thresholds that raise the same alarms there, it is the one with the fewest decimals. `HIGHEST` if none keeps to
     the budget: then false alarms reach a score of 1.
 
     Parameters
@@ -120,14 +120,14 @@ def choose(scores: Scores, videos: Sequence[Video], settings: Evaluate) -> Chose
 
 
 def part_of(made_by: Provenance) -> Part:
-    """What the videos that a level is chosen on are to the detector that scored them."""
+    """The role of the videos on which a threshold is chosen for the detector that scored them."""
     if made_by.trained_on != made_by.dataset:
         return "unseen"
     return "validation" if made_by.selection == "validation" else "training"
 
 
 def level_lines(dataset: str, detector: str) -> list[str]:
-    """What stage ``evaluate`` chose, a line for each seed.
+    """The thresholds that stage ``evaluate`` chose, one line for each seed.
 
     Raises
     ------
@@ -139,24 +139,24 @@ def level_lines(dataset: str, detector: str) -> list[str]:
     except FileNotFoundError:
         raise EvaluationError(f"{path}: no such file; run `dvc repro`") from None
     if "levels" not in details.get(detector, {}):
-        raise EvaluationError(f"{path}: no level was chosen for {detector!r} by a budget; run `dvc repro`")
+        raise EvaluationError(f"{path}: no threshold was chosen for {detector!r} by a budget; run `dvc repro`")
     return [
-        f"seed {found['seed']}: level {found['level']:.9g}, chosen on {found['n_videos']} normal videos"
+        f"seed {found['seed']}: threshold {found['level']:.9g}, chosen on {found['n_videos']} normal videos"
         f" ({found['hours']:.2f} h, {CHOSEN_ON[found['part']]}), {found['false_alarms_per_hour']:.2f} false alarms / h"
         for found in details[detector]["levels"]
     ]
 
 
 def _levels(curves: Sequence[NDArray[np.float32]], hours: float, budget: float) -> Iterator[float]:
-    """Levels that may be the one, those with few decimals first.
+    """Candidates for the threshold, those with few decimals first.
 
     Parameters
     ----------
-    curves : of each video, the highest level at which an alarm is on in each snippet.
+    curves : of each video, the highest threshold at which an alarm is on in each snippet.
     """
     before = np.concatenate([np.append(-np.inf, curve[:-1]) for curve in curves])
     after = np.concatenate(curves)
-    # An alarm begins in a snippet at all levels in (before, after].
+    # An alarm begins in a snippet at all thresholds in (before, after].
     begins = after > before
     lower, upper = np.sort(before[begins]), np.sort(after[begins])
     levels = np.unique(after[np.isfinite(after)])
@@ -168,7 +168,7 @@ def _levels(curves: Sequence[NDArray[np.float32]], hours: float, budget: float) 
 
 
 def _roundest(above: float, up_to: float) -> Iterator[float]:
-    """Levels in (above, up_to] and below 1, those with few decimals first; compared as scores are, in float32."""
+    """Thresholds in (above, up_to] and below 1, those with few decimals first; compared like scores, in float32."""
     for decimals in range(1, _DECIMALS + 1):
         step = 10**decimals
         for level in ((math.floor(above * step) + 1) / step, (math.floor(above * step) + 2) / step):

@@ -1,7 +1,7 @@
-"""The detectors that the tables, figures and page show: those that params.yaml names, each once a seed.
+"""The detectors in tables, figures and on the page: those that params.yaml names, each once per seed.
 
-The folder of scores may also hold files of variants that were removed or renamed. Nothing is taken from them, or a
-fresh clone would give other results than an old one.
+The folder of scores may also have files of variants that were removed or renamed. They are ignored, or a fresh clone
+would give other results than an old one.
 """
 
 import logging
@@ -24,14 +24,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ScoredDetector:
-    """What one detector says of videos, the tested or normal ones.
+    """Scores of one detector for the test videos, or for normal training videos.
 
     Attributes
     ----------
-    name : as tables show it; see :func:`detector_name`.
-    answers : one a seed, in the order of params.yaml, with the stand-in in place; the first is what curves, figures
-        and the page show.
-    notes : what a reader of the numbers has to know.
+    name : as in tables; see :func:`detector_name`.
+    answers : one per seed, in the order of params.yaml, with the scores of the stand-in where they count; curves,
+        figures and the page show the first.
+    notes : what a reader of the numbers needs to know.
     """
 
     name: str
@@ -40,12 +40,12 @@ class ScoredDetector:
 
     @property
     def first(self) -> Answers:
-        """Of the first seed."""
+        """The answers of the first seed."""
         return self.answers[0]
 
     @property
     def seeds(self) -> tuple[int | None, ...]:
-        """Of training; None where it is not known (imported)."""
+        """The seeds of training; None if one is not known (imported)."""
         return tuple(found.scores.provenance.seed for found in self.answers)
 
 
@@ -54,7 +54,7 @@ Place = Callable[[str, str, int, str], Path]  # `paths.scores` or `paths.normal_
 
 @dataclass(frozen=True)
 class _Run:
-    """One detector that scored."""
+    """One detector that was run."""
 
     dataset: str
     variant: str
@@ -66,30 +66,30 @@ class _Run:
 
 
 def detector_name(variant: str, trained_on: str, tested_on: str) -> str:
-    """The variant, and where it was trained if that was on another data set than it is tested on."""
+    """The variant and, if it is tested on another data set than it was trained on, the latter."""
     return variant if trained_on == tested_on else f"{variant}_from_{trained_on}"
 
 
 def read_detectors(test_set: TestSet, params: Params) -> list[ScoredDetector]:
-    """Read the scores of every detector under `score.variants`, once a seed, and under `score.across`, in this order.
+    """Read the scores of every detector under `score.variants`, once per seed, and under `score.across`, in this order.
 
-    Those that were not trained, because features lack what they need, are left out; see :func:`untrained`.
+    Those that were not trained, because the features lack what they need, are left out; see :func:`untrained`.
 
-    Where `score.missing_audio` is ``stand_in``, `score.student` answers for the videos without sound, trained with the
-    same seed and on the same data set. Left-over files in the folder are reported and not read.
+    If `score.missing_audio` is ``stand_in``, the scores of `score.student`, trained with the same seed on the same data
+    set, count for the videos without sound. Left-over files in the folder are reported and not read.
 
     Raises
     ------
     EvaluationError : files are missing (all are named), damaged, of another detector than their name says, or do not
-        fit the manifest; or a video has no sound and that is refused.
-    ConfigError : nothing is to be scored, nothing could be trained, or two detectors would have one name.
+        fit the manifest; or a video has no sound and the policy is to refuse that.
+    ConfigError : nothing is to be scored, nothing could be trained, or two detectors would have the same name.
     """
     _report_left_overs(test_set.dataset, params)
     return _read_all(test_set.dataset, params, paths.scores, videos_under_test(test_set.videos))
 
 
 def read_on_normal_videos(dataset: str, params: Params, videos: Sequence[Video]) -> list[ScoredDetector]:
-    """The same detectors, in the same order, on the normal videos that a level of alarms may be chosen on.
+    """The same detectors, in the same order, on the normal videos on which a threshold may be chosen.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def _read_all(dataset: str, params: Params, place: Place, videos: Sequence[Video
 
 
 def untrained(dataset: str, params: Params) -> dict[str, str]:
-    """Why detectors that params.yaml names are in no table of a data set: they need what its features do not have."""
+    """Reason by name of the detectors that were not trained, because they need what the features do not have."""
     reasons = {name: scores.read_refusal(own[0].file()) for name, own in _named(dataset, params).items()}
     return {name: reason for name, reason in reasons.items() if reason is not None}
 
@@ -146,7 +146,7 @@ def _require(files: Sequence[Path]) -> None:
 
 def _report_left_overs(dataset: str, params: Params) -> None:
     known = {run.file() for own in _named(dataset, params).values() for run in own}
-    # An imported detector has one seed, but DVC scores it once a seed like all others.
+    # An imported detector has one seed, but DVC scores it once per seed like all others.
     known |= {paths.scores(dataset, variant, seed) for variant in params.score.variants for seed in params.seeds}
     found = {path for path in paths.scores_folder(dataset).glob("*.h5") if not path.name.startswith(".")}
     if left_over := sorted(path.name for path in found - known):
@@ -185,14 +185,14 @@ def _answer(name: str, runs: Sequence[_Run], read: dict[_Run, Scores], params: P
             notes.append(f"`{settings.student}` stands in for it in {n_silent} videos without sound")
         elif n_silent and settings.missing_audio == "stand_in":
             notes.append(
-                f"its own scores count in {n_silent} videos without sound, because `{settings.student}`, which is to"
+                f"its own scores count in {n_silent} videos without sound, because `{settings.student}`, which should"
                 " stand in, was not scored"
             )
     return ScoredDetector(name, tuple(answers), tuple(dict.fromkeys(notes)))
 
 
 def _stand_in(run: _Run, params: Params) -> _Run:
-    """The student of the same seed; where it is imported there is only one."""
+    """The student of the same seed, or the only one, if it is imported."""
     student = params.score.student
     seed = run.seed if run.seed in params.seeds_of(student) else params.seeds[0]
     return _Run(run.dataset, student, run.trained_on, seed)

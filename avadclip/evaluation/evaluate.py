@@ -1,4 +1,4 @@
-"""Every detector of a data set -> metrics, plots and a summary. Starts in a fraction of a second: no torch."""
+"""Every detector of a data set -> metrics, plots and a summary. Without torch, so that it starts quickly."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -24,19 +24,19 @@ def assess_all(
     settings: Evaluate,
     levels: Mapping[str, tuple[ChosenLevel, ...]] | None = None,
 ) -> list[Assessment]:
-    """Assess every detector, and after them one that guesses, as in the paper's tables (without intervals).
+    """Assess every detector and then the random one, as in the paper's tables (without intervals).
 
     Parameters
     ----------
-    levels : of alarms, one a seed, by detector, if the settings have a budget: :func:`choose_levels`.
+    levels : the thresholds of each detector, one per seed, if the settings have a budget: :func:`choose_levels`.
 
     Raises
     ------
     EvaluationError : scores do not fit the test set.
-    ConfigError : a detector has the name of the one that guesses.
+    ConfigError : a detector has the name of the random one.
     """
     if any(detector.name == RANDOM for detector in detectors):
-        raise ConfigError(f"params.yaml: {RANDOM!r} is the name of the row that guesses; rename the variant")
+        raise ConfigError(f"params.yaml: {RANDOM!r} is the name of the random detector; rename the variant")
     for limit in test_set.limits:
         logger.warning("%s: %s", test_set.dataset, limit)
     levels = levels or {}
@@ -59,7 +59,7 @@ def write_results(
 
     Parameters
     ----------
-    untrained : detectors that are in no table, and why; the summary says so.
+    untrained : reason by name of the detectors that are in no table, for the summary.
     """
     results.write_json(folder / "metrics.json", results.headline(assessments, test_set))
     results.write_json(folder / "details.json", results.details(assessments, test_set, settings))

@@ -1,4 +1,4 @@
-"""The few numbers that one looks at first, read back from what stage ``evaluate`` wrote."""
+"""The few most important numbers, read from what stage ``evaluate`` wrote."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from avadclip import paths
 from avadclip.detectors.alarm_score import branch_of
 from avadclip.errors import EvaluationError
 
-# In the order in which they matter. Where the first are not defined (nobody says when events happen), others are shown.
+# The most important first. If the first are not defined (the times of events are not known), others are shown.
 COLUMNS = {
     "AP": "{branch}.AP",
     "AUC": "{branch}.AUC",
@@ -21,7 +21,7 @@ COLUMNS = {
     "AUC of videos": "video.AUC",
     "videos caught": "video.caught",
 }
-MOST_COLUMNS = 5  # of those that are defined; more do not fit a terminal
+MOST_COLUMNS = 5  # of those that are defined; more do not fit into a terminal
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,9 @@ class Headline:
 
     Attributes
     ----------
-    columns : what is defined for any detector, five at most.
-    rows : the name of each detector, and its cells. In a cell, the interval over videos has a line of its own where
-        there is one, and so has the standard deviation over seeds where any detector has several; ``± -`` for those
-        that have one.
+    columns : metrics that are defined for any detector, at most five.
+    rows : the name of each detector, and its cells. In a cell, the interval over videos, if there is one, has a line
+        of its own. So has the standard deviation over seeds, if any detector has several; ``± -`` for one seed.
     limits : what cannot be measured on these videos, and why.
     """
 
@@ -43,7 +42,7 @@ class Headline:
 
 
 def read_headline(dataset: str) -> Headline:
-    """What stage ``evaluate`` found of a data set.
+    """The results of stage ``evaluate`` for a data set.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Do scores, manifest and ground truth speak of the same videos? A disagreement is an error that names the video."""
+"""Check that scores, manifest and ground truth are of the same videos; a disagreement is an error that names them."""
 
 from collections.abc import Collection, Iterable, Sequence
 
@@ -15,11 +15,11 @@ def videos_under_test(videos: Sequence[Video]) -> tuple[Video, ...]:
 
 
 def check_scores(scores: Scores, videos: Sequence[Video]) -> None:
-    """Every one of `videos` is scored, nothing else is, and each has one score for every begun stride.
+    """Check that all of `videos` and no others are scored, with one score for each snippet, also a partial one.
 
     Raises
     ------
-    EvaluationError : names the videos for which that is not so.
+    EvaluationError : they are not; the videos are named.
     """
     made = f"scores of {scores.provenance.variant!r} on {scores.provenance.dataset}"
     remedy = "run `dvc repro` to score it again"
@@ -28,7 +28,7 @@ def check_scores(scores: Scores, videos: Sequence[Video]) -> None:
         raise EvaluationError(f"{listed(missing)}: no score in the {made} ({len(missing)} videos missing); {remedy}")
     if extra := set(scores.ids) - wanted:
         raise EvaluationError(
-            f"{listed(extra)}: in the {made}, but no video that belongs there ({len(extra)} too many); {remedy}"
+            f"{listed(extra)}: in the {made}, but not among its videos ({len(extra)} too many); {remedy}"
         )
     stride = scores.provenance.stride
     found = dict(zip(scores.ids, scores.n_snippets.tolist(), strict=True))
@@ -42,11 +42,11 @@ def check_scores(scores: Scores, videos: Sequence[Video]) -> None:
 
 
 def check_ground_truth(segments: Sequence[Segment], videos: Sequence[Video], classes: Sequence[str]) -> None:
-    """Segments lie inside their videos and carry anomaly classes, and no normal video has any.
+    """Check that segments are inside their videos and have anomaly classes, and that normal videos have none.
 
     Raises
     ------
-    EvaluationError : a line for each segment of which that is not so, with the numbers.
+    EvaluationError : one line for each segment that is wrong, with the numbers.
     """
     known = {video.id: video for video in videos}
     labels = {*classes, ANY_CLASS} - {NORMAL}
@@ -64,7 +64,7 @@ def _problem(segment: Segment, video: Video | None, labels: Collection[str]) -> 
     if video.excluded:
         return None
     if segment.label not in labels:
-        return f"no anomaly class of this data set; there are: {', '.join(sorted(labels))}"
+        return f"not an anomaly class of this data set; there are: {', '.join(sorted(labels))}"
     if not 0 <= segment.start_frame < segment.end_frame <= video.n_frames:
         return f"the video has {video.n_frames} frames; correct the annotation or the file"
     if video.is_normal:

@@ -11,9 +11,9 @@ from avadclip.evaluation.timeline import Spans, Timeline
 
 @dataclass(frozen=True)
 class Proposals:
-    """Stretches of frames in which a detector sees one class, in descending score; arrays are [proposals].
+    """Stretches of frames in which a detector claims one class, in descending order of score; arrays are [proposals].
 
-    Of equal scores the earlier video comes first, then the earlier stretch.
+    For equal scores, the earlier video comes first, then the earlier stretch.
     """
 
     spans: Spans
@@ -24,7 +24,7 @@ class Proposals:
 class Overlaps:
     """Pairs of a proposal and an annotated segment of the same video that share a frame; arrays are [pairs].
 
-    Ordered as proposals are served: by rank, then by descending IoU, then by the order of the annotation.
+    In the order in which they are matched: by rank, then by descending IoU, then by the order of the annotation.
     """
 
     proposal: NDArray[np.intp]
@@ -33,20 +33,20 @@ class Overlaps:
 
 
 def propose(timeline: Timeline, column: int, rule: Localisation, min_top_frames: int) -> Proposals:
-    """Maximal runs of frames above a threshold that each video sets itself (the authors' `getDetectionMAP`).
+    """Maximal runs of frames above a threshold that depends on the video (the authors' `getDetectionMAP`).
 
     Parameters
     ----------
     timeline : scores of all videos.
     column : the class, by its index in ``timeline.classes``.
     rule : depth of the threshold, shortest run, and how a run is scored.
-    min_top_frames : at least so many frames decide a class score; with 0, as released, a video of less than
-        ``rule.top_share`` frames has none and makes no proposal.
+    min_top_frames : at least this many frames decide a class score; with 0, as released, a video of fewer than
+        ``rule.top_share`` frames has no class score and gives no proposal.
 
     Notes
     -----
-    The authors then suppress overlapping runs (IoU above 0.6). Runs above one threshold are disjoint, so that removes
-    nothing and is left out.
+    The authors then suppress overlapping runs (IoU above 0.6). Runs above one threshold are disjoint, so that would
+    remove nothing and is left out.
     """
     values = timeline.probabilities[:, column].astype(np.float64)
     first = timeline.first_snippet[:-1]
@@ -57,7 +57,7 @@ def propose(timeline: Timeline, column: int, rule: Localisation, min_top_frames:
 
     continues = np.zeros(len(above), dtype=bool)
     continues[1:] = above[1:] & above[:-1]
-    continues[first] = False  # no run reaches into the next video
+    continues[first] = False  # no run continues in the next video
     begins = np.flatnonzero(above & ~continues)
     ends = np.flatnonzero(above & ~np.append(continues[1:], False))
     video = timeline.video[begins]
@@ -70,7 +70,7 @@ def propose(timeline: Timeline, column: int, rule: Localisation, min_top_frames:
 
 
 def overlap(proposals: Spans, segments: Spans) -> Overlaps:
-    """All pairs that share a frame; IoU counts whole frames of half-open stretches."""
+    """All pairs that share a frame, with their IoU in whole frames of half-open stretches."""
     by_video = np.argsort(proposals.video, kind="stable")
     videos = proposals.video[by_video]
     left, right = (np.searchsorted(videos, segments.video, side) for side in ("left", "right"))
@@ -93,8 +93,8 @@ def overlap(proposals: Spans, segments: Spans) -> Overlaps:
 def match(overlaps: Overlaps, iou_threshold: float, n_proposals: int) -> NDArray[np.bool_]:
     """Which proposals are true positives [proposals].
 
-    Each takes, in its turn, the segment with the highest IoU among those that nobody has taken, if that reaches
-    `iou_threshold`. Matches lie within one video, so leaving videos out or counting them twice changes none.
+    Each in turn is matched with the segment of the highest IoU among those not yet matched, if that reaches
+    `iou_threshold`. Matches are within one video, so leaving out videos or counting them twice changes none.
     """
     hit = np.zeros(n_proposals, dtype=bool)
     taken = set()
@@ -111,7 +111,7 @@ def match(overlaps: Overlaps, iou_threshold: float, n_proposals: int) -> NDArray
 def _class_score(
     timeline: Timeline, values: NDArray[np.float64], top_share: int, min_top_frames: int
 ) -> NDArray[np.float64]:
-    """Mean of the largest ``1 / top_share`` of each video's frames [videos]; 0 where that is no frame at all."""
+    """Mean of the largest ``1 / top_share`` of each video's frames [videos]; 0 if that is not even one frame."""
     descending = np.argsort(-values)
     # Stable sorting of small integers is linear; the usual lexsort takes five times as long.
     narrow = timeline.video.astype(np.min_scalar_type(len(timeline.videos)))
@@ -132,6 +132,6 @@ def _maximum_of_runs(
 ) -> NDArray[np.float64]:
     if len(begins) == 0:
         return np.zeros(0)
-    # reduceat takes begin and end in turn; every second result is the gap between two runs.
+    # reduceat takes starts and ends in turn; every second result is the gap between two runs.
     edges = np.stack([begins, ends + 1], axis=1).ravel()
     return np.maximum.reduceat(np.append(values, -np.inf), edges)[::2]

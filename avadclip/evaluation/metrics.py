@@ -1,4 +1,4 @@
-"""Metrics of a protocol by name, in percent where the field gives percent."""
+"""Metrics of a protocol by name, in percent where that is usual."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,7 +21,7 @@ _SHARES = ("precision", "recall", "f1", "caught_events")
 
 
 def released(protocol: Protocol, iou_thresholds: tuple[float, ...]) -> Metrics:
-    """The authors' metrics: AP and AUC of both branches, and mAP if the detector knows all classes."""
+    """The authors' metrics: AP and AUC of both branches, and mAP if the detector has all classes."""
     metrics = _frame_metrics(protocol, protocol.ones)
     if protocol.classes:
         metrics |= _localisation(protocols.released_map(protocol), iou_thresholds)
@@ -29,7 +29,7 @@ def released(protocol: Protocol, iou_thresholds: tuple[float, ...]) -> Metrics:
 
 
 def strict(protocol: Protocol, iou_thresholds: tuple[float, ...], weights: Weights) -> Metrics:
-    """The same metrics, under our protocol and any weighting of the videos."""
+    """The same metrics by our protocol, for any weighting of the videos."""
     metrics = _frame_metrics(protocol, weights)
     if protocol.classes:
         metrics |= _localisation(protocols.strict_map(protocol.class_precision(weights)), iou_thresholds)
@@ -44,8 +44,8 @@ def alarm(counted: Tally, weights: Weights) -> Metrics:
 def resampled(protocol: Protocol, counted: Tally, iou_thresholds: tuple[float, ...], weights: Values) -> Resampled:
     """:func:`strict` and :func:`alarm` for many weightings at once, `weights` [resamples, videos].
 
-    Frame-level scores are rounded to `FRAME_CUTS` levels of equal size, which moves AP and AUC by about 0.02 points,
-    where intervals are some points wide; everything else is exact.
+    Frame-level scores are rounded to `FRAME_CUTS` levels of equal size, which changes AP and AUC by about 0.02 points,
+    while intervals are several points wide; everything else is exact.
     """
     n_videos = weights.shape[1]
     found = {}
@@ -59,12 +59,12 @@ def resampled(protocol: Protocol, counted: Tally, iou_thresholds: tuple[float, .
 
 
 def mean_over_seeds(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Mean of each metric, a number or one value a resample; NaN where it is not defined for every seed."""
+    """Mean of each metric, a number or one value per resample; NaN where it is not defined for every seed."""
     return {name: np.mean([of_seed[name] for of_seed in found], axis=0) for name in _shared(found)}
 
 
 def deviation_over_seeds(found: Sequence[Metrics]) -> Metrics:
-    """Standard deviation of each metric, of a sample: divided by one less than there are seeds; nothing of one seed."""
+    """Sample standard deviation of each metric (divided by the number of seeds minus 1); empty for one seed."""
     if len(found) < 2:
         return {}
     return {name: float(np.std([of_seed[name] for of_seed in found], ddof=1)) for name in _shared(found)}
@@ -75,7 +75,7 @@ def _shared(found: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def per_class(protocol: Protocol) -> dict[str, Metrics]:
-    """For each anomaly class its number of segments, and both kinds of AP.
+    """For each anomaly class, its number of segments and both kinds of AP.
 
     ``AP`` is frame-level, of the class's probability against the frames that its segments cover; ``AVG`` is the mean
     localisation AP over the IoU thresholds. A class without segments has NaN for both.
@@ -119,7 +119,7 @@ def _resampled_localisation(protocol: Protocol, iou_thresholds: tuple[float, ...
             for ranked in protocol.classes
         ]
         annotated = ~np.isnan(precision)
-        # The mean over the classes that have a segment in the resample; without any it is NaN.
+        # The mean over the classes that have a segment in the resample; NaN without any.
         by_iou.append(np.nansum(precision, axis=0) / np.where(annotated.any(axis=0), annotated.sum(axis=0), np.nan))
     found = {f"mAP.{threshold:g}": 100 * value for threshold, value in zip(iou_thresholds, by_iou, strict=True)}
     return found | {"mAP.AVG": 100 * np.mean(by_iou, axis=0)}

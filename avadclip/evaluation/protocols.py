@@ -1,4 +1,4 @@
-"""The two protocols: ``released``, as the authors count, and ``strict``, as we think one should."""
+"""The two protocols: ``released``, which is the authors', and ``strict``, which is ours."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class RankedClass:
 
     name: str
     ranking: Ranking
-    matched: tuple[Positives, ...]  # one an IoU threshold
+    matched: tuple[Positives, ...]  # one per IoU threshold
     n_segments: NDArray[np.float64]  # [videos]
 
 
@@ -32,14 +32,14 @@ class FrameMetrics:
 
 @dataclass(frozen=True)
 class Protocol:
-    """Everything that one detector's metrics need, sorted and matched once; weights of videos come later.
+    """Everything that the metrics of one detector need, sorted and matched once for all weightings of the videos.
 
     Attributes
     ----------
     timeline : the scores as this protocol counts them.
     frames : ranking and positives of each branch.
-    classes : of the localisation; empty if the detector does not know all classes.
-    without_proposals : names of classes for which no video makes a proposal.
+    classes : of the localisation; empty if the detector does not have all classes.
+    without_proposals : names of classes for which no video gives a proposal.
     without_segments : names of classes that are never annotated.
     """
 
@@ -63,7 +63,7 @@ class Protocol:
         return metrics
 
     def class_precision(self, weights: Weights) -> NDArray[np.float64]:
-        """Localisation AP [classes, IoU thresholds], 0..1; NaN for a class that `weights` leave without a segment."""
+        """Localisation AP [classes, IoU thresholds], 0..1; NaN for a class without segments under `weights`."""
         rows = []
         for ranked in self.classes:
             cumulated = ranked.ranking.cumulate(weights)
@@ -73,13 +73,13 @@ class Protocol:
 
 
 def released(strict_timeline: Timeline, stride: int, rule: Localisation, iou_thresholds: tuple[float, ...]) -> Protocol:
-    """The authors' protocol. Normal is a class like others, and proposals of equal score are ranked one by one."""
+    """The authors' protocol: normal is a class like the others, and proposals of equal score are ranked one by one."""
     view = timeline.released(strict_timeline, stride)
     return _prepare(view, view.classes, rule, iou_thresholds, is_released=True)
 
 
 def strict(strict_timeline: Timeline, rule: Localisation, iou_thresholds: tuple[float, ...]) -> Protocol:
-    """Ours: anomaly classes alone; proposals of equal score stand or fall together, whatever the order of videos."""
+    """Our protocol: only anomaly classes; proposals of equal score are admitted together, so order does not matter."""
     return _prepare(strict_timeline, strict_timeline.classes[1:], rule, iou_thresholds, is_released=False)
 
 
@@ -124,7 +124,7 @@ def _rank_classes(
         column = view.classes.index(name)
         proposals = localisation.propose(view, column, rule, min_top_frames=0 if is_released else 1)
         n_proposals = len(proposals.score)
-        # As released, each proposal is a group of its own: its rank serves as its score.
+        # As released, each proposal is a group of its own, so its rank replaces its score.
         score = -np.arange(n_proposals, dtype=np.float64) if is_released else proposals.score
         ranking = rank(score, proposals.spans.video, np.ones(n_proposals, dtype=np.int64))
         segments = view.segments[name]

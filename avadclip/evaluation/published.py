@@ -14,7 +14,7 @@ class Published:
     average: float | None = None  # of `map_by_iou`
 
 
-# Of the systems before AVadCLIP, those that hear had other features: I3D and VGGish.
+# The audio-visual systems before AVadCLIP had other features: I3D and VGGish.
 I3D = "I3D, audio"
 
 ROWS: dict[str, tuple[Published, ...]] = {
@@ -69,6 +69,6 @@ ABLATIONS["xd_violence_released"] = ABLATIONS["xd_violence"]
 
 
 def published(kind: str, method: str) -> Published | None:
-    """What the paper says of a method on data sets of a kind."""
+    """The paper's numbers for a method on data sets of a kind."""
     rows = (*ROWS.get(kind, ()), *ABLATIONS.get(kind, ()))
     return next((row for row in rows if row.method == method), None)

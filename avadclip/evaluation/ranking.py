@@ -1,9 +1,9 @@
 """Average precision and ROC area from one sort, for any weighting of the videos.
 
-A subset of the videos is a weighting with 0 and 1, a bootstrap resample one with 0, 1, 2, ...: neither sorts again.
-scikit-learn's functions give the same digits (the tests compare) but would sort for each of a thousand resamples, and
-importing them takes longer than evaluating a detector. Sums are numpy's own, not BLAS's, whose digits depend on the
-number of threads.
+A subset of the videos is a weighting with 0 and 1, a bootstrap resample one with 0, 1, 2, ...: neither needs another
+sort. scikit-learn's functions give the same digits (tests compare them) but would sort for each of a thousand
+resamples, and importing them takes longer than evaluating a detector. Sums are numpy's own, not those of BLAS, whose
+last digits depend on the number of threads.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Ranking:
     order : int [items], index of the item at each rank.
     video : int [items], the video that the item at each rank belongs to.
     size : float64 [items], what the item at each rank counts for: frames of a snippet, 1 for a proposal.
-    group_start, group_end : int [items], ranks between which the item's group lies, end exclusive.
+    group_start, group_end : int [items], range of ranks of the item's group, end exclusive.
     """
 
     order: NDArray[np.intp]
@@ -37,7 +37,7 @@ class Ranking:
         return _cumulate(weights[self.video] * self.size)
 
     def positives(self, size: NDArray[np.int64]) -> "Positives":
-        """The part of each item that is positive; `size` [items] in the order in which the items were given."""
+        """The positive part of each item; `size` [items] is in the order in which the items were given."""
         ranked = size[self.order]
         rank = np.flatnonzero(ranked)
         start, end = self.group_start[rank], self.group_end[rank]
@@ -70,12 +70,12 @@ class Positives:
     last: NDArray[np.intp]
 
     def under(self, weights: Weights, cumulated: NDArray[np.float64]) -> "Weighted":
-        """The positives with `weights` [videos], which :meth:`Ranking.cumulate` was given too for `cumulated`."""
+        """The positives with `weights` [videos]; `cumulated` is from :meth:`Ranking.cumulate` with the same weights."""
         gained = weights[self.video] * self.size
         return Weighted(self, cumulated, gained, _cumulate(gained))
 
     def curve(self, cumulated: NDArray[np.float64], n_points: int) -> "Curve":
-        """At most `n_points` thresholds, evenly over the positive items; every video counts once."""
+        """At most `n_points` thresholds, spread evenly over the positive items; every video counts once."""
         admitted = _cumulate(self.size)
         if len(self.size) == 0:
             return Curve(*np.zeros((3, 0)))
@@ -101,9 +101,9 @@ class Weighted:
     Attributes
     ----------
     positives : the items.
-    cumulated : float64 [all items + 1], what each number of leading items amounts to.
-    gained : float64 [positive items], what each of them amounts to.
-    admitted : float64 [positive items + 1], the same, summed from the first.
+    cumulated : float64 [all items + 1], weighted size of the first r items.
+    gained : float64 [positive items], weighted size of each.
+    admitted : float64 [positive items + 1], weighted size of the first r positive items.
     """
 
     positives: Positives
@@ -114,13 +114,13 @@ class Weighted:
     def average_precision(self, total: float | None = None) -> float:
         """Sum over positives of the precision at their threshold, over `total` (default: all positives); NaN if 0.
 
-        The value is that of scikit-learn's ``average_precision_score``; `total` may count positives that no item stands
-        for, such as missed events.
+        The value is that of scikit-learn's ``average_precision_score``; `total` may include positives without an item,
+        such as missed events.
         """
         total = self.admitted[-1] if total is None else total
         if total == 0:
             return float("nan")
-        # Where nothing has been admitted yet the gain is 0 too, and 0 / 1 is the 0 that 0 / 0 stands for.
+        # Where nothing has been admitted yet, the gain is 0 too, so dividing by 1 gives the 0 wanted for 0 / 0.
         all_admitted = np.maximum(self.cumulated[self.positives.group_end], 1.0)
         return float(np.sum(self.gained * self.admitted[self.positives.last] / all_admitted) / total)
 

@@ -1,8 +1,8 @@
-"""Intervals by resampling videos: how far a number would move with another draw of test videos.
+"""Intervals by resampling videos: how much a number would vary with another sample of test videos.
 
-AP and ROC area come for a thousand weightings of the videos at once, by two matrix products instead of a thousand
-passes: a ranking is cut at some ranks, and each video's share of everything above each cut is counted once. Any
-weighting of the videos then weighs these rows. Numbers are whole, so that the products are exact in any order.
+AP and ROC area are computed for a thousand weightings of the videos at once, by two matrix products instead of a
+thousand passes: a ranking is cut at some ranks, and what each video has above each cut is counted once. Any weighting
+of the videos then weights these rows. The numbers are whole, so the products are exact in any order.
 """
 
 from collections.abc import Callable
@@ -22,20 +22,20 @@ Interval = tuple[float, float]
 def intervals(
     evaluate: Callable[[Values], Resampled], n_videos: int, resamples: int, seed: int, confidence: float
 ) -> dict[str, Interval]:
-    """Percentile interval of each metric, :func:`ends` of :func:`resample`; `confidence` is the share inside of it."""
+    """Percentile interval of each metric, :func:`ends` of :func:`resample`; `confidence` is the share inside."""
     return ends(resample(evaluate, n_videos, resamples, seed), confidence)
 
 
 def resample(evaluate: Callable[[Values], Resampled], n_videos: int, resamples: int, seed: int) -> Resampled:
     """Each metric in each resample.
 
-    Every detector sees the same resamples, because they depend on `n_videos` and `seed` alone: two can be compared
-    resample by resample.
+    Resamples depend on `n_videos` and `seed` alone, so all detectors have the same ones and can be compared resample by
+    resample.
 
     Parameters
     ----------
     evaluate : metrics by name, each [resamples], for weights [resamples, videos]; k means drawn k times.
-    n_videos : videos of the test set; so many are drawn, with replacement.
+    n_videos : videos of the test set; as many are drawn, with replacement.
     resamples : how often; 0 gives no intervals.
     seed : of the draws.
     """
@@ -63,7 +63,7 @@ def ends(resampled: Resampled, confidence: float) -> dict[str, Interval]:
 
 @dataclass(frozen=True)
 class CutRanking:
-    """What each video has above each cut; both arrays are float64 [videos, cuts], growing along a row.
+    """What each video has above each cut; both arrays are float64 [videos, cuts], ascending along a row.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class CutRanking:
 
 @dataclass(frozen=True)
 class WeightedCuts:
-    """What lies above each cut in each resample; both arrays are float64 [resamples, cuts]."""
+    """What is above each cut in each resample; both arrays are float64 [resamples, cuts]."""
 
     admitted: Values
     positive: Values
@@ -96,19 +96,19 @@ class WeightedCuts:
         """As :meth:`Weighted.area_under_roc`, of each resample; items between two cuts count as ties."""
         negative = self.admitted - self.positive
         gained = np.diff(self.positive, axis=1, prepend=0.0)
-        # Of all negatives, those that lie above a positive; half of those that lie in its own level.
+        # Of all negatives, those above a positive, and half of those between the same two cuts.
         above = negative - np.diff(negative, axis=1, prepend=0.0) / 2
         n_pairs = self.positive[:, -1] * negative[:, -1]
         return _divide(n_pairs - np.einsum("rc,rc->r", gained, above), n_pairs)
 
 
 def cut_at_positives(ranking: Ranking, positives: Positives, n_videos: int) -> CutRanking:
-    """Cut below every group that holds a positive item: average precision is then exact."""
+    """Cut below every group with a positive item, so that average precision is exact."""
     return _cut(ranking, positives, np.unique(positives.group_end), n_videos)
 
 
 def cut_evenly(ranking: Ranking, positives: Positives, n_videos: int, n_cuts: int) -> CutRanking:
-    """Cut into `n_cuts` levels of about as many items each, never inside a group, and at the end."""
+    """Cut into `n_cuts` parts of about the same number of items, never inside a group, and at the end."""
     wanted = np.linspace(0, len(ranking.order) - 1, n_cuts if len(ranking.order) else 0).astype(np.intp)
     return _cut(ranking, positives, np.unique(ranking.group_end[wanted]), n_videos)
 
@@ -116,14 +116,14 @@ def cut_evenly(ranking: Ranking, positives: Positives, n_videos: int, n_cuts: in
 def _cut(ranking: Ranking, positives: Positives, cuts: NDArray[np.intp], n_videos: int) -> CutRanking:
     def accumulate(video: NDArray[np.intp], rank: NDArray[np.intp], size: Values) -> Values:
         level = np.searchsorted(cuts, rank, side="right")
-        kept = level < len(cuts)  # below the last cut nothing is asked for
+        kept = level < len(cuts)  # what is below the last cut is not needed
         cells = video[kept] * len(cuts) + level[kept]
         counted = np.bincount(cells, size[kept], n_videos * len(cuts)).reshape(n_videos, len(cuts))
         return np.asarray(counted.cumsum(axis=1))
 
     if len(cuts) == 0:
         return CutRanking(np.zeros((n_videos, 1)), np.zeros((n_videos, 1)))
-    # A positive item lies in its group, so the group's first rank finds the same level.
+    # A positive item is in its group, so the first rank of the group finds the same cut.
     return CutRanking(
         admitted=accumulate(ranking.video, np.arange(len(ranking.order)), ranking.size),
         positive=accumulate(positives.video, positives.group_start, positives.size),

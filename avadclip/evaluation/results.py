@@ -24,7 +24,7 @@ Row = tuple[str | float, ...]
 CURVE_POINTS = 200
 
 
-# What `dvc metrics show`, `dvc metrics diff` and `dvc exp show` print of a detector: one column each.
+# What `dvc metrics show`, `dvc metrics diff` and `dvc exp show` print about a detector: one column each.
 HEADLINE = {
     "AP": ("strict", "{branch}.AP"),
     "AUC": ("strict", "{branch}.AUC"),
@@ -38,7 +38,7 @@ HEADLINE = {
 
 
 def headline(assessments: Sequence[Assessment], test_set: TestSet) -> dict[str, Any]:
-    """At most eight numbers a detector: those of `HEADLINE` that are defined for it and for these videos."""
+    """At most eight numbers per detector: those of `HEADLINE` that are defined for it and for these videos."""
     n_videos = len(videos_under_test(test_set.videos))
     by_detector = {entry.name: _headline(entry) for entry in assessments}
     return {"videos": {"evaluated": n_videos, "excluded": len(test_set.excluded)}, **by_detector}
@@ -51,12 +51,12 @@ def _headline(entry: Assessment) -> dict[str, float]:
         name: protocols[protocol].get(key.format(branch=branch), math.nan) for name, (protocol, key) in HEADLINE.items()
     }
     defined = {name: value for name, value in found.items() if not math.isnan(value)}
-    # The authors' code makes a number of nothing, too: without any segment their mAP is 0.
+    # The authors' code gives a number even without any segment: then its mAP is 0.
     return {name: value for name, value in defined.items() if name.removeprefix("released_") in defined}
 
 
 def details(assessments: Sequence[Assessment], test_set: TestSet, settings: Evaluate) -> dict[str, Any]:
-    """Everything that is known: all metrics, intervals, seeds, classes, with and without audio, notes, exclusions."""
+    """All results: metrics, intervals, seeds, classes, with and without audio, notes, exclusions."""
     return {
         "dataset": test_set.dataset,
         "settings": settings.model_dump(mode="json"),
@@ -95,7 +95,7 @@ def plot_tables(assessments: Sequence[Assessment], settings: Evaluate) -> dict[s
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON atomically; what is not defined (NaN) becomes null."""
+    """Write JSON atomically; undefined values (NaN) become null."""
     write_text(path, json.dumps(_without_nan(content), indent=2, allow_nan=False) + "\n")
 
 
@@ -122,13 +122,13 @@ def _detail(entry: Assessment, settings: Evaluate) -> dict[str, Any]:
         "intervals": {name: list(ends) for name, ends in entry.intervals.items()},
         **{name: _nest(found.mean) for name, found in both.items()},
         "n_seeds": len(entry.seeds),
-        # Of one seed there is nothing more to say.
+        # Only for several seeds.
         "std": {name: _nest(found.deviation) for name, found in both.items() if found.deviation},
         "by_seed": {
             str(seed): {name: _nest(found.of_each[index]) for name, found in both.items()}
             for index, seed in enumerate(entry.seeds if len(entry.seeds) > 1 else ())
         },
-        # Only of a budget.
+        # Only with a budget.
         **({"levels": _levels(entry)} if entry.levels else {}),
         "per_class": entry.per_class,
         "reliability": _reliability(entry, settings),
@@ -160,7 +160,7 @@ def _curves(assessments: Sequence[Assessment], branch: Branch) -> Iterable[tuple
 
 
 def _roc(curves: pd.DataFrame) -> pd.DataFrame:
-    """With both ends: nothing is admitted, and everything, where the last frames are negative ones."""
+    """The curve with both ends: nothing is admitted, and everything is, as the last frames may be negative ones."""
     inner = curves[["detector", "false_positive_rate", "recall"]].rename(columns={"recall": "true_positive_rate"})
     ends = [(detector, end, end) for detector in inner["detector"].unique() for end in (0.0, 1.0)]
     whole = pd.concat([inner, pd.DataFrame(ends, columns=inner.columns)])
@@ -177,7 +177,7 @@ def _map_over_iou(assessments: Sequence[Assessment]) -> Iterable[Row]:
 
 
 def _reliability_rows(assessments: Sequence[Assessment], settings: Evaluate) -> Iterable[Row]:
-    """Mean score and share of anomalous frames by bin of the score: a calibrated score lies on the diagonal."""
+    """Mean score and share of anomalous frames by bin of the score; calibrated scores are on the diagonal."""
     for entry in assessments:
         found = entry.reliability(settings)
         for row in zip(found.score.tolist(), found.anomalous_share.tolist(), found.frames.tolist(), strict=True):
@@ -185,7 +185,7 @@ def _reliability_rows(assessments: Sequence[Assessment], settings: Evaluate) -> 
 
 
 def _reliability(entry: Assessment, settings: Evaluate) -> dict[str, Any]:
-    """Of the scores that raise alarms, and of what they were before they were calibrated."""
+    """Reliability of the scores that raise alarms, also before they were calibrated."""
     before = entry.uncalibrated(settings)
     return _bins(entry.reliability(settings)) | ({} if before is None else {"uncalibrated": _bins(before)})
 

@@ -1,4 +1,4 @@
-"""Alarms of one video -> segments with a class: what a person is shown. The operating point counts the same alarms."""
+"""Alarms of one video as segments with a class, as they are shown. The operating point counts the same alarms."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -38,7 +38,7 @@ def find_alarms(
     scores : [n], of the branch that raises alarms.
     class_probabilities : [n, C], class 0 is `normal`; or None.
     threshold : ``evaluate.alarm_threshold``.
-    rule : what makes alarms of scores beyond it.
+    rule : the rest of the rule of alarms.
     """
     return alarms_in(rule.alarmed(scores, [threshold]), scores, class_probabilities)[0]
 
@@ -47,14 +47,14 @@ def alarms_in(
     alarmed: NDArray[np.bool_], scores: NDArray[np.float32], class_probabilities: NDArray[np.float32] | None
 ) -> list[list[Alarm]]:
     """The alarms of each row of `alarmed` [thresholds, n]."""
-    # A snippet before and after that never alarms: every run has both ends.
+    # A snippet without alarm is added before and after, so that every run has both ends.
     padded = np.pad(alarmed, ((0, 0), (1, 1)))
     row, edges = np.nonzero(padded[:, 1:] != padded[:, :-1])
     if len(edges) == 0:
         return [[] for _ in alarmed]
     firsts, ends = edges[::2], edges[1::2]
-    # Reduced between each two edges, of which every other stretch is an alarm; the snippet that is appended makes the
-    # end of the video an index, too.
+    # Reduced between successive edges, where every second stretch is an alarm; a snippet is appended so that the end
+    # of the video is an index, too.
     highest = np.maximum.reduceat(np.append(scores, scores[-1]), edges)[::2]
     classes: list[int] | list[None] = [None] * len(firsts)
     if class_probabilities is not None:

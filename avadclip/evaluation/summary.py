@@ -1,4 +1,4 @@
-"""``summary.md``: tables like the paper's I to V, every scored detector next to the published numbers."""
+"""``summary.md``: tables like the paper's I to V, with every scored detector beside the published numbers."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ UNDEFINED = "not defined"
 def summarize(
     assessments: Sequence[Assessment], test_set: TestSet, settings: Evaluate, untrained: Mapping[str, str]
 ) -> str:
-    """The whole page, in Markdown; `untrained`: why detectors are in no table."""
+    """The whole page, in Markdown; `untrained`: reason by name of the detectors that are in no table."""
     sections = [
         f"# Results on {test_set.dataset}\n",
         _videos(assessments, test_set),
@@ -51,8 +51,8 @@ def _videos(assessments: Sequence[Assessment], test_set: TestSet) -> str:
     if _deviates(assessments):
         seeds = ", ".join(f"`{entry.name}` {len(entry.seeds)}" for entry in assessments if len(entry.seeds) > 1)
         text += (
-            f"\nTrained with several seeds: {seeds}. Their numbers are means over the seeds; behind ± stands the"
-            f" standard deviation over the seeds, {ABSENT} where there is one.\n"
+            f"\nTrained with several seeds: {seeds}. Their numbers are means over the seeds; after ± is the"
+            f" standard deviation over the seeds, {ABSENT} for one seed.\n"
         )
     if test_set.excluded:
         listed = "".join(f"- {code(video_id)}: {plain(reason)}\n" for video_id, reason in test_set.excluded.items())
@@ -136,33 +136,33 @@ def _budget(assessments: Sequence[Assessment], settings: Evaluate) -> str:
         for entry in assessments
     ]
     explained = (
-        f"Asked for: at most {settings.budget:g} false alarms per hour of normal video. Each detector, with each seed,"
-        " has the lowest level from which on alarms keep to that on"
+        f"The budget is at most {settings.budget:g} false alarms per hour of normal video. Each detector has, for each"
+        " seed, the lowest threshold from which on alarms keep to the budget on"
         f" {some.n_videos} normal videos ({some.hours:.1f} hours), none of which is a test video; the last two columns"
-        " are what came of it on the test videos. A level from videos that a detector has learned from is optimistic."
+        " are its results on the test videos. A threshold from videos that a detector has learned from is optimistic."
     )
     if settings.budget * some.hours < 1:
         explained += (
-            f"\n\n**Too little video for this budget**: a single false alarm there is {1 / some.hours:.2g} an hour, so"
-            " the level is one without any there."
+            f"\n\n**Too little video for this budget**: a single false alarm there is {1 / some.hours:.2g} per hour,"
+            " so the threshold is one without any there."
         )
     beyond = [
         f"`{entry.name}`" for entry in assessments if any(level.breaks(settings.budget) for level in entry.levels)
     ]
     if beyond:
         explained += (
-            f"\n\n**No level keeps to it** for {', '.join(beyond)}: false alarms reach a score of 1. It has the highest"
-            " level there is."
+            f"\n\n**No threshold keeps to it** for {', '.join(beyond)}: false alarms reach a score of 1. The highest"
+            " threshold is taken."
         )
     header = (
         "Detector",
-        "Level",
+        "Threshold",
         "Chosen on",
         "False alarms / h there",
         "False alarms / h, test",
         "Events caught, test",
     )
-    return table("Levels within the budget", explained, header, rows)
+    return table("Thresholds within the budget", explained, header, rows)
 
 
 def _alarms(assessments: Sequence[Assessment], settings: Evaluate) -> str:
@@ -187,12 +187,12 @@ def _trade_off(assessments: Sequence[Assessment]) -> str:
     if not rows:
         return ""
     explained = (
-        "Events caught with at most so many false alarms per hour of normal video, and the lowest level that keeps to"
-        " it on these test videos, by the scores of the first seed. Choose a level on others: what was chosen here says"
-        " nothing about here."
+        "Events caught with at most this many false alarms per hour of normal video, and the lowest threshold that"
+        " keeps to it on these test videos, by the scores of the first seed. Choose a threshold on other videos: on"
+        " those that it was chosen on, results are optimistic."
     )
     header = ("Detector", *(f"{budget:g} / h" if budget else "none" for budget in BUDGETS))
-    return table("What a level costs", explained, header, rows)
+    return table("What a threshold costs", explained, header, rows)
 
 
 def _reliability(assessments: Sequence[Assessment], settings: Evaluate) -> str:
@@ -204,7 +204,7 @@ def _reliability(assessments: Sequence[Assessment], settings: Evaluate) -> str:
             (f"`{entry.name}`", f"{found.error:.3f}", ABSENT if before is None else f"{before.error:.3f}", highest)
         )
     explained = (
-        "How far the share of anomalous frames lies from the score, on average over all frames (expected calibration"
+        "How far the share of anomalous frames is from the score, on average over all frames (expected calibration"
         f" error, {settings.reliability_bins} bins of the {settings.alarm_branch} branch, first seed); and the highest"
         " scores, with the share of their frames that is anomalous. The curve is in `plots/reliability.csv`."
     )
@@ -214,7 +214,9 @@ def _reliability(assessments: Sequence[Assessment], settings: Evaluate) -> str:
 
 def _rule(settings: Evaluate) -> str:
     beyond = str(settings.alarms)
-    level = f"{settings.level:g}" if settings.budget is None else "the level of the detector, which the budget gave it"
+    level = (
+        f"{settings.level:g}" if settings.budget is None else "the threshold of the detector, which the budget gave it"
+    )
     return f"where it reaches {level}" + (f" ({beyond})" if beyond else "")
 
 
@@ -248,7 +250,7 @@ def _by_audio(assessments: Sequence[Assessment]) -> str:
 
 
 def _notes(assessments: Sequence[Assessment], untrained: Mapping[str, str]) -> str:
-    # Notes have markup of their own, and names of classes; HTML they do not have.
+    # Notes have markup of their own and names of classes, but no HTML.
     lines = [f"- `{entry.name}`: {note.replace('<', '&lt;')}\n" for entry in assessments for note in entry.notes]
     lines += [f"- `{name}` was not trained here: {reason.replace('<', '&lt;')}\n" for name, reason in untrained.items()]
     return "## Notes\n\n" + "".join(lines) if lines else ""
@@ -261,7 +263,7 @@ def _interval_note(settings: Evaluate) -> str:
 
 
 def _deviates(assessments: Sequence[Assessment]) -> bool:
-    """Whether any detector has several seeds: then all say how far theirs lie apart, or that there is one."""
+    """Whether any detector has several seeds: then each shows its standard deviation, or that it has one seed."""
     return any(len(entry.seeds) > 1 for entry in assessments)
 
 
@@ -278,5 +280,5 @@ def _value(found: OverSeeds, name: str, deviates: bool, interval: Interval | Non
 
 
 def _number(value: float | None) -> str:
-    """Nobody gave a value, or there is none: of nothing but normal videos there is no AP."""
+    """A value as text; it may be absent or undefined, as AP is if all videos are normal."""
     return ABSENT if value is None else UNDEFINED if math.isnan(value) else f"{value:.2f}"

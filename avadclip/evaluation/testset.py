@@ -1,4 +1,4 @@
-"""What detectors are tested on, and a detector that knows nothing of it."""
+"""What detectors are tested on, and the random detector."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,52 +21,52 @@ RANDOM = "random"
 class TestSet:
     """Manifest and ground truth of one data set."""
 
-    __test__ = False  # not a test case, whatever pytest thinks of the name
+    __test__ = False  # not a test case, despite its name
 
     dataset: str
     kind: str  # of the data set, see avadclip.config.datasets
     classes: tuple[str, ...]
-    stride: int  # source frames a snippet
+    stride: int  # source frames per snippet
     videos: tuple[Video, ...]  # of the whole manifest
     segments: tuple[Segment, ...]
 
     @property
     def excluded(self) -> dict[str, str]:
-        """Reason by id, of the test videos that are left out."""
+        """Reason by id of the test videos that are left out."""
         return {video.id: video.excluded for video in self.videos if video.split == "test" and video.excluded}
 
     @property
     def without_segments(self) -> tuple[str, ...]:
-        """Anomalous test videos of which nobody says when; they count in the metrics of whole videos alone."""
+        """Anomalous test videos without segments; they count only in the metrics of whole videos."""
         annotated = {segment.id for segment in self.segments}
         return tuple(v.id for v in videos_under_test(self.videos) if not v.is_normal and v.id not in annotated)
 
     @property
     def limits(self) -> tuple[str, ...]:
-        """What cannot be measured on these videos, and why; what can be doubted, too."""
+        """What cannot be measured on these videos, and why; also reasons to doubt the numbers."""
         tested = videos_under_test(self.videos)
         if not tested:
-            return ("there are no test videos, so nothing is measured: give some the split `test` for that",)
+            return ("there are no test videos, so nothing is measured: give some videos the split `test`",)
         n_anomalous, unknown = sum(not video.is_normal for video in tested), self.without_segments
         limits = []
         if n_anomalous == 0:
-            limits.append("no test video is anomalous: of all metrics, only false alarms per hour are defined")
+            limits.append("no test video is anomalous: only false alarms per hour are defined")
         elif len(unknown) == n_anomalous:
             limits.append(
-                "no anomalous test video has segments: when events happen is not measured, so frame-level AP and AUC,"
+                "no anomalous test video has segments: the times of events are not known, so frame-level AP and AUC,"
                 " mAP, precision, recall, events caught and delay are not defined; AP and AUC of whole videos are"
             )
         elif unknown:
             limits.append(
-                f"{len(unknown)} of {n_anomalous} anomalous test videos have no segments and count in the metrics of"
-                f" whole videos alone: {listed(unknown)}"
+                f"{len(unknown)} of {n_anomalous} anomalous test videos have no segments and count only in the metrics"
+                f" of whole videos: {listed(unknown)}"
             )
         if n_anomalous == len(tested):
             limits.append("no test video is normal: AUC of whole videos and false alarms per hour are not defined")
         trained = {video.content_hash for video in self.videos if video.split == "train" and not video.excluded}
         if known := [video.id for video in tested if video.content_hash in trained]:
             limits.append(
-                f"{len(known)} test videos are training videos, too, byte for byte, which flatters every number:"
+                f"{len(known)} test videos are also training videos, byte for byte, which makes every number too good:"
                 f" {listed(known)}"
             )
         return tuple(limits)

@@ -1,6 +1,6 @@
-"""Scores and ground truth of all test videos on one axis of snippets, as each protocol wants them.
+"""Scores and ground truth of all test videos on one axis of snippets, as each protocol needs them.
 
-Nothing in either protocol needs one value a frame: a snippet counts for the frames that it stands for.
+Neither protocol needs one value per frame: a snippet counts for the frames that it stands for.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ class Spans:
     def merged(self) -> "Spans":
         """The same frames as disjoint spans, ascending within each video."""
         rows = zip(self.video.tolist(), self.start_frame.tolist(), self.end_frame.tolist(), strict=True)
-        by_video = groupby(rows, key=lambda row: row[0])  # spans of a video stand together
+        by_video = groupby(rows, key=lambda row: row[0])  # the spans of a video are consecutive
         flat = [(video, *span) for video, found in by_video for span in union((start, end) for _, start, end in found)]
         return Spans(*np.array(flat, dtype=np.int64).reshape(-1, 3).T)
 
@@ -49,8 +49,8 @@ class Timeline:
 
     Attributes
     ----------
-    videos : one entry a video.
-    classes : columns of the probabilities; empty if the detector does not know all classes of the data set.
+    videos : one entry per video.
+    classes : columns of the probabilities; empty if the detector does not have all classes of the data set.
     first_snippet : int64 [videos + 1], video v owns snippets ``first_snippet[v]:first_snippet[v + 1]``.
     start_frame : int64 [snippets], first frame of each snippet, within its video.
     frames : int64 [snippets], how many frames each snippet stands for.
@@ -77,7 +77,7 @@ class Timeline:
 
     @cached_property
     def is_located(self) -> NDArray[np.bool_]:
-        """[videos]: whether it is known which frames are anomalous: none of a normal video; of others, segments say."""
+        """[videos]: whether it is known which frames are anomalous, as for normal videos and those with segments."""
         is_normal = np.array([video.is_normal for video in self.videos], dtype=bool)
         return is_normal | (np.bincount(self.anomalous.video, minlength=len(self.videos)) > 0)
 
@@ -86,14 +86,14 @@ class Timeline:
         return np.maximum.reduceat(self.alarm_scores(branch), self.first_snippet[:-1])
 
     def alarm_scores(self, branch: Branch) -> NDArray[np.float32]:
-        """The scores [snippets] that raise alarms; of the classification branch for a detector that has no other."""
+        """The scores [snippets] that raise alarms; those of the classification branch if the detector has no other."""
         return self.branches[branch_of(branch, self.branches)]
 
     def frames_inside(self, spans: Spans) -> NDArray[np.int64]:
         """How many frames of each snippet [snippets] lie in `spans`, which are disjoint and ascending."""
         n_frames = np.add.reduceat(self.frames, self.first_snippet[:-1])
         origin = np.cumsum(n_frames) - n_frames  # of each video, on an axis of all frames
-        # Beyond the last frame that a snippet stands for there is nothing to count, and the next video begins.
+        # After the last frame that a snippet stands for, nothing counts, and the next video begins.
         start = origin[spans.video] + np.minimum(spans.start_frame, n_frames[spans.video])
         end = origin[spans.video] + np.minimum(spans.end_frame, n_frames[spans.video])
         edges = np.stack([start, end], axis=1).ravel()
@@ -107,15 +107,15 @@ class Timeline:
 
 
 def strict(scores: Scores, videos: Sequence[Video], segments: Sequence[Segment], classes: Sequence[str]) -> Timeline:
-    """Join by video id; every snippet stands for the frames that it covers, the last one perhaps for fewer.
+    """Join by video id; every snippet stands for the frames that it covers, which may be fewer for the last one.
 
     Branches are ``classification`` (the confidence A) and ``alignment`` (1 - probability of `normal`), the latter only
     for detectors that give probabilities.
 
     Raises
     ------
-    EvaluationError : names the first video that is missing on either side, has more or fewer snippets than frames for
-        them, or whose ground truth ends after it or contradicts its labels.
+    EvaluationError : a video is missing on either side, its number of snippets does not fit its frames, or its ground
+        truth ends after it or contradicts its labels; the message names it.
     """
     chosen = videos_under_test(videos)
     check_scores(scores, chosen)
@@ -142,14 +142,14 @@ def strict(scores: Scores, videos: Sequence[Video], segments: Sequence[Segment],
 
 
 def located(view: Timeline) -> Timeline:
-    """The same without the anomalous videos of which nobody says when: their frames are neither right nor wrong."""
+    """The same without the anomalous videos that have no segments: their frames are neither right nor wrong."""
     known = view.is_located
     if known.all():
         return view
     keep, position = known[view.video], np.cumsum(known) - 1
 
     def moved(spans: Spans) -> Spans:
-        return replace(spans, video=position[spans.video])  # a span makes its video a known one
+        return replace(spans, video=position[spans.video])  # a video with a span is located
 
     return replace(
         view,
@@ -165,10 +165,10 @@ def located(view: Timeline) -> Timeline:
 
 
 def released(strict_timeline: Timeline, stride: int) -> Timeline:
-    """The same, as the authors count: whole snippets alone (never fewer than one), `stride` frames each.
+    """The same as the authors count: only whole snippets (but at least one), of `stride` frames each.
 
-    A normal video becomes one segment of class `normal`. Ground truth is cut where frames are counted, and not where
-    segments are matched.
+    A normal video becomes one segment of class `normal`. Ground truth is cut for counting frames, but not for matching
+    segments.
     """
     n_snippets = np.array([max(1, video.n_frames // stride) for video in strict_timeline.videos], dtype=np.int64)
     keep = strict_timeline.start_frame // stride < n_snippets[strict_timeline.video]

@@ -1,4 +1,4 @@
-"""What each alarm level would give: events caught against false alarms an hour of normal video."""
+"""The results at each threshold: events caught against false alarms per hour of normal video."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -23,7 +23,7 @@ TABLE = "alarms.csv"  # among the tables of `dvc plots`
 
 @dataclass(frozen=True)
 class Counts:
-    """What happens at each of `LEVELS`; arrays add up over videos.
+    """Counts at each threshold of `LEVELS`; arrays add up over videos.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Counts:
 
     @classmethod
     def of(cls, timeline: Timeline, settings: Evaluate, stride: int) -> Self:
-        """Alarms of every video at every level, by the rule of the settings."""
+        """Alarms of every video at every threshold, by the rule of the settings."""
         scores, n_videos = timeline.alarm_scores(settings.alarm_branch), len(timeline.videos)
         false_alarms, caught = np.zeros((2, len(LEVELS), n_videos))
         hours, events = np.zeros((2, n_videos))
@@ -55,7 +55,7 @@ class Counts:
         return cls(false_alarms, caught, hours, events)
 
     def rates(self, weights: Values) -> Resampled:
-        """Both rates at each level under `weights` [resamples, videos], by ``<rate>.<index of the level>``."""
+        """Both rates at each threshold under `weights` [resamples, videos], by ``<rate>.<index of the threshold>``."""
         n = weights.shape[0], len(LEVELS)
         hours, events = (np.broadcast_to((weights @ each)[:, None], n) for each in (self.normal_hours, self.events))
         per_hour = ratio(weights @ self.false_alarms.T, hours)
@@ -68,11 +68,11 @@ class Counts:
 
 
 def trade_off(timeline: Timeline, settings: Evaluate, stride: int, resamples: int) -> pd.DataFrame:
-    """One row a level: `level`, both rates (events in percent), and the ends of their intervals over videos.
+    """One row per threshold: `level`, both rates (events in percent), and the ends of their intervals over videos.
 
     Parameters
     ----------
-    timeline : of videos of which it is known when events happen.
+    timeline : of videos whose events are located.
     """
     counts, n_videos = Counts.of(timeline, settings, stride), len(timeline.videos)
     now = counts.rates(np.ones((1, n_videos)))
@@ -94,13 +94,13 @@ def trade_off(timeline: Timeline, settings: Evaluate, stride: int, resamples: in
 
 
 def within(table: pd.DataFrame, most_per_hour: float) -> pd.Series | None:
-    """The row of the lowest level with at most so many false alarms an hour; None if there is none."""
+    """The row of the lowest threshold with at most this many false alarms per hour; None if there is none."""
     rows = table[table[PER_HOUR] <= most_per_hour]
     return None if rows.empty else rows.iloc[0]
 
 
 def read_rows(dataset: str, detector: str) -> list[tuple[str, str, str]]:
-    """Level, false alarms an hour and events caught, with their intervals, from what stage ``evaluate`` wrote.
+    """Threshold, false alarms per hour and events caught, with their intervals, from what stage ``evaluate`` wrote.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def read_rows(dataset: str, detector: str) -> list[tuple[str, str, str]]:
         raise EvaluationError(f"{path}: no such file; run `dvc repro`") from None
     rows = table[table["detector"] == detector]
     if rows.empty:
-        raise EvaluationError(f"{path}: nothing of {detector!r}; it holds {', '.join(table['detector'].unique())}")
+        raise EvaluationError(f"{path}: no detector {detector!r}; there are: {', '.join(table['detector'].unique())}")
     return [(f"{row['level']:g}", _cell(row, PER_HOUR), _cell(row, CAUGHT)) for _, row in rows.iterrows()]
 
 

@@ -1,4 +1,4 @@
-"""Which videos are anomalous, whatever happens when in them: what can be measured where there are labels alone."""
+"""Metrics of whole videos: which of them are anomalous, which can be measured with labels alone."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -20,7 +20,7 @@ class WholeVideos:
 
     Attributes
     ----------
-    ranking, positives : one item a video; the anomalous ones are positive.
+    ranking, positives : one item per video; the anomalous ones are positive.
     anomalous : float64 [videos], 1 for an anomalous video.
     caught : float64 [videos], 1 for an anomalous video with an alarm.
     """

@@ -1,7 +1,7 @@
-"""The Ray engine: the same function for every video as the local engine, on many machines.
+"""The Ray engine: does for every video what the local engine does, on many machines.
 
-A row is a path, never a frame. One actor for each place holds an encoder and decode workers of its own, writes feature
-files into the work cache, or sends them where it cannot, and returns a small status row for each video.
+Rows hold paths, never frames. One actor per place has an encoder and decode workers of its own, writes feature files
+into the work cache, or sends them if it cannot, and returns a small status row for each video.
 """
 
 import queue
@@ -31,13 +31,15 @@ from avadclip.workers import GuardedPool
 
 MakeModality = Callable[[], Modality]
 
-AHEAD = 4  # videos that a worker has beyond those it decodes, so that decoders never wait for the driver
-VISIBLE_SECONDS = 90.0  # a network file system may hide a new file for so long from a machine that looked for it before
+AHEAD = 4  # videos that a worker has in its queue, so that decoders never wait for the driver
+VISIBLE_SECONDS = (
+    90.0  # a network file system may hide a new file for this long from a machine that looked for it before
+)
 
 
 @dataclass(frozen=True)
 class Status:
-    """What a worker says about one video; `content` is its feature file where workers cannot write into the store."""
+    """A worker's result for one video; `content` is its feature file if workers cannot write into the store."""
 
     encoded: Encoded
     content: bytes | None = None
@@ -45,22 +47,22 @@ class Status:
 
 @dataclass(frozen=True)
 class Task:
-    """What every worker of one extraction has to know."""
+    """What every worker of one extraction needs to know."""
 
     make_modality: MakeModality
-    recipe: Recipe  # that the driver has computed
+    recipe: Recipe  # as the driver computed it
     settings: Extraction
     work_cache: Path | None  # None: features are sent to the driver
-    probe: str  # a file that the driver has put there
+    probe: str  # a file that the driver wrote there
 
 
 class EncodingWorker:
-    """An encoder and its decode workers in an actor: videos from many calls at a time meet in one thread.
+    """An encoder and its decode workers in an actor: one thread handles the videos of many concurrent calls.
 
     Raises
     ------
     WeightsError, ConfigError : the encoder cannot be loaded.
-    ClusterError : the versions here would give other features, or the work cache here is not that of the driver.
+    ClusterError : the packages here would give other features, or the work cache here is not that of the driver.
     """
 
     def __init__(self, task: Task) -> None:
@@ -73,7 +75,7 @@ class EncodingWorker:
             )
         self._settings, self._modality = task.settings, modality
         self._cache = None if task.work_cache is None else WorkCache(task.work_cache)
-        self._to_send: dict[str, bytes] = {}  # video id -> feature file, where there is no shared work cache
+        self._to_send: dict[str, bytes] = {}  # video id -> feature file, if there is no shared work cache
         self._encoder = modality.load_encoder(task.settings.device)
         self.kind = kind_of_machine(task.settings.device)
         self._arrivals: queue.Queue[Pending] = queue.Queue()
@@ -85,7 +87,7 @@ class EncodingWorker:
         video_id = video.source.id
         if self._cache is not None:
             fingerprint = store.fingerprint(self._modality.recipe, video_id, video.source.content_hash)
-            if self._cache.holds(fingerprint):  # the worker that had it died after that
+            if self._cache.holds(fingerprint):  # the worker that made it died after that
                 checksum = store.read(self._cache.path(fingerprint)).checksum
                 return Status(Encoded(video_id, n_snippets=0, seconds=0.0, checksum=checksum))
         future = self._waiting[video_id] = Future()
@@ -109,7 +111,7 @@ class EncodingWorker:
                     for event in pool.events():
                         encoding.handle(event, self._encoder)
                         self._start_arrived(encoding)
-        except Exception as error:  # the device, the disk: the driver gives the videos to another worker
+        except Exception as error:  # of the device or the disk: the driver gives the videos to another worker
             for future in list(self._waiting.values()):
                 future.set_exception(error)
             raise
@@ -181,13 +183,13 @@ def _check_versions(here: Recipe, wanted: Recipe) -> None:
     ]
     if different:
         raise ClusterError(
-            f"features would be others than where the driver runs: {'; '.join(different)}; install the same versions of"
-            " all packages on every machine (requirements.lock)"
+            f"features would differ from those of the driver's machine: {'; '.join(different)}; install the same"
+            " versions of all packages on every machine (requirements.lock)"
         )
 
 
 def _receive(result: Done | Lost, path: Path) -> Encoded:
-    """What a worker says about one video; its features are at `path` then."""
+    """A worker's result for one video; on success its features are at `path`."""
     if isinstance(result, Lost):
         return Encoded(result.key, n_snippets=0, seconds=0.0, checksum=None, failure=result.reason)
     status: Status = result.result
@@ -201,5 +203,5 @@ def _wait_until_visible(paths: Sequence[Path]) -> None:
     for path in paths:
         while not path.exists():
             if time.monotonic() > end:
-                raise ClusterError(f"{path}: a worker has written it, but it cannot be seen here; run again")
+                raise ClusterError(f"{path}: a worker wrote it, but it is not visible here; run the same command again")
             time.sleep(1.0)

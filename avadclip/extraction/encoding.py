@@ -1,4 +1,4 @@
-"""Videos on their way to features, the same in every engine: which decoder is tried, and what has arrived."""
+"""The state of videos during extraction, the same in every engine: which decoder is tried, and what has arrived."""
 
 import logging
 import time
@@ -30,11 +30,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Encoded:
-    """The end of one video: its features were kept, or `failure` says why not."""
+    """The result for one video: its features were kept, or `failure` says why not."""
 
     id: str
-    n_snippets: int  # that were encoded
-    seconds: float  # since it was begun
+    n_snippets: int  # number that was encoded
+    seconds: float  # since its start
     checksum: str | None  # of the features
     failure: str | None = None
 
@@ -44,18 +44,18 @@ class _Progress:
     """A video that is being decoded."""
 
     video: Pending
-    n_tried: int = 0  # how often it was decoded in vain
-    n_killed: int = 0  # among these, through no fault of a decoder
+    n_tried: int = 0  # failed attempts to decode it
+    n_killed: int = 0  # among these, the ones that were no decoder's fault
     n_snippets: int = 0
     started: float = field(default_factory=time.monotonic)
     values: list[NDArray[np.float16]] = field(default_factory=list)
     valid: list[NDArray[np.bool_]] = field(default_factory=list)
     means: SnippetMeans = field(default_factory=SnippetMeans)
     times: SnippetTimes | None = None
-    packed: Packed | None = None  # what nothing had to be encoded for
+    packed: Packed | None = None  # features that did not have to be encoded
 
     def forget(self) -> None:
-        """Drop what one decoder has sent: the next one begins anew."""
+        """Drop what one decoder has sent: the next one starts from the beginning."""
         self.values, self.valid, self.means, self.times, self.packed = [], [], SnippetMeans(), None, None
 
     def join(self, recipe: Recipe, width: int) -> Features | Packed:
@@ -76,10 +76,10 @@ class _Progress:
 
 @dataclass(frozen=True)
 class _Batch:
-    """Some snippets of a video whose features are on their way."""
+    """Some snippets of a video whose features are being computed."""
 
     progress: _Progress
-    n_tried: int  # as it was when this came from a decoder
+    n_tried: int  # when the decoder sent this
     features: Callable[[], NDArray[np.float16]]
     valid: NDArray[np.bool_]
     ends: NDArray[np.bool_] | None
@@ -87,7 +87,7 @@ class _Batch:
 
 @dataclass(frozen=True)
 class _Last:
-    """There are no more batches of a video."""
+    """Marks that there are no more batches of a video."""
 
     progress: _Progress
     n_tried: int
@@ -96,12 +96,12 @@ class _Last:
 class Encoding:
     """Videos that one pool decodes and one encoder encodes; decoding may begin before the encoder is there.
 
-    A video that a decoder cannot read, crashes or hangs on is tried with the modality's next decoder; a video that none
-    can read costs itself only. A worker that is killed is no decoder's fault, once a video.
+    A video that makes a decoder fail, crash or hang is tried with the modality's next decoder; a video that none can
+    read stops no other. A worker that is killed is not the decoder's fault, once per video.
 
     Parameters
     ----------
-    keep : what becomes of the features of one video.
+    keep : called with the features of each video.
     ended : called once for every video that was started, after its features were kept.
     """
 
@@ -125,9 +125,9 @@ class Encoding:
         self._submit(self._videos[video.source.id])
 
     def handle(self, event: Event, encoder: Encoder) -> int:
-        """React to what a worker sent; the number of snippets whose features have come since the last call."""
+        """Handle what a worker sent; return the number of snippets whose features have arrived since the last call."""
         progress = self._videos.get(event.key)
-        if progress is None:  # it has failed already, and this is what its decoder was still sending
+        if progress is None:  # it has failed already; its decoder was still sending
             return 0
         match event:
             case Item(_, Chunk(inputs, valid, ends)):
@@ -151,14 +151,14 @@ class Encoding:
         self._pool.submit(video.source.id, self._modality.task(video, decoder))
 
     def _await(self, n_left: int, width: int) -> int:
-        """Wait until no more than `n_left` batches are on their way; the number of snippets that have come."""
+        """Wait until at most `n_left` batches are being computed; return the number of snippets that have arrived."""
         n_encoded = 0
         while self._begun and (self._n_batches > n_left or isinstance(self._begun[0], _Last)):
             begun = self._begun.popleft()
             self._n_batches -= isinstance(begun, _Batch)
             progress = begun.progress
             if self._videos.get(progress.video.source.id) is not progress or progress.n_tried != begun.n_tried:
-                continue  # it has failed meanwhile, or another decoder has begun anew
+                continue  # it has failed meanwhile, or another decoder has started
             if isinstance(begun, _Batch):
                 n_encoded += self._take(begun)
             else:
@@ -172,7 +172,7 @@ class Encoding:
         progress = batch.progress
         try:
             values = batch.features()
-        except FeatureError as error:  # not finite: what else the worker sends of this video is dropped
+        except FeatureError as error:  # not finite: whatever else the worker sends of this video is dropped
             self._end(progress, None, str(error))
             return 0
         valid = batch.valid
@@ -193,10 +193,12 @@ class Encoding:
 
     def _try_next_decoder(self, progress: _Progress, failed: Failed) -> None:
         progress.n_tried += 1
-        if failed.error == KILLED:  # another decoder would make other features; twice, the file is at fault
+        if (
+            failed.error == KILLED
+        ):  # try the same decoder again, because another makes other features; the second time the file is at fault
             progress.n_killed = 1
         n_failed = progress.n_tried - progress.n_killed
-        # Another decoder does not help against a file that is gone or was changed.
+        # Another decoder does not help if a file is gone or was changed.
         if n_failed == len(self._modality.decoders) or failed.error in HOPELESS:
             self._end(progress, None, failed.reason)
         else:

@@ -22,7 +22,7 @@ IMPORTED = "imported arrays"
 
 @dataclass(frozen=True)
 class ReadArrays:
-    """One modality of one video, [views, n, width] or [n, width], packed here: making files is all there is to do."""
+    """One modality of one video, [views, n, width] or [n, width], packed in the worker, which is all there is to do."""
 
     files: Arrays
     source: Source
@@ -47,7 +47,7 @@ class ReadArrays:
 
 
 def _sound(files: Arrays, section: ImportedAudio, n_snippets: int) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
-    """Sound as long as the pictures: what is too much is cut off, and where some is missing there is no sound."""
+    """Audio features in the length of the visual ones: surplus snippets are cut off, missing ones have no sound."""
     rows = load_sound(files, section).astype(np.float16)
     check_lengths(n_snippets, len(rows), section)
     n_common = min(n_snippets, len(rows))
@@ -98,6 +98,6 @@ class ImportedViews(_Imported):
 
 
 class ImportedSound(_Imported):
-    """Features of sound of any extractor, brought to as many snippets as the visual ones have."""
+    """Audio features of any extractor, brought to as many snippets as the visual ones have."""
 
     modality = "audio"

@@ -24,7 +24,7 @@ def encode_videos(pending: Sequence[Pending], modality: Modality, cache: WorkCac
         encoding = Encoding(modality, pool, keep=cache.put, ended=tally.ended)
         for video in pending:
             encoding.start(video)
-        pool.start()  # the workers' libraries and first frames come while the encoder is loaded
+        pool.start()  # workers import libraries and decode first frames while the encoder is loaded
         encoder = modality.load_encoder(settings.device)
         with tally:
             for event in pool.events():

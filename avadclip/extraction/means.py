@@ -1,4 +1,4 @@
-"""The mean feature of each snippet, from the features of its frames as they come."""
+"""The mean feature of each snippet, from the features of its frames as they arrive."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,7 @@ class SnippetMeans:
     """Adds up the rows of one video; a snippet may begin in one batch and end in another."""
 
     def __init__(self) -> None:
-        self._sum: NDArray[np.float32] | None = None  # [..., width], of the snippet that has not ended
+        self._sum: NDArray[np.float32] | None = None  # [..., width], of the snippet that is not complete
         self._n = 0
 
     def add(self, values: NDArray[np.float16], ends: NDArray[np.bool_]) -> NDArray[np.float16]:

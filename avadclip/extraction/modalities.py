@@ -1,4 +1,4 @@
-"""How each modality comes about: the kind of its section in params.yaml decides who reads it."""
+"""How each modality is made: the kind of its section in params.yaml decides what reads it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,7 @@ READERS: dict[type[Any], Callable[[Sections], Modality]] = {
 
 
 def reader(name: str, sections: Sections) -> Callable[[Sections], Modality]:
-    """What makes the modality `name`, ``visual`` or ``audio``, of a data set or of a model folder."""
+    """The constructor of modality `name`, ``visual`` or ``audio``, of a data set or of a model folder."""
     return READERS[type(getattr(sections, name))]
 
 
@@ -31,7 +31,7 @@ def modality(name: str, sections: Sections) -> Modality:
 
 
 def recipes(params: Params) -> dict[str, dict[str, Recipe]]:
-    """Data set -> modality -> how its features are made with today's parameters."""
+    """Data set -> modality -> the recipe of its features with the current parameters."""
     return {
         key: {name: modality(name, section).recipe for name in section.modalities}
         for key, section in params.datasets.items()

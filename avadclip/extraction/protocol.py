@@ -1,4 +1,4 @@
-"""What extraction is made of: a reader turns one video into chunks, an encoder turns chunks into features.
+"""The parts of extraction: a reader turns one video into chunks, an encoder turns chunks into features.
 
 Videos (`videos`) and features that exist already (`released`, `features`) are read through the same protocol. A reader
 that leaves nothing to encode may yield one :class:`avadclip.store.Packed` instead of chunks and times.
@@ -17,7 +17,7 @@ from avadclip.media.frames import Decoder
 from avadclip.store import Recipe, Source
 from avadclip.workers import Task
 
-# What reads a file; features that are imported are not decoded.
+# What reads a file; imported features are not decoded.
 Reader = Decoder | Literal["npy", "array"]
 
 
@@ -27,15 +27,15 @@ class Pending:
 
     path: Path
     source: Source
-    probes: Path | None = None  # a cache in which what is known of the file may stand
+    probes: Path | None = None  # a cache that may have the facts about the file
 
 
 @dataclass(frozen=True)
 class Chunk:
     """At most one batch of encoder inputs [n, ...], and which of its rows are worth encoding: bool [n].
 
-    Where several rows make a snippet, `ends` says which of them complete one: its feature is the mean of the features
-    of the rows up to there, which may have begun in an earlier chunk. None: each row is a snippet.
+    If several rows make a snippet, `ends` says which rows complete one: its feature is the mean over the rows up to
+    there, which may have begun in an earlier chunk. None: each row is a snippet.
     """
 
     inputs: NDArray[Any]
@@ -52,7 +52,7 @@ class SnippetTimes:
 
 
 class Sections(Protocol):
-    """What decides about features: a data set of params.yaml has it, and so has a model folder."""
+    """The settings of features, which a data set of params.yaml and a model folder have."""
 
     @property
     def visual(self) -> features.Visual | features.ReleasedVisual | features.ImportedVisual:
@@ -64,13 +64,13 @@ class Sections(Protocol):
 
 
 class Encoder(Protocol):
-    """What extraction needs of an encoder."""
+    """What extraction needs from an encoder."""
 
     width: int  # of a feature
-    ahead: int  # batches that are worth beginning before the first of them is awaited; 0: encoding is done here
+    ahead: int  # batches to begin before waiting for the first; 0: encoding is done in this process
 
     def begin(self, inputs: NDArray[Any]) -> Callable[[], NDArray[np.float16]]:
-        """Begin one batch of n inputs; what is returned waits for the features: [views, n, width] or [n, width]."""
+        """Begin one batch of n inputs; the result waits for the features: [views, n, width] or [n, width]."""
 
 
 class Modality(Protocol):
@@ -81,7 +81,7 @@ class Modality(Protocol):
     decoders: Sequence[Reader]  # in the order in which they are tried
 
     def load_encoder(self, device: str) -> Encoder:
-        """Load the weights; asked for only when there is something to encode."""
+        """Load the weights; called only if there is something to encode."""
 
     def task(self, video: Pending, decoder: Reader) -> Task:
-        """What a worker has to do for one video."""
+        """The task of a worker for one video."""

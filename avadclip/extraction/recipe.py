@@ -1,4 +1,4 @@
-"""What a feature is made with: everything that decides its value, except the video itself."""
+"""How a feature is made: everything that determines its value, except the video itself."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ RESIZE = {
 
 
 def visual_recipe(visual: Visual) -> dict[str, Any]:
-    """Recipe of the features of ``extract_visual``: JSON values only."""
+    """Recipe of the features of ``extract_visual``, with JSON values only."""
     return {
         "modality": "visual",
         "encoder": visual.encoder,
@@ -39,11 +39,11 @@ def visual_recipe(visual: Visual) -> dict[str, Any]:
 
 
 def decoders(visual: Visual) -> tuple[Decoder, ...]:
-    """What reads pictures here, in the order in which it is tried.
+    """The decoders of pictures on this machine, in the order in which they are tried.
 
     Raises
     ------
-    ConfigError : torchcodec is asked for and is not installed: another decoder would be another recipe.
+    ConfigError : torchcodec is asked for but not installed; another decoder would be another recipe.
     """
     if visual.decoder == "torchcodec":
         if not torchcodec_available():
@@ -57,7 +57,7 @@ def _named(decoder: Decoder) -> str:
 
 
 def audio_recipe(audio: Audio, visual: Visual) -> dict[str, Any]:
-    """Recipe of the features of ``extract_audio``, one for each snippet of the visual stride: JSON values only."""
+    """Recipe of the features of ``extract_audio``, one for each snippet of the visual stride, with JSON values only."""
     return {
         "modality": "audio",
         "encoder": audio.encoder,
@@ -73,7 +73,8 @@ def audio_recipe(audio: Audio, visual: Visual) -> dict[str, Any]:
 
 
 def _architecture_sha256(visual: Visual) -> str | None:
-    # A named architecture is open_clip's; of one's own, the sha256 of the weights does not pin heads and activation.
+    # A named architecture is open_clip's. For one of your own, the sha256 of the weights does not pin heads and
+    # activation.
     if visual.encoder_config is None:
         return None
     canonical = json.dumps(read_architecture(visual.encoder, visual.encoder_config), sort_keys=True)

@@ -20,7 +20,7 @@ IMPORTED = "imported from .npy files in the authors' layout"
 
 
 def visual_recipe(visual: ReleasedVisual) -> dict[str, Any]:
-    """What is known of the making of released CLIP features."""
+    """What is known about how the released CLIP features were made."""
     return {
         "modality": "visual",
         "source": IMPORTED,
@@ -33,7 +33,7 @@ def visual_recipe(visual: ReleasedVisual) -> dict[str, Any]:
 
 
 def audio_recipe(audio: ReleasedAudio, visual: ReleasedVisual) -> dict[str, Any]:
-    """What is known of the making of released Wav2CLIP features."""
+    """What is known about how the released Wav2CLIP features were made."""
     return {
         "modality": "audio",
         "source": IMPORTED,
@@ -64,7 +64,7 @@ class ToFloat16:
         return features
 
     def begin(self, inputs: NDArray[Any]) -> Callable[[], NDArray[np.float16]]:
-        """Nothing is done beside this process."""
+        """Convert at once."""
         return partial(self.encode, inputs)
 
 
@@ -87,8 +87,8 @@ class ReadViews:
 class ReadSound:
     """The sound of one video [n, width], brought to as many snippets as the views have.
 
-    The authors' code pads both modalities with zeros to 256 and goes by the visual length. So what is missing at the
-    end is zero, and what is too much is cut off.
+    The authors' code pads both modalities with zeros to 256 and uses the visual length. So snippets that are missing
+    at the end are zero, and surplus ones are cut off.
     """
 
     files: VideoFiles
@@ -138,7 +138,7 @@ class ReleasedViews(_Released):
 
     def load_encoder(self, device: str) -> ToFloat16:
         """Nothing is loaded."""
-        return ToFloat16(width=0)  # asked for only where a video sends no chunk, which none does here
+        return ToFloat16(width=0)  # used only for videos without chunks, and there are none
 
     def task(self, video: Pending, decoder: Reader) -> ReadViews:
         """Read the views of one video."""

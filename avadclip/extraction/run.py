@@ -1,4 +1,4 @@
-"""Extraction of one modality of one data set: what is missing is encoded, then the output folder is filled."""
+"""Extraction of one modality of one data set: encode missing features, then fill the output folder."""
 
 import fcntl
 import logging
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Summary:
-    """What one extraction did."""
+    """The result of one extraction."""
 
     name: str
     n_videos: int
@@ -53,31 +53,31 @@ class Summary:
 
 @dataclass(frozen=True)
 class Part:
-    """One of `count` shares of a manifest, which people on several machines divide among them."""
+    """One of `count` parts of a manifest, which can be extracted on different machines."""
 
     number: int  # from 1
     count: int
 
     @classmethod
     def parse(cls, text: str) -> "Part":
-        """``"1/2"`` -> the first of two; :class:`ExtractionError` if it is no such share."""
+        """``"1/2"`` -> the first of two; :class:`ExtractionError` for any other form."""
         found = re.fullmatch(r"(\d+)/(\d+)", text, re.ASCII)
         if found is None or not 1 <= int(found[1]) <= int(found[2]):
             raise ExtractionError(f"part: expected one of 1/n, 2/n ... n/n, for example 1/2, found {text!r}")
         return cls(int(found[1]), int(found[2]))
 
     def of(self, videos: Sequence[Video]) -> list[Video]:
-        """Every `count`-th video: the parts of the same manifest are disjoint and as long as each other."""
+        """Every `count`-th video; the parts of a manifest are disjoint and of about the same size."""
         return list(videos[self.number - 1 :: self.count])
 
 
 def extract(dataset: str, modality: str, params: Params) -> Summary:
     """Make the features of every video of the manifest that is not excluded, in ``features/<dataset>/<modality>``.
 
-    Of a modality that the data set does not have, that is an empty folder.
+    For a modality that the data set does not have, the folder is empty.
 
-    Everything that can be done is done and kept. The folder is a function of manifest and recipe alone: files of videos
-    that left the manifest go away.
+    Everything that can be encoded is encoded and kept. The folder depends on manifest and recipe alone: files of videos
+    that are no longer in the manifest are removed.
 
     Parameters
     ----------
@@ -86,8 +86,8 @@ def extract(dataset: str, modality: str, params: Params) -> Summary:
 
     Raises
     ------
-    ExtractionError : some videos failed, with reasons and the lines to exclude them; or the folder is being filled by
-        another process.
+    ExtractionError : some videos failed, with reasons and the lines that exclude them; or another process is filling
+        the folder.
     """
     if modality not in params.dataset(dataset).modalities:
         _remove_strays(paths.features(dataset, modality), ())
@@ -97,9 +97,9 @@ def extract(dataset: str, modality: str, params: Params) -> Summary:
 
 
 def extract_part(dataset: str, modality: str, params: Params, part: Part) -> Summary:
-    """Make the features of some of the videos, in the work cache alone; see :func:`extract` for the rest.
+    """Make the features of some of the videos, in the work cache only; otherwise like :func:`extract`.
 
-    The stage's output is made of whole manifests only, by :func:`extract`, when all parts are in one work cache.
+    The stage's output is made by :func:`extract` for the whole manifest, when all parts are in one work cache.
     """
     return _extract(dataset, modality, params, part)
 
@@ -131,7 +131,7 @@ def _extract(dataset: str, modality: str, params: Params, part: Part | None) -> 
         if part is None and (lost := fill(output, encoded, cache)):
             raise ExtractionError(
                 f"{cache.folder}: {len(lost)} files that were just written are damaged or gone, among them those of"
-                f" {', '.join(sorted(lost)[:3])}; does something else write there, is the disk sound? Then run it again"
+                f" {', '.join(sorted(lost)[:3])}; check the disk and what else writes there, then run it again"
             )
         cache.save_sums(sums, fingerprints.values())
     summary = Summary(
@@ -154,7 +154,7 @@ def _encode(pending: Sequence[Pending], dataset: str, modality: str, cache: Work
     make_modality = partial(reader(modality, params.dataset(dataset)), params.dataset(dataset))
     if params.execution.engine == "local":
         return encode_videos(pending, make_modality(), cache, params.extraction)
-    from avadclip.extraction.cluster import encode_on_cluster  # an engine is imported only when it is asked for
+    from avadclip.extraction.cluster import encode_on_cluster  # imported only if it is used
 
     return encode_on_cluster(pending, make_modality, cache, params.extraction, params.execution)
 
@@ -165,7 +165,7 @@ def _pending(video: Video, probes: Path) -> Pending:
 
 
 def _remove_strays(output: Path, video_ids: Collection[str]) -> None:
-    """Make `output` a folder in which there is nothing but feature files of these videos."""
+    """Make `output` a folder that has nothing but feature files of these videos."""
     if output.is_symlink():
         raise ExtractionError(
             f"{output}: a link to {output.readlink()}, where everything but features would be deleted; remove the link,"
@@ -178,9 +178,9 @@ def _remove_strays(output: Path, video_ids: Collection[str]) -> None:
 
 
 def fill(output: Path, fingerprints: Mapping[str, str], cache: WorkCache) -> set[str]:
-    """Bring the files of these videos (id -> fingerprint); the ids of those that are not in the work cache.
+    """Copy the files of these videos (id -> fingerprint); return the ids of those that are not in the work cache.
 
-    What lies in `output` for one of the latter was made from another video or recipe, and goes away.
+    A file in `output` for one of the latter was made from another video or recipe, and is removed.
     """
     files = {video_id: output / f"{video_id}{store.SUFFIX}" for video_id in fingerprints}
     lacking = {video_id for video_id, file in files.items() if not cache.copy_to(fingerprints[video_id], file)}
@@ -191,7 +191,7 @@ def fill(output: Path, fingerprints: Mapping[str, str], cache: WorkCache) -> set
 
 @contextmanager
 def _exclusive(lock: Path, output: Path) -> Iterator[None]:
-    """Hold `lock`, which the system releases however this process ends."""
+    """Hold `lock`; the system releases it however this process ends."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     file = lock.open("w")
     try:
@@ -207,9 +207,9 @@ def _lock(file: TextIO, output: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise ExtractionError(f"{output}: another process is filling this folder; wait until it has ended") from None
-    except OSError as error:  # NFS without lockd, FUSE: every file is replaced at once, so this is no damage
+    except OSError as error:  # NFS without lockd, FUSE: files are replaced atomically, so nothing is damaged
         log.warning(
-            "%s: no locks on this file system (%s): make sure that nobody else fills %s",
+            "%s: this file system has no locks (%s); make sure that nobody else fills %s",
             file.name,
             error.strerror,
             output,
@@ -220,9 +220,9 @@ def _failure_message(dataset: str, modality: str, failures: Mapping[str, str]) -
     reasons = "\n".join(f"  {video_id}: {reason}" for video_id, reason in sorted(failures.items()))
     return "\n".join(
         [
-            f"{len(failures)} videos of {dataset!r} have no {modality} features; everything else is done and kept:",
+            f"{len(failures)} videos of {dataset!r} have no {modality} features; those of all others were kept:",
             reasons,
-            f"Mend the files, or leave them out: in params.yaml, under datasets.{dataset}.exclude:",
+            f"Repair the files, or leave them out: in params.yaml, under datasets.{dataset}.exclude:",
             exclude_lines(failures),
         ]
     )

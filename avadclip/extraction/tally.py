@@ -1,4 +1,4 @@
-"""How far an extraction has come, and what failed: for whoever watches it, and for its end."""
+"""Progress and failures of an extraction, while it runs and at its end."""
 
 import logging
 import time
@@ -14,11 +14,11 @@ from avadclip.progress import rate_progress
 
 log = logging.getLogger(__name__)
 
-LOG_SECONDS = 60.0  # between two lines where there is no terminal for a bar
+LOG_SECONDS = 60.0  # between two log lines, if there is no terminal for a bar
 
 
 class Tally:
-    """A bar in snippets with rate, remaining time and failures; each failure is logged as it comes."""
+    """A progress bar in snippets with rate, remaining time and failures; each failure is logged at once."""
 
     def __init__(self, pending: Sequence[Pending], stride: int) -> None:
         self._n_videos = len(pending)
@@ -40,7 +40,7 @@ class Tally:
         self._progress.stop()
 
     def advance(self, n_encoded: int) -> None:
-        """So many snippets were encoded."""
+        """Count this many snippets as encoded."""
         self._n_encoded_snippets += n_encoded
         self._progress.advance(self._bar, n_encoded)
         if self._progress.disable and time.monotonic() - self._logged > LOG_SECONDS:
@@ -50,7 +50,7 @@ class Tally:
     def __str__(self) -> str:
         # A bar that is not shown measures no speed.
         rate = self._n_encoded_snippets / max(time.monotonic() - self._started, 1e-3)
-        left = max(self._total - self._n_encoded_snippets, 0)  # a second decoder begins anew
+        left = max(self._total - self._n_encoded_snippets, 0)  # a second decoder starts again
         remaining = timedelta(seconds=int(left / rate)) if rate else "?"
         return (
             f"{self._progress.tasks[self._bar].description}: {self._n_encoded_snippets} of {self._total} snippets,"
@@ -58,7 +58,7 @@ class Tally:
         )
 
     def ended(self, video: Encoded) -> None:
-        """A video is done, or has failed."""
+        """Count a video as done or failed."""
         if video.failure is not None:
             self._failures[video.id] = video.failure
             log.warning("%s: %s", video.id, video.failure)
@@ -66,5 +66,5 @@ class Tally:
             self._progress.update(self._bar, description=description)
 
     def outcome(self) -> Outcome:
-        """Failures, and how many snippets were encoded."""
+        """The failures and the number of snippets that were encoded."""
         return Outcome(self._failures, self._n_encoded_snippets)

@@ -1,6 +1,6 @@
-"""What decode workers run: one video -> chunks that an encoder can take, then its timeline.
+"""What decode workers run: one video -> chunks for an encoder, then its timeline.
 
-Chunks hold `batch_size` rows and start anew with each video, so the features of a video never depend on its neighbours.
+Chunks have `batch_size` rows and never contain two videos, so the features of a video do not depend on others.
 """
 
 from collections.abc import Iterable, Iterator
@@ -30,7 +30,7 @@ from avadclip.store import Source
 
 T = TypeVar("T")
 
-# Features of a window that is mostly outside of the track would describe the padding.
+# Features of a window that is mostly outside the track would describe the padding.
 MIN_COVERAGE = 0.5
 
 
@@ -47,7 +47,7 @@ class VisualTask:
     views: Views
     image_size: int
     batch_size: int
-    n_threads: int = 0  # 0: as many as the decoder likes
+    n_threads: int = 0  # 0: the decoder decides
     probes: Path | None = None  # see :class:`avadclip.extraction.protocol.Pending`
 
     def __call__(self) -> Iterator[Chunk | SnippetTimes]:
@@ -107,7 +107,7 @@ def _probe_unchanged(path: Path, source: Source, probes: Path | None) -> VideoIn
     return probe(path) if known is None else VideoInfo.from_text(known)
 
 
-@cache  # looked up in a file; a video may be short
+@cache  # the version is looked up in a file, which takes long beside a short video
 def _decoder_name(decoder: Decoder) -> str:
     return f"{decoder} {version(DISTRIBUTIONS[decoder])}"
 

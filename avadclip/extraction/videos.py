@@ -12,7 +12,7 @@ from avadclip.workers import Task
 
 
 class VideoFrames:
-    """Sampled frames through CLIP's image tower."""
+    """Sampled frames, encoded by CLIP's image tower."""
 
     def __init__(self, sections: Sections) -> None:
         assert isinstance(sections.visual, features.Visual)
@@ -23,7 +23,7 @@ class VideoFrames:
 
     def load_encoder(self, device: str) -> Encoder:
         """Load CLIP's image tower."""
-        from avadclip.encoders.clip import ImageEncoder  # torch takes seconds: only when there is something to encode
+        from avadclip.encoders.clip import ImageEncoder  # importing torch takes seconds, so only if needed
 
         return ImageEncoder(self._visual, device)
 
@@ -47,7 +47,7 @@ class VideoFrames:
 
 
 class VideoSound:
-    """One window of sound a snippet through Wav2CLIP, on the snippets of the visual stride."""
+    """One window of sound per snippet of the visual stride, encoded by Wav2CLIP."""
 
     decoders: Sequence[Reader] = ("pyav",)
 

@@ -1,4 +1,4 @@
-"""What the first task of a worker would wait for, done before there is one: the libraries of each modality."""
+"""Import the libraries of each modality before the first task of a worker, which would wait for them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -22,7 +22,7 @@ def _pictures() -> None:
 
 
 def _sound() -> None:
-    """Librosa loads itself, and numba, when it is first used."""
+    """Librosa imports its parts, and numba, when it is first used."""
     spectrogram(np.zeros(N_FFT, np.float32))
 
 

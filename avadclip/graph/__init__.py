@@ -1,1 +1,1 @@
-"""What dvc.yaml cannot say by itself: which code each stage, and each variant of it, really runs."""
+"""What dvc.yaml cannot say by itself: which code each stage, and each variant of it, runs."""

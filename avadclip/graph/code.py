@@ -1,8 +1,8 @@
-"""Stage ``code``: the hashes of the modules that each stage runs, one file a stage and, where there are, a variant.
+"""Stage ``code``: the hashes of the modules that each stage runs, in one file per stage or, if it has variants, each.
 
-A stage of dvc.yaml depends on its file. So a change of one detector runs that detector again, and no other: folders as
-dependencies could not tell them apart. The registry imports a detector by its name, which no import statement shows;
-that is why the module of a variant's `kind` is a starting point of its own.
+A stage of dvc.yaml depends on its file, so changing one detector runs that detector again, and no other; with folders
+as dependencies, DVC could not tell them apart. The registry imports a detector by its name, which no import statement
+shows, so the module of a variant's `kind` is a starting point of its own.
 """
 
 import hashlib
@@ -72,7 +72,7 @@ def _kinds(params: Params, variant: str) -> list[Path]:
     section = params.variant(variant)
     if not isinstance(section, Released):
         return _modules(section.kind)
-    # It becomes one of AVadCLIP's, or one of those that have a layout; which, is in the file.
+    # The file decides which kind it becomes: one of AVadCLIP's, or one of those that have a layout.
     layouts = sorted(LAYOUTS.glob("[!_]*.py"))
     return _modules("audio_visual", "student", *(layout.stem for layout in layouts)) + layouts
 

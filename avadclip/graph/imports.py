@@ -7,16 +7,16 @@ from pathlib import Path
 
 
 def closure(modules: Iterable[Path], root: Path) -> set[Path]:
-    """`modules` and every file of the project that they import, inside of functions too.
+    """`modules` and every file of the project that they import, also inside functions.
 
     Parameters
     ----------
-    root : folder of the project; what lies elsewhere is pinned by the lock file and does not count.
+    root : folder of the project; files elsewhere are pinned by the lock file and do not count.
 
     Returns
     -------
-    set[Path] : absolute. Files that are no modules (weights, pages, schemas) belong to the package in whose folder, or
-        folder of data below it, they lie.
+    set[Path] : absolute. Files that are not modules (weights, pages, schemas) belong to the package in whose folder, or
+        data folder below it, they are.
     """
     found: set[Path] = set()
     waiting = [module.resolve() for module in modules]
@@ -40,7 +40,7 @@ def _imported(module: Path, root: Path) -> tuple[Path, ...]:
 
 
 def _statements(tree: ast.Module) -> Iterator[ast.AST]:
-    """Every statement at any depth, but for what only a type checker reads."""
+    """Every statement at any depth, except what only a type checker reads."""
     waiting: list[ast.AST] = [tree]
     while waiting:
         node = waiting.pop()

@@ -1,4 +1,4 @@
-"""``avadclip add-videos``: a folder of videos and a CSV of labels, wherever they lie -> a data set of this project."""
+"""``avadclip add-videos``: a folder of videos and a CSV of labels, anywhere -> a data set of this project."""
 
 from copy import deepcopy
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ LABELS, SEGMENTS = "videos.csv", "segments.csv"
 
 @dataclass(frozen=True)
 class Added:
-    """What the new data set holds, and what its owner should know."""
+    """The contents of the new data set, and notes for its owner."""
 
     classes: tuple[str, ...]
     n_train: int
@@ -36,20 +36,20 @@ class Added:
 def add_videos(name: str, videos: Path, labels: Path | None, like: str | None, params: Path, alone: bool) -> Added:
     """Put links to the tables into ``data/<name>/annotations``, and a block into params.yaml.
 
-    Videos stay where they are. Classes are the labels of the table. Run again, it takes in new labels.
+    Videos stay where they are. Classes are the labels of the table. Running it again adds new labels.
 
     Parameters
     ----------
     labels : the table, as :mod:`avadclip.datasets.table` describes it; None: ``videos.csv`` in the folder, or its only
         CSV. A ``segments.csv`` beside it is used, too.
-    like : a data set of params.yaml whose encoders are used, and the training of whose detectors; None: the published
-        encoders.
-    alone : drop the other data sets from params.yaml, so that ``dvc repro`` runs this one alone.
+    like : a data set of params.yaml whose encoders and training settings are used; None: the published encoders.
+    alone : remove the other data sets from params.yaml, so that ``dvc repro`` runs only this one.
 
     Raises
     ------
-    ConfigError : the name is taken by a data set of another kind, or is no name for DVC; there is none called `like`.
-    DatasetError : the tables cannot be used; everything that is wrong with them is told.
+    ConfigError : the name is taken by a data set of another kind, or is not a name for DVC; or there is no data set
+        `like`.
+    DatasetError : the tables cannot be used; the message lists everything that is wrong.
     """
     try:
         check_names("datasets", [name])
@@ -57,9 +57,11 @@ def add_videos(name: str, videos: Path, labels: Path | None, like: str | None, p
         raise ConfigError(f"{params}: {error}") from None
     loaded = config.load(params)
     if name in loaded.datasets and loaded.datasets[name].kind != "table":
-        raise ConfigError(f"{params}: datasets.{name} is there already, and no table; choose another name")
+        raise ConfigError(f"{params}: datasets.{name} exists already, of another kind; choose another name")
     if like is not None and loaded.dataset(like).is_released:
-        raise ConfigError(f"{params}: the features of {like!r} were imported, so videos cannot be made like them")
+        raise ConfigError(
+            f"{params}: the features of {like!r} were imported, so videos cannot be encoded in the same way"
+        )
     table = _find_labels(videos) if labels is None else labels
     classes = _classes(table)
     annotations = (
@@ -105,7 +107,7 @@ def _classes(table: Path) -> tuple[str, ...]:
 
 
 def _link(source: Path, target: Path) -> None:
-    """DVC follows links to files, so it sees when somebody edits the table where it lies."""
+    """Link a table. DVC follows links to files, so it notices when the table is edited at its place."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists() and source.exists() and target.samefile(source):
         return
@@ -128,13 +130,13 @@ def _train_like(content: Any, like: str, name: str) -> None:
 
 
 def _pin(weights: Any) -> list[str]:
-    """No hash of Wav2CLIP is published: pinned is the file that is here, or that can be fetched now."""
+    """Pin the Wav2CLIP file that is here or can be fetched now, because no hash of it is published."""
     if weights["sha256"] is not None:
         return []
     file = Path(weights["path"]) if weights["path"] else place(WAV2CLIP)
     try:
         locate(Weights(path=weights["path"], sha256=None), WAV2CLIP)
-    except WeightsError as error:  # always: a file that is not pinned is never used
+    except WeightsError as error:  # always raised, because a file that is not pinned is never used
         if not file.is_file():
             return [f"audio.weights: {error}"]
     weights["sha256"] = sha256_of(file)

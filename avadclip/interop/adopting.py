@@ -1,4 +1,4 @@
-"""What the imports of features share: files elsewhere become links and copies in the places of a data set."""
+"""What the imports of features share: links to files elsewhere, and copies, in the folders of a data set."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
@@ -17,7 +17,7 @@ def known_section(name: str, kind: str, params: Path) -> Dataset | None:
 
     Raises
     ------
-    ConfigError : it is of another kind, or `name` is no name for DVC.
+    ConfigError : it is of another kind, or `name` is not a name for DVC.
     """
     try:
         check_names("datasets", [name])
@@ -25,7 +25,7 @@ def known_section(name: str, kind: str, params: Path) -> Dataset | None:
         raise ConfigError(f"{params}: {error}") from None
     known = config.load(params).datasets.get(name)
     if known is not None and known.kind != kind:
-        raise ConfigError(f"{params}: datasets.{name} is there already, of kind {known.kind}; choose another name")
+        raise ConfigError(f"{params}: datasets.{name} exists already, of kind {known.kind}; choose another name")
     return known
 
 
@@ -34,11 +34,11 @@ def copy_files(source: Path, target: Path, files: Mapping[str, str | None]) -> N
 
     Parameters
     ----------
-    files : name -> what to say if there is no such file; None: it may be absent, and then it is in neither folder.
+    files : name -> advice if there is no such file; None: it is optional, and if absent it is removed from the target.
 
     Raises
     ------
-    DatasetError : a file is absent that may not be.
+    DatasetError : a file that is not optional is missing.
     """
     target.mkdir(parents=True, exist_ok=True)
     for file, advice in files.items():
@@ -51,13 +51,13 @@ def copy_files(source: Path, target: Path, files: Mapping[str, str | None]) -> N
 
 
 def links_of(files: Iterable[tuple[Path, Path]]) -> Iterator[tuple[Path, Path]]:
-    """Where in its folder each file is to be seen, and the file; what is there already, put by hand perhaps, stays.
+    """Link and target of each file; files that are already in the folder, perhaps put there by hand, stay.
 
     Parameters
     ----------
     files : folder and file.
     """
-    resolved = cache(Path.resolve)  # very many files lie in few folders
+    resolved = cache(Path.resolve)  # very many files are in few folders
     for folder, path in files:
         parent = resolved(path.parent)
         if parent.is_relative_to(resolved(folder)):
@@ -67,11 +67,11 @@ def links_of(files: Iterable[tuple[Path, Path]]) -> Iterator[tuple[Path, Path]]:
 
 
 def bring_links(links: Mapping[Path, Path], folders: Iterable[Path]) -> None:
-    """A link to every file that does not lie in its place: DVC follows links to files, but not links to folders.
+    """Make a link to every file that is elsewhere: DVC follows links to files, but not to folders.
 
     Raises
     ------
-    DatasetError : there is another file of this name.
+    DatasetError : there is another file with this name.
     """
     sources = {path.absolute() for path in links.values()}
     for folder in folders:

@@ -1,8 +1,7 @@
 """``avadclip export-features``: a feature store -> .npy files and lists in the authors' layout.
 
 ``visual/<id>__<view>.npy`` (float16 [n, width]), ``audio/<id>.npy`` (float16 [n, width], zero where there is no sound),
-and ``list/`` with both lists and both annotation files. The view that our testing looks at is view 0, so that is what
-the test list names.
+and ``list/`` with both lists and both annotation files. Our tests use view 0, so the test list names it.
 """
 
 from collections import defaultdict
@@ -42,7 +41,7 @@ def export_features(name: str, out: Path) -> Exported:
 
     Raises
     ------
-    FeatureError : a feature file is missing or damaged, or the modalities are not on one timeline.
+    FeatureError : a feature file is missing or damaged, or the modalities have different numbers of snippets.
     DatasetError : a class has no code in the authors' lists.
     """
     videos = [video for video in read_manifest(paths.manifest(name)) if not video.excluded]
@@ -93,7 +92,7 @@ def _label(video: Video) -> str:
 
 
 def _write_annotations(folder: Path, segments: Sequence[Segment]) -> None:
-    """``<id> <start> <end> ...`` and ``<id> <code> <start> <end> ...``, a line a video."""
+    """``<id> <start> <end> ...`` and ``<id> <code> <start> <end> ...``, one line per video."""
     by_id: dict[str, list[Segment]] = defaultdict(list)
     for segment in segments:
         by_id[segment.id].append(segment)

@@ -50,7 +50,7 @@ selection:
 
 @dataclass(frozen=True)
 class Declared:
-    """What no file says.
+    """What the files do not say.
 
     Attributes
     ----------
@@ -68,13 +68,13 @@ class Declared:
 
 @dataclass(frozen=True)
 class AdoptedArrays:
-    """What was found, and which variants of params.yaml can be trained on it."""
+    """What was found, and which variants of params.yaml cannot be trained on it."""
 
     n_train: int
     n_test: int
     n_files: int
-    untrained: dict[str, str]  # variant -> why it is not
-    added: str | None  # a variant that was entered because none could
+    untrained: dict[str, str]  # variant -> reason
+    added: str | None  # a variant that was added because no other can be trained
 
 
 def adopt_arrays(
@@ -88,26 +88,27 @@ def adopt_arrays(
 ) -> AdoptedArrays:
     """Put links to the files and copies of the tables below ``data/<name>``, and a block into params.yaml.
 
-    Run again, it brings links and tables up to date and leaves the block as it is. What is damaged or does not belong
-    together is found here and not only by ``dvc repro``; links and block are there all the same, so that `exclude` can
-    be written. Where no detector that is scored can be trained on such features, one that can is entered.
+    Running it again updates links and tables and leaves the block as it is. Files that are damaged or do not belong
+    together are found here, not only by ``dvc repro``; links and block are made anyway, so that `exclude` can be
+    written. If no scored detector can be trained on such features, one that can is added.
 
     Parameters
     ----------
     sources : folder of each modality, searched recursively.
     annotations : folder of ``videos.csv`` and ``segments.csv``.
-    declared : None will do where the block is there already.
+    declared : may be None if the block exists already.
     alone : make it the only data set.
-    names : name of a file -> that of its link; files of other names are left out. None: all files, as they are named.
+    names : name of a file -> name of its link; other files are left out. None: all files, with their own names.
 
     Raises
     ------
-    ConfigError : the data set is there already and of another kind, nothing is declared, or it is no name for DVC.
-    DatasetError : tables cannot be read, or videos have no usable features, all of them with lines to exclude them.
+    ConfigError : the data set exists already and is of another kind, nothing is declared, or it is not a name for DVC.
+    DatasetError : tables cannot be read, or videos have no usable features, all of them with the lines that exclude
+        them.
     """
     known = known_section(name, "features", params)
     if known is None and declared is None:
-        raise ConfigError(f"{params}: datasets.{name}: say --stride and --frame-rate, which no file tells")
+        raise ConfigError(f"{params}: datasets.{name}: give --stride and --frame-rate, which are not in the files")
     arrays, tables = (
         (Path(known.videos), Path(known.annotations))
         if known is not None
@@ -140,7 +141,7 @@ def _links(
         wanted = [path for path in found if listed is None or path.name in listed]
         if not wanted:
             what = "no arrays of features" if not found else f"none of the files that the lists name, but {found[0]}"
-            raise DatasetError(f"{source}: holds {what}; name the folder of the {modality} files")
+            raise DatasetError(f"{source}: found {what}; name the folder of the {modality} files")
         places = links_of((arrays / modality, path) for path in wanted)
         for path, (link, place) in zip(wanted, places, strict=True):
             yield (link if listed is None else arrays / modality / listed[path.name]), place
@@ -170,7 +171,7 @@ def _block(name: str, declared: Declared, classes: list[str]) -> Any:
 
 
 def _untrained(name: str, params: Params) -> dict[str, str]:
-    """Variants that are scored and cannot be trained on a data set, and why."""
+    """Scored variants that cannot be trained on a data set, and why."""
     reasons = {variant: _unmet(variant, name, params) for variant in params.score.variants}
     return {variant: reason for variant, reason in reasons.items() if reason is not None}
 
@@ -178,14 +179,14 @@ def _untrained(name: str, params: Params) -> dict[str, str]:
 def _unmet(variant: str, name: str, params: Params) -> str | None:
     found = params.variant(variant)
     if not isinstance(found, Variant):
-        return "it is a checkpoint, of features of its own"
+        return "it is a checkpoint with features of its own"
     wanted = needs(found.kind, settings_of(found.kind, found.settings_on(name), variant))
     reason = unmet(wanted, name, params.dataset(name))
     return _unmet(params.teacher, name, params) if reason is None and wanted.teacher else reason
 
 
 def _enter_plain_detector(name: str, params: Path) -> str | None:
-    """Where no scored variant can be trained on a data set, enter one that can; its name."""
+    """If no scored variant can be trained on a data set, add one that can; return its name."""
     loaded = config.load(params)
     if set(loaded.score.variants) - _untrained(name, loaded).keys():
         return None

@@ -1,4 +1,4 @@
-"""``avadclip import-features``: the authors' files, wherever they lie -> a data set of this project.
+"""``avadclip import-features``: the authors' files, anywhere -> a data set of this project.
 
 For features of other extractors see :mod:`avadclip.interop.import_arrays`.
 """
@@ -42,8 +42,8 @@ class Adopted:
 def adopt_features(name: str, visual: Path, audio: Path, annotations: Path, params: Path, alone: bool) -> Adopted:
     """Put links to the feature files and copies of the lists below ``data/<name>``, and a block into params.yaml.
 
-    Run again, it brings the links up to date. What is missing or does not belong together is found here and not only
-    by ``dvc repro``; the links and the block are there all the same, so that `exclude` can be written.
+    Running it again updates the links. Files that are missing or do not belong together are found here, not only by
+    ``dvc repro``; links and block are made anyway, so that `exclude` can be written.
 
     Parameters
     ----------
@@ -51,8 +51,9 @@ def adopt_features(name: str, visual: Path, audio: Path, annotations: Path, para
 
     Raises
     ------
-    ConfigError : the data set is there already and is none of released features, or it is no name for DVC.
-    DatasetError : lists cannot be read; or videos have no usable features, all of them with lines to exclude them.
+    ConfigError : the data set exists already and is not of released features, or it is not a name for DVC.
+    DatasetError : lists cannot be read; or videos have no usable features, all of them with the lines that exclude
+        them.
     """
     known = known_section(name, RECIPE, params)
     release = Release(visual, audio, annotations)
@@ -109,7 +110,7 @@ def _drop_others(content: Any, name: str) -> None:
         del trained[variant]
     scored = score.get("variants", [])
     scored[:] = [variant for variant in scored if variant in trained]
-    # As long as anything is scored, somebody has to decide, and somebody to do without sound.
+    # If anything is scored, one detector has to decide, and one has to work without sound.
     for role in ("detector", "student"):
         if scored and score.get(role, getattr(Score(), role)) not in trained:
             score[role] = scored[0]

@@ -5,7 +5,7 @@
 - XD-Violence (ECCV 2020): ``rgb.list`` with five crops of I3D features, ``audio.list`` with VGGish features
   ``<id>__vggish.npy``, ``rgb_test.list`` and ``audio_test.list``; the annotations are those of the data set.
 
-Folders in the lists are those of the authors' machines; names alone count.
+Folders in the lists are those of the authors' machines; only the names count.
 """
 
 from collections import defaultdict
@@ -26,13 +26,13 @@ _VGGISH = "__vggish.npy"
 
 @dataclass(frozen=True)
 class ReleasedLists:
-    """What the lists of a release say.
+    """The content of the lists of a release.
 
     Attributes
     ----------
-    files : name of a file -> the name that it has in a data set of kind ``features``, for each modality.
-    frame_rate : frames per second of the videos, of which features know nothing.
-    text_tower : the CLIP of which the visual features are; None: they are of another network.
+    files : name of a file -> its name in a data set of kind ``features``, for each modality.
+    frame_rate : frames per second of the videos, which is not in the features.
+    text_tower : the CLIP that made the visual features; None: another network made them.
     """
 
     videos: tuple[ListedVideo, ...]
@@ -58,11 +58,11 @@ class ReleasedLists:
 
 
 def read_released_lists(folder: Path) -> ReleasedLists | None:
-    """What a folder of lists releases; None where the lists are of no layout that is known here.
+    """Read a folder of lists; None if their layout is not known.
 
     Raises
     ------
-    DatasetError : a line makes no sense, a video trains and tests, or an annotation file is missing.
+    DatasetError : a line is not valid, a video is in both splits, or an annotation file is missing.
     """
     for list_, read in _LAYOUTS.items():
         if (folder / list_).is_file():
@@ -138,7 +138,7 @@ def _release(
     sounds: list[str] | None = None,
 ) -> ReleasedLists:
     if both := sorted(train.keys() & test.keys()):
-        raise DatasetError(f"{folder}: {len(both)} videos train and test, the first of them {both[0]!r}")
+        raise DatasetError(f"{folder}: {len(both)} videos are in both lists, the first of them {both[0]!r}")
     splits: dict[str, Split] = {**dict.fromkeys(train, "train"), **dict.fromkeys(test, "test")}
     labels = {id_: label(id_) for id_ in splits}
     found = segments({id_: labels[id_] for id_ in test})
@@ -191,7 +191,7 @@ def _sounds(list_: Path) -> Iterator[str]:
 
 
 def _names(list_: Path) -> Iterator[tuple[str, str]]:
-    """Where a line is, and the name of the file in it."""
+    """The place of each line, and the file name in it."""
     if not list_.is_file():
         raise DatasetError(f"{list_}: no such file; it belongs to the lists beside it")
     if list_.suffix == ".csv":

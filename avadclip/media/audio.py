@@ -1,4 +1,4 @@
-"""Sound around given moments: windows of a mono waveform on the container's clock, read as a stream."""
+"""Windows of sound around given times: a mono waveform on the container's clock, read as a stream."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ from avadclip.media.container import open_media
 from avadclip.media.packets import demux
 from avadclip.media.survey import SoundTrack, survey
 
-# Stamps of lossy containers waver by some milliseconds (FLV and WMV round to 1 ms, MP3 frames are 26 ms). Up to here
-# sound is taken to go on; beyond it there is a hole or an overlap.
+# Timestamps of lossy containers are off by some milliseconds (FLV and WMV round to 1 ms, MP3 frames are 26 ms). Up to
+# this deviation, sound counts as continuous; beyond it there is a hole or an overlap.
 _JITTER_SECONDS = 0.05
-# Undecodable sound that is tolerated as holes, or so many seconds. A frame of sound spans several packets of MPEG-TS: a
-# camera that loses 5% of them loses a quarter of its sound. Each window says how much of it was heard.
+# Undecodable sound that is tolerated as holes: this share, or this many seconds. An audio frame spans several MPEG-TS
+# packets, so a camera that loses 5% of them loses a quarter of its sound. Each window says how much of it is covered.
 _LOST_SHARE = 0.35
 _LOST_SECONDS = 1.0
 _PIECE_SAMPLES = 16_000  # the longest piece that is handled at once; bounds the memory
@@ -29,15 +29,15 @@ _PIECE_SAMPLES = 16_000  # the longest piece that is handled at once; bounds the
 
 @dataclass(frozen=True, eq=False)
 class AudioWindow:
-    """The sound around one moment."""
+    """The sound around one time."""
 
     samples: NDArray[np.float32]  # [round(window_seconds * sample_rate)], mono, -1..1, silence where there is no sound
-    coverage: float  # 0..1, share of the window for which the track holds sound
+    coverage: float  # 0..1, share of the window for which the track has sound
 
 
 @dataclass(frozen=True, eq=False)
 class _Piece:
-    """Consecutive samples of the timeline."""
+    """Consecutive samples on the timeline."""
 
     samples: NDArray[np.float32]
     is_covered: bool
@@ -50,14 +50,14 @@ def decode_windows(
     sample_rate: int = 16_000,
     sound: SoundTrack | None = None,
 ) -> Iterator[AudioWindow]:
-    """Cut one window of sound around each moment.
+    """Cut one window of sound around each of these times.
 
     Parameters
     ----------
     centres_seconds : float64 [n], ascending, on the clock of :attr:`avadclip.media.probe.VideoInfo.frame_seconds`.
     window_seconds : length of every window.
     sample_rate : of the result, in Hz.
-    sound : the track, as :func:`avadclip.media.probe.probe` found it; None: the file is read once more to find it.
+    sound : the track that :func:`avadclip.media.probe.probe` found; if None, the file is read once more to find it.
 
     Yields
     ------
@@ -65,20 +65,21 @@ def decode_windows(
 
     Raises
     ------
-    ValueError : centres that are not finite and ascending, or a window shorter than one sample.
+    ValueError : the centres are not finite and ascending, or a window is shorter than one sample.
     MediaError : the file has no audio stream with a decoder, or more than 35% (at least 1 s) of its sound cannot be
-        decoded. Sound that is missing, or ends before the picture, is no error: its windows are not covered.
+        decoded. Sound that is missing, or ends before the picture, is not an error: its windows are not covered.
 
     Notes
     -----
-    Some recorders stamp a whole burst of packets alike: then sound goes on where it has got to, up to such a burst.
+    Some recorders give all packets of a burst the same timestamp: within the length of such a burst, sound continues
+    where the previous packet ended.
     """
     centres = np.asarray(centres_seconds, dtype=np.float64)
     if centres.ndim != 1 or not np.all(np.isfinite(centres)) or np.any(np.diff(centres) < 0):
         raise ValueError("centres_seconds must be one-dimensional, finite and ascending")
     length = round(window_seconds * sample_rate)
     if length < 1:
-        raise ValueError(f"a window must hold at least one sample, found {window_seconds} s at {sample_rate} Hz")
+        raise ValueError(f"a window must have at least one sample, found {window_seconds} s at {sample_rate} Hz")
     starts = np.round((centres - window_seconds / 2) * sample_rate).astype(np.int64)
     return _windows(path, starts, length, sample_rate, sound)
 
@@ -92,7 +93,7 @@ def _windows(
     end = int(starts[-1]) + length
     recent = _RecentSound(first=int(starts[0]), length=length)
     n_done = 0
-    # Read to the end even if the last window is complete before: damage is only known then.
+    # Read to the end even if the last window is complete before: only then all damage is known.
     for piece in _timeline(path, sound, int(starts[0]), end, sample_rate):
         recent.append(piece)
         while n_done < len(starts) and starts[n_done] + length <= recent.stop:
@@ -105,13 +106,13 @@ def _windows(
 
 
 class _RecentSound:
-    """The last `length` samples, at least, of a timeline that only grows; positions count samples from time 0."""
+    """At least the last `length` samples of a growing timeline; positions count samples from time 0."""
 
     def __init__(self, first: int, length: int) -> None:
         self.stop = first  # position after the last sample
         self._origin = first  # position of slot 0
         self._length = length
-        capacity = 4 * (length + _PIECE_SAMPLES)  # so that samples are moved once in several windows only
+        capacity = 4 * (length + _PIECE_SAMPLES)  # so that samples are moved only once in several windows
         self._samples = np.zeros(capacity, dtype=np.float32)
         self._is_covered = np.zeros(capacity, dtype=np.bool_)
 
@@ -134,10 +135,10 @@ class _RecentSound:
 
 
 def _timeline(path: Path, sound: SoundTrack, first: int, end: int, sample_rate: int) -> Iterator[_Piece]:
-    """The sound from `first` up to `end` without a break: holes become silence, overlaps are trimmed."""
+    """The sound from `first` to `end` without gaps: holes become silence, overlaps are trimmed."""
     stop = first
     for start, samples in _placed_sound(path, sound, sample_rate):
-        for piece in _silence(min(start, end) - stop):  # a stamp hours ahead is no reason for hours of silence
+        for piece in _silence(min(start, end) - stop):  # a timestamp hours ahead must not make hours of silence
             yield piece
             stop += len(piece.samples)
         unheard = samples[max(stop - start, 0) :]
@@ -157,7 +158,7 @@ def _placed_sound(path: Path, sound: SoundTrack, sample_rate: int) -> Iterator[t
     tolerance_seconds = max(_JITTER_SECONDS, sound.burst_seconds)
     resampler: AudioResampler | None = None
     kind: tuple[str, str, int] | None = None
-    next_seconds = 0.0  # where the sound goes on if there is no hole
+    next_seconds = 0.0  # where the sound continues if there is no hole
     position = 0
     with open_media(path) as container:
         for frame in _decode_sound(path, container, sound):
@@ -176,7 +177,7 @@ def _placed_sound(path: Path, sound: SoundTrack, sample_rate: int) -> Iterator[t
 
 
 def _resample(resampler: AudioResampler | None, frame: AudioFrame | None) -> NDArray[np.float32]:
-    """What the resampler has ready after `frame`, float32 [n]; with None, what it still holds."""
+    """The output of the resampler after `frame`, float32 [n]; with None, the rest of its output."""
     if resampler is None:
         return np.zeros(0, dtype=np.float32)
     if frame is not None:
@@ -190,7 +191,7 @@ def _find_sound(path: Path) -> SoundTrack:
         found = survey(container, path)
     if found.sound is None:
         said = "; ".join(found.notes) or "found none"
-        raise MediaError(f"{path}: expected an audio stream, {said}; ask `VideoInfo.has_audio` first")
+        raise MediaError(f"{path}: expected an audio stream, {said}; check `VideoInfo.has_audio` first")
     return found.sound
 
 
@@ -202,7 +203,7 @@ def _decode_sound(path: Path, container: InputContainer, sound: SoundTrack) -> I
     n_read = n_decoded = n_damaged = 0
     for packet in demux(container, stream):
         if packet.size == 0 and packet.dts is not None:
-            continue  # FFmpeg would take an empty packet for the end of the stream
+            continue  # FFmpeg takes an empty packet for the end of the stream
         if packet.size and sound.shifts is not None:
             shift = int(sound.shifts[n_read])
             packet.pts = None if packet.pts is None else packet.pts + shift

@@ -1,6 +1,6 @@
-"""The clock of a stream, put right: where it jumps, it goes on by one frame. Needs numpy only.
+"""Correct the clock of a stream: where it jumps, it continues by one frame. Needs only numpy.
 
-Stamps are in units of a time base and in the order in which packets are stored: the order of decoding.
+Timestamps are in units of a time base and in the order in which packets are stored, which is that of decoding.
 """
 
 from collections.abc import Callable
@@ -13,11 +13,11 @@ from avadclip.errors import MediaError
 
 NO_STAMP = np.iinfo(np.int64).min  # FFmpeg's AV_NOPTS_VALUE
 
-# What a sane clock may do. B frames are stored before frames that are shown earlier: at most 16 pictures.
+# What a correct clock may do. B frames are stored before frames that are shown earlier: at most 16 pictures.
 _REORDERED = 17
 _WAVERING_SECONDS = 0.1  # backwards, of the time of decoding
 _REORDERED_SECONDS = 1.0  # backwards, of the time of presentation
-_SLOW_FRAMES = 30  # a slide show is no series of gaps: so many typical frames never are one
+_SLOW_FRAMES = 30  # a gap is longer than this many typical frames, so that a slide show is not a series of gaps
 _MOST_JUMPS = 1_000
 _NEIGHBOURS = 32
 _MOST_HOLES = 0.2  # share of the packets
@@ -25,36 +25,36 @@ _MOST_HOLES = 0.2  # share of the packets
 
 @dataclass(frozen=True)
 class Jump:
-    """Where the clock of a stream does not go on."""
+    """A place where the clock of a stream is not continuous."""
 
     packet: int  # the first one after it
-    before: int  # stamps on either side, as they are stored
+    before: int  # timestamps on either side, as stored
     after: int
 
 
 @dataclass(frozen=True, eq=False)
 class Mended:
-    """A clock that goes on; equal to the stored one up to the first jump."""
+    """A continuous clock; equal to the stored one up to the first jump."""
 
-    stamps: NDArray[np.int64]  # [n], NO_STAMP where none is stored
+    stamps: NDArray[np.int64]  # [n], NO_STAMP if none is stored
     jumps: tuple[Jump, ...]
-    shifts: tuple[int, ...]  # what was added from the start, and from each jump on: [1 + n_jumps]
-    n_astray: int  # single stamps far from their neighbours, which were put between them
+    shifts: tuple[int, ...]  # what was added from the start on, and from each jump on: [1 + n_jumps]
+    n_astray: int  # single timestamps far from their neighbours, which were moved between them
 
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """The stamps of one stream as they are stored, [n] each."""
+    """The timestamps of one stream as stored, [n] each."""
 
     pts: NDArray[np.int64]
     dts: NDArray[np.int64]
     is_key: NDArray[np.bool_]
     ticks_per_second: float
-    stores_dts: bool  # or the demuxer makes them up from `pts`
+    stores_dts: bool  # or the demuxer derives them from `pts`
 
 
-Paused = Callable[[int], bool]  # packet -> whether the gap before it is a pause: another stream has something in it
-Propose = Callable[[int, int | None], int | None]  # packet, where it would go on (None: the first) -> a better shift
+Paused = Callable[[int], bool]  # packet -> whether the gap before it is a pause, in which another stream has packets
+Propose = Callable[[int, int | None], int | None]  # packet, where it would continue (None: the first) -> a better shift
 
 
 def mend(
@@ -64,13 +64,13 @@ def mend(
     propose: Propose | None = None,
     fills_holes: bool = False,
 ) -> Mended | None:
-    """Put a clock right; None where there is nothing to do, as in every ordinary file.
+    """Correct a clock; None if there is nothing to correct, as in every ordinary file.
 
     Parameters
     ----------
-    gap_seconds : from here on a gap counts as a jump, unless `is_pause` says that it is none.
-    propose : where this stream should go on after a jump so that it stays in step with another one.
-    fills_holes : also give a stamp to the few packets that have none, or the one of another packet.
+    gap_seconds : a gap of this length or more counts as a jump, unless `is_pause` says that it is a pause.
+    propose : where this stream should continue after a jump so that it stays synchronous with another one.
+    fills_holes : also give a timestamp to the few packets that have none, or that of another packet.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def mend(
     order, slack = dts, np.full(len(pts), wavering, dtype=np.int64)
     steps = np.diff(dts)
     if not stored.stores_dts and np.any((steps < -wavering) | (steps > gap)):
-        # Made up, and wrong after a jump; but a key frame is never stored after one that is shown later.
+        # They are derived, and wrong after a jump; but a key frame is never stored after one that is shown later.
         order = _filled(pts, ~astray, pts)
         slack = np.where(stored.is_key[known], wavering, wide)
     first_shift = (propose(int(known[0]), None) if propose else None) or 0
@@ -132,7 +132,7 @@ def typical_step(stamps: NDArray[np.int64]) -> int:
 
 
 def _holes(pts: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which packets lack a stamp of their own, bool [n]; none if they are many: then the stream has no clock."""
+    """Which packets lack a timestamp of their own, bool [n]; none if there are many: then the stream has no clock."""
     is_hole = pts == NO_STAMP
     firsts = np.unique(pts, return_index=True)[1]
     is_first = np.zeros(len(pts), dtype=np.bool_)
@@ -142,7 +142,7 @@ def _holes(pts: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 def _filled(values: NDArray[np.int64], is_good: NDArray[np.bool_], others: NDArray[np.int64]) -> NDArray[np.int64]:
-    """`values`, each one that is not good replaced by the good one before it; `others` if none is good."""
+    """`values`, where each bad one is replaced by the good one before it; `others` if none is good."""
     if not is_good.any():
         return others
     latest_good = np.maximum.accumulate(np.where(is_good, np.arange(len(values)), np.argmax(is_good)))
@@ -150,16 +150,16 @@ def _filled(values: NDArray[np.int64], is_good: NDArray[np.bool_], others: NDArr
 
 
 def _astray(pts: NDArray[np.int64], dts: NDArray[np.int64], wide: int) -> NDArray[np.bool_]:
-    """Which single stamps are far ahead of, or behind, both neighbours that are in step with each other, bool [n]."""
+    """Which single timestamps are far ahead of, or behind, two neighbours that agree with each other, bool [n]."""
     astray = np.zeros(len(pts), dtype=np.bool_)
     if len(pts) < 3:
         return astray
     latest = np.maximum.accumulate(pts)
     is_far = np.abs(pts[1:] - latest[:-1]) > wide
     suspects = np.append(True, is_far)
-    # A frame behind is no surprise where the times of decoding go on: a B frame before a pause.
+    # A frame behind is normal if the decoding times continue: a B frame before a pause.
     suspects[1:] &= (pts[1:] > latest[:-1]) | (np.diff(dts) < 0) | (pts[1:] < dts[1:])
-    before: int | None = None  # latest stamp in step
+    before: int | None = None  # latest timestamp that agrees
     done = 0
     for position in np.flatnonzero(suspects).tolist():
         sane = pts[done:position][~astray[done:position]]
@@ -185,7 +185,7 @@ def _next_jump(
     known: NDArray[np.int64],
     is_pause: Paused,
 ) -> int | None:
-    """The first packet after `begin` that does not go on from those before."""
+    """The first packet after `begin` that does not continue those before it."""
     latest = np.maximum.accumulate(order[begin:])
     ahead = order[begin + 1 :] - latest[:-1]
     for offset in np.flatnonzero((ahead > gap) | (ahead < -slack[begin + 1 :])).tolist():
@@ -196,7 +196,7 @@ def _next_jump(
 
 
 def _between(stamps: NDArray[np.int64], astray: NDArray[np.bool_], position: int, frame: int) -> int:
-    """The free place among the neighbours of a packet that is nearest to the packet before it."""
+    """The free timestamp among the neighbours of a packet that is nearest to the packet before it."""
     window = slice(max(position - _NEIGHBOURS, 0), position + _NEIGHBOURS)
     near = np.sort(stamps[window][~astray[window]])
     if position == 0 or near.size < 2:

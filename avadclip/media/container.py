@@ -1,4 +1,4 @@
-"""Opening media files with PyAV: one place for its options, its errors, and the pictures of a track."""
+"""Open media files with PyAV: the one place for its options, its errors, and the pictures of a track."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,23 +16,23 @@ from avadclip.media.clock import NO_STAMP
 from avadclip.media.packets import Packets, demux
 from avadclip.media.survey import PictureTrack
 
-# Demuxers that FFmpeg picks by a file's name alone, whatever it holds.
+# Demuxers that FFmpeg chooses by a file's name alone, whatever it contains.
 _NOT_VIDEO_FORMATS = {"tty", "image2"}
-# Of a picture: 8192 x 8192, twice what 8K is. A file of 100 kB may hold pictures of gigabytes.
+# In one picture: 8192 x 8192, twice as many as 8K. A file of 100 kB may have pictures of gigabytes.
 MOST_PIXELS = 1 << 26
 
 
 @contextmanager
 def open_media(path: Path) -> Iterator[InputContainer]:
-    """An open container; whatever FFmpeg raises inside of the block becomes a MediaError that names the file.
+    """An open container; whatever FFmpeg raises in the block becomes a MediaError that names the file.
 
     Raises
     ------
-    MediaError : no such file, no permission, empty, not a media file, or damaged beyond what the decoders skip.
+    MediaError : no such file, no permission, an empty file, not a media file, or one that is too damaged.
     """
     _require_readable(path)
     try:
-        # Absolute, because FFmpeg takes what precedes a colon in a relative name for a protocol. Metadata in an old
+        # Absolute, because FFmpeg reads what precedes a colon in a relative name as a protocol. Metadata in an old
         # encoding is no reason to refuse a video, and a playlist must not open other files or the network.
         with av.open(
             str(path.absolute()), metadata_errors="replace", options={"protocol_whitelist": "file"}
@@ -49,12 +49,12 @@ def open_media(path: Path) -> Iterator[InputContainer]:
 def decode_pictures(
     container: InputContainer, track: PictureTrack, n_threads: int | None = None
 ) -> Iterator[VideoFrame]:
-    """Every frame that can be decoded, in presentation order; packets that cannot be decoded are passed over.
+    """Every frame that can be decoded, in presentation order; packets that cannot be decoded are skipped.
 
     Parameters
     ----------
-    track : which stream of the file, from which packet on, and their stamps if those of the file are not used.
-    n_threads : decoding threads, 0 as many as there are cores; None: one.
+    track : which stream of the file, from which packet on, and their timestamps if those of the file are wrong.
+    n_threads : decoding threads; 0: as many as there are cores; None: one.
     """
     stream = _limited(container, track)
     if n_threads is not None:
@@ -62,7 +62,7 @@ def decode_pictures(
         stream.codec_context.thread_count = n_threads
     n_read = 0
     for packet in demux(container, stream):
-        # FFmpeg takes an empty packet for the end of the stream; within a file it means "the same picture again".
+        # FFmpeg reads an empty packet as the end of the stream; within a file it means "the same picture again".
         if packet.size == 0 and packet.dts is not None:
             continue
         if packet.size:
@@ -77,11 +77,11 @@ def decode_pictures(
 
 
 def first_picture(container: InputContainer, track: PictureTrack, packets: Packets) -> VideoFrame | None:
-    """The first frame of :func:`decode_pictures`, of a container that has been read already.
+    """The first frame of :func:`decode_pictures`, from a container that has been read already.
 
-    None: the packets that were kept, :attr:`Packets.first`, do not make one.
+    None if the packets that were kept, :attr:`Packets.first`, do not give one.
     """
-    _limited(container, track).codec_context.thread_count = 1  # threads would take longer to start than it does
+    _limited(container, track).codec_context.thread_count = 1  # starting threads would take longer than decoding it
     for number, packet in enumerate(packets.first, track.first_packet):
         _stamp(packet, track, number)
         try:
@@ -100,7 +100,7 @@ def _limited(container: InputContainer, track: PictureTrack) -> VideoStream:
 
 
 def _stamp(packet: "Packet[VideoStream]", track: PictureTrack, number: int) -> None:
-    """Give the packet `number` of the track its stamp, where that of the file is wrong."""
+    """Give packet `number` of the track its timestamp, if that of the file is wrong."""
     if track.stamps is not None:
         stamp = int(track.stamps[number])
         packet.pts, packet.dts = None if stamp == NO_STAMP else stamp, None

@@ -1,4 +1,4 @@
-"""decord, kept honest: it is used only where it agrees with the container about frames and their times."""
+"""Reading with decord, but only where it agrees with the container about frames and their times."""
 
 import importlib.util
 import multiprocessing
@@ -13,12 +13,12 @@ from avadclip.errors import MediaError
 from avadclip.media.probe import VideoInfo
 from avadclip.pulse import beat
 
-# decord replaces a frame that it cannot decode by a neighbour and counts it. Its threshold is a share of the frames if
-# it lies between 0 and 1, so this means: not a single one.
+# decord replaces a frame that it cannot decode by a neighbour and counts it. Its limit is a share of the frames if it
+# is between 0 and 1, so this means: not a single one.
 _NO_REPLACED_FRAMES = 1e-9
 # While decord waits for its first frame it reads on, up to the end of the file if decoding is slower than reading, and
-# decodes all of that whether it is asked for or not. So that a worker stays below 600 MiB however slow its encoder is,
-# decord gets videos whose frames fit into memory as RGB; longer ones are PyAV's.
+# decodes all of that whether it is wanted or not. So that a worker stays below 600 MiB however slow its encoder is,
+# decord reads only videos whose frames fit into memory as RGB; PyAV reads longer ones.
 _MAX_FILE_BYTES = 128 * 2**20
 _MAX_RGB_BYTES = 500 * 2**20
 
@@ -51,8 +51,8 @@ class DecordReader:
         return frames
 
     def _frame(self, index: int) -> NDArray[np.uint8]:
-        # `get_batch`, and `skip_frames` across a key frame, seek; where seeking is not exact (ASF) another frame comes
-        # back without a word. So skip up to a key frame only, and step over the frame before it.
+        # `get_batch`, and `skip_frames` across a key frame, seek; where seeking is not exact (ASF), they silently
+        # return another frame. So skip only up to a key frame, and step over the frame before it.
         is_crossed = (self._key_indices > self._next_index) & (self._key_indices <= index)
         for key_index in self._key_indices[is_crossed].tolist():
             self._skip_to(key_index - 1)
@@ -72,24 +72,26 @@ class DecordReader:
 
 
 def open_decord(path: Path, info: VideoInfo, indices: NDArray[np.int64], n_threads: int) -> DecordReader:
-    """Open a video with decord and compare it with what the container holds.
+    """Open a video with decord and compare it with what the container contains.
 
     Raises
     ------
     MediaError : decord is not installed or cannot open the file, the file is large or has many large frames, the video
-        is rotated, its clock had to be put right, or it begins inside a group of pictures; or decord's frame count or
-        its times of the frames `indices` (by more than half a frame) are not those of the container.
+        is rotated, its clock had to be corrected, or it begins inside a group of pictures; or decord's frame count, or
+        its times of the frames `indices` (by more than half a frame), differ from those of the container.
     """
     if not decord_available():
         raise MediaError(f"{path}: decord is not installed; use the PyAV decoder")
     if info.rotation:
-        raise MediaError(f"{path}: rotated by {info.rotation} degrees, which decord leaves out; use the PyAV decoder")
+        raise MediaError(f"{path}: rotated by {info.rotation} degrees, which decord ignores; use the PyAV decoder")
     if path.stat().st_size > _MAX_FILE_BYTES:
-        raise MediaError(f"{path}: more than {_MAX_FILE_BYTES >> 20} MiB, which decord would hold in memory; use PyAV")
+        raise MediaError(f"{path}: more than {_MAX_FILE_BYTES >> 20} MiB, which decord would keep in memory; use PyAV")
     if info.n_frames * info.width * info.height * 3 > _MAX_RGB_BYTES:
-        raise MediaError(f"{path}: frames of more than {_MAX_RGB_BYTES >> 20} MiB, which decord would hold; use PyAV")
+        raise MediaError(f"{path}: frames of more than {_MAX_RGB_BYTES >> 20} MiB, which decord would keep; use PyAV")
     if info.picture.stamps is not None or info.picture.first_packet:
-        raise MediaError(f"{path}: not all of its packets and stamps can be used, and decord uses them all; use PyAV")
+        raise MediaError(
+            f"{path}: not all of its packets and timestamps can be used, and decord uses them all; use PyAV"
+        )
     decord = import_decord()
     decord.logging.set_level(decord.logging.QUIET)
     try:
@@ -99,8 +101,8 @@ def open_decord(path: Path, info: VideoInfo, indices: NDArray[np.int64], n_threa
     except Exception as error:  # decord's errors have no base class of their own
         raise MediaError(f"{path}: decord cannot open it: {_first_line(error)}; use the PyAV decoder") from error
     if len(reader) != info.n_frames:
-        raise MediaError(f"{path}: decord finds {len(reader)} frames, the container holds {info.n_frames}; use PyAV")
-    # decord's clock begins with the stream, the container's where its muxer pleased.
+        raise MediaError(f"{path}: decord finds {len(reader)} frames, the container has {info.n_frames}; use PyAV")
+    # decord's clock begins with the stream, the container's wherever its muxer started it.
     expected = info.frame_seconds[indices] - info.frame_seconds[0]
     deviation = float(np.max(np.abs(seconds - first_seconds - expected), initial=0.0))
     if not deviation <= 0.5 / info.frame_rate:
@@ -109,9 +111,9 @@ def open_decord(path: Path, info: VideoInfo, indices: NDArray[np.int64], n_threa
 
 
 def import_decord() -> Any:
-    """The module; torch, which may crash if it is imported after decord, comes first.
+    """Import decord; first torch, which may crash if it is imported after decord.
 
-    Not in decode workers, which have no use for torch: it would be most of the time they take to start.
+    Not torch in decode workers, which do not use it: it would be most of their starting time.
     """
     if multiprocessing.parent_process() is None:
         import_module("torch")

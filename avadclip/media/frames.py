@@ -1,4 +1,4 @@
-"""Sampled frames of a video in presentation order, through decord, torchcodec or PyAV, in small batches."""
+"""Sampled frames of a video in presentation order, read with decord, torchcodec or PyAV, in small batches."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ from avadclip.media.torchcodec_reader import TorchcodecReader, open_torchcodec
 
 Decoder = Literal["decord", "torchcodec", "pyav"]
 
-# Frames in memory at a time: a batch of at most so many bytes (and at least one frame), whatever the video's length.
+# Frames in memory at a time: a batch of at most this many bytes (but at least one frame), whatever the video's length.
 _BATCH_BYTES = 16 * 2**20
 _BATCH_FRAMES = 16
-# Wanted frames that a damaged file may lack: 1% or so many; never half of what was asked for.
+# Wanted frames that a damaged file may lack: 1% or this many, but always less than half of them.
 _MISSING_SHARE = 0.01
 _MISSING_FRAMES = 2
 
@@ -29,7 +29,7 @@ _MISSING_FRAMES = 2
 class FrameBatch:
     """Some consecutive sampled frames."""
 
-    rgb: NDArray[np.uint8]  # [n, height, width, 3], 0..255, rotated as the file asks for
+    rgb: NDArray[np.uint8]  # [n, height, width, 3], 0..255, rotated as the file says
     indices: NDArray[np.int64]  # [n], source frames
     seconds: NDArray[np.float64]  # [n], presentation times on the container's clock
 
@@ -43,7 +43,7 @@ def decode_frames(
     ----------
     path, info : the file, and what :func:`avadclip.media.probe.probe` found in it.
     indices : int64 [n], source frames, strictly ascending.
-    decoder : ``decord`` or ``torchcodec``, or ``pyav`` where that raises (on opening, or on the way: begin again then).
+    decoder : ``decord`` or ``torchcodec``, or ``pyav`` if that raises (on opening or later; then start again).
     n_threads : decoding threads; 0 leaves it to the decoder.
 
     Yields
@@ -52,13 +52,13 @@ def decode_frames(
 
     Raises
     ------
-    ValueError : `indices` are not strictly ascending, or outside of the video.
+    ValueError : `indices` are not strictly ascending, or outside the video.
     MediaError : decord or torchcodec disagrees with the container about frames or times, meets a damaged frame, or is
         not trusted with this kind of file; or PyAV finds more than 1% (at least 2) of the wanted frames missing.
 
     Notes
     -----
-    Where PyAV finds a few wanted frames missing, each is replaced by the nearest earlier frame that could be decoded.
+    If PyAV finds a few wanted frames missing, each is replaced by the nearest earlier frame that could be decoded.
     """
     indices = np.asarray(indices, dtype=np.int64)
     if indices.ndim != 1 or np.any(np.diff(indices) <= 0):
@@ -110,8 +110,8 @@ def _wanted_pictures(path: Path, info: VideoInfo, indices: NDArray[np.int64], n_
         while n_given < n_wanted and indices[n_given] < index:
             n_missing += 1
             n_given += 1
-            # Without an earlier picture the video begins with damage: the first that can be decoded stands in. Beyond
-            # the tolerance they are only counted.
+            # Without an earlier picture the video begins with damage: the first one that can be decoded is used.
+            # Beyond the tolerance they are only counted.
             if n_missing <= tolerance:
                 yield picture if earlier is None else earlier
         if n_given < n_wanted and indices[n_given] == index:
@@ -119,7 +119,7 @@ def _wanted_pictures(path: Path, info: VideoInfo, indices: NDArray[np.int64], n_
             if n_missing <= tolerance:
                 yield picture
         earlier = picture
-        # Frames that are told apart by counting are only right if all of them were there to be counted.
+        # Frames that are identified by counting are only right if all of them could be counted.
         if n_given == n_wanted and info.is_stamped:
             break
     n_missing += n_wanted - n_given
@@ -138,7 +138,7 @@ def _indexed_pictures(path: Path, info: VideoInfo, n_threads: int) -> Iterator[t
     with open_media(path) as container:
         for position, picture in enumerate(decode_pictures(container, info.picture, n_threads)):
             index = _index_at(info, picture) if info.is_stamped else position
-            # A damaged stamp may lie between frames, before one that was already given, or outside of the video.
+            # A damaged timestamp may be between frames, before one that was already returned, or outside the video.
             if index is not None and latest < index < info.n_frames:
                 latest = index
                 yield index, picture
@@ -160,13 +160,13 @@ def _index_at(info: VideoInfo, picture: VideoFrame) -> int | None:
 def _to_rgb(picture: VideoFrame, info: VideoInfo) -> NDArray[np.uint8]:
     """uint8 [height, width, 3] as it is shown."""
     stored_width, stored_height = (info.width, info.height) if info.rotation in (0, 180) else (info.height, info.width)
-    # A stream may change its size on the way; the first frame's size holds for all.
+    # A stream may change its size; the size of the first frame is used for all.
     is_resized = (picture.width, picture.height) != (stored_width, stored_height)
     rgb = picture.to_ndarray(
         format="rgb24",
         width=stored_width,
         height=stored_height,
-        # 8 bits are converted with a chroma sample for each 2 x 2 pixels, as ffmpeg does; more bits would get a blur.
+        # 8 bits are converted with one chroma sample for 2 x 2 pixels, as ffmpeg does; more bits would be blurred.
         interpolation=None if is_resized or picture.format.components[0].bits == 8 else "POINT",
     )
     return np.ascontiguousarray(np.rot90(rgb, k=info.rotation // 90))

@@ -6,23 +6,23 @@ from typing import Self
 
 _VOL = re.compile(rb"\x00\x00\x01[\x20-\x2f]")
 _VOP = b"\x00\x00\x01\xb6"
-# DivX' "packed bitstream": a packet with two pictures is followed by one that is not coded and only keeps its place.
+# DivX's "packed bitstream": a packet with two pictures is followed by one that is not coded, a placeholder.
 _PACKED = re.compile(rb"DivX\d+(?:Build|b)\d+p")
 _EXTENDED_ASPECT = 15
 _VBV_BITS = 79
-_LONGEST_BYTES = 32  # its header is all that such a picture holds
+_LONGEST_BYTES = 32  # such a picture consists of its header only
 
 
 @dataclass
 class NotCoded:
-    """Tells such packets of one stream apart, once its headers were seen."""
+    """Recognises such packets of one stream, once its headers were read."""
 
-    time_bits: int | None = None  # of vop_time_increment; None: no header was seen yet
+    time_bits: int | None = None  # of vop_time_increment; None: no header was read yet
     is_packed: bool = False
 
     @classmethod
     def of(cls, extradata: bytes | None) -> Self:
-        """Begin with what the container holds of the headers."""
+        """Begin with the headers that the container has."""
         found = cls()
         found._learn(extradata or b"")
         return found
@@ -64,7 +64,7 @@ class NotCoded:
 
 
 class _Bits:
-    """Bits of a header, the highest of each byte first; zeros behind its end."""
+    """Bits of a header, the highest of each byte first; zeros after its end."""
 
     def __init__(self, data: bytes, position: int) -> None:
         self._data, self._at = data, 8 * position

@@ -1,4 +1,4 @@
-"""One pass over the packets of a file: when, and how important each of them is."""
+"""One pass over the packets of a file: the times and the kind of each."""
 
 from array import array
 from collections.abc import Callable, Iterator
@@ -16,8 +16,8 @@ from avadclip.pulse import beat
 
 AnyStream = TypeVar("AnyStream", bound=Stream)
 
-_KEPT_PACKETS, _KEPT_BYTES = 32, 1 << 22  # at most; decoders put up to 16 pictures back
-_LEAST_SEARCHED_BYTES = 1 << 12  # by one call; FFmpeg searches more
+_KEPT_PACKETS, _KEPT_BYTES = 32, 1 << 22  # at most; decoders delay up to 16 pictures
+_LEAST_SEARCHED_BYTES = 1 << 12  # in one call; FFmpeg searches more
 
 
 def _stamps() -> "array[int]":
@@ -34,7 +34,8 @@ class Packets:
     places: "array[int]" = field(default_factory=_stamps)  # among all packets of the file
     is_key: bytearray = field(default_factory=bytearray)
     is_shown: bytearray = field(default_factory=bytearray)
-    # Of a video: those from the first key frame on that its first picture may take, so that no second opening has to.
+    # Of a video: the packets from the first key frame on that its first picture may need, so that the file does not
+    # have to be opened again.
     first: "list[Packet[Any]]" = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -42,9 +43,9 @@ class Packets:
 
 
 def demux(container: InputContainer, *streams: AnyStream) -> "Iterator[Packet[AnyStream]]":
-    """The packets of some streams, or of all, past what holds none: zeros and old content of preallocated files.
+    """The packets of some streams, or of all, also after gaps: zeros and old content of preallocated files.
 
-    FFmpeg's MPEG-TS demuxer looks for the next packet over 64 KiB, and then asks to be called again.
+    FFmpeg's MPEG-TS demuxer searches 64 KiB for the next packet, and then has to be called again.
     """
     n_left = (container.size or 0) // _LEAST_SEARCHED_BYTES + 1
     while True:
@@ -61,10 +62,10 @@ def demux(container: InputContainer, *streams: AnyStream) -> "Iterator[Packet[An
 
 
 def read_packets(container: InputContainer) -> dict[int, Packets]:
-    """Read a file that was just opened to its end; packets by index of their stream.
+    """Read a file that was just opened to its end; packets by the index of their stream.
 
-    A packet is shown if the decoder gives a picture for it: not what an edit list cuts away, not VP8's invisible
-    reference frames, not MPEG-4's pictures that are not coded.
+    A packet is shown if the decoder gives a picture for it. What an edit list cuts, VP8's invisible reference frames
+    and MPEG-4's pictures that are not coded are not shown.
     """
     found = {stream.index: Packets() for stream in container.streams}
     is_hidden = {stream.index: test for stream in container.streams.video if (test := _hiding(stream)) is not None}

@@ -1,4 +1,4 @@
-"""What a video file holds, from its packets: frames, their times, size, rotation, sound."""
+"""What a video file contains, by its packets: frames, their times, size, rotation, sound."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -19,13 +19,13 @@ from avadclip.media.packets import Packets
 from avadclip.media.survey import PictureTrack, SoundTrack, Survey, survey
 from avadclip.media.tracks import no_picture
 
-# A container may count frames that its encoder dropped (AVI), so its own count is met within 1% or this many frames.
+# A container may count frames that its encoder dropped (AVI), so its own count may differ by 1% or this many frames.
 _COUNT_SLACK_FRAMES = 2
 _DURATION_SLACK_SECONDS = 1.0
 _SLACK_SHARE = 0.01
-# Containers whose header states a duration but no frame count; other durations are FFmpeg's estimates.
+# Containers whose headers state a duration but no frame count; other durations are FFmpeg's estimates.
 _FORMATS_DECLARING_DURATION = {"matroska,webm", "flv", "asf"}
-_FALLBACK_RATE = 25.0  # frames per second, where a raw stream states none
+_FALLBACK_RATE = 25.0  # frames per second, if a raw stream states none
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class VideoInfo:
 
     n_frames: int
     # [n_frames], ascending: when each frame is presented, on the container's clock, which may begin anywhere. Where it
-    # jumps it is taken to go on by one frame.
+    # jumps, it is continued by one frame.
     frame_seconds: NDArray[np.float64]
     end_seconds: float  # end of the last frame
     frame_rate: float  # average, frames per second
@@ -43,19 +43,19 @@ class VideoInfo:
     rotation: int  # 0, 90, 180 or 270: degrees counterclockwise from the stored to the shown picture
     has_audio: bool  # whether there is sound that can be decoded, beside the picture
     codec: str
-    # Whether each decoded frame carries its own time. Where not, the k-th frame that is decoded is frame k.
+    # Whether each decoded frame has its own time. If not, the k-th frame that is decoded is frame k.
     is_stamped: bool
     picture: PictureTrack
     sound: SoundTrack | None
-    notes: tuple[str, ...]  # what the owner of the file should know, a line each
+    notes: tuple[str, ...]  # one line for each thing that the owner of the file should know
 
     def to_text(self) -> str:
-        """JSON that a cache can keep, from which :meth:`from_text` makes the same."""
+        """JSON for a cache, from which :meth:`from_text` makes an equal object."""
         return json.dumps(asdict(self), default=lambda values: values.tolist())
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """What :meth:`to_text` was called on."""
+        """The inverse of :meth:`to_text`."""
         found = json.loads(text)
         picture, sound = found.pop("picture"), found.pop("sound")
         return cls(
@@ -72,19 +72,19 @@ def _ticks(values: list[int] | None) -> Any:
 
 
 def probe(path: Path) -> VideoInfo:
-    """Read frame count and times of a video from its packets; of the pictures only the first is decoded.
+    """Read frame count and times of a video from its packets; only the first picture is decoded.
 
-    A frame counts if the decoder will show it: what an edit list cuts away, empty packets (a dropped frame), pictures
-    that are not coded and VP8's invisible reference frames do not; nor does what precedes the first picture that can
-    be decoded, where a file begins inside a group of pictures. AVI stores the order of decoding alone: its n-th place
-    is taken for the n-th frame shown. Where packets lack times altogether (raw streams) the video is decoded once to
-    count its frames.
+    A frame counts if the decoder shows it. What an edit list cuts, empty packets (dropped frames), pictures that are
+    not coded and VP8's invisible reference frames do not count; nor do frames before the first picture that can be
+    decoded, if a file begins inside a group of pictures. AVI stores only the order of decoding: its n-th position is
+    read as the n-th frame shown. If packets have no times at all (raw streams), the video is decoded once to count
+    its frames.
 
     Raises
     ------
-    MediaError : the file cannot be opened, has no video stream or no decoder for it, no frame of it can be decoded, its
-        clock jumps all the time, or it ends well before what its container declares (by 1%, and at least 2 frames, or
-        1 s where only a duration is declared).
+    MediaError : the file cannot be opened, has no video stream or none with a decoder, no frame can be decoded, its
+        clock jumps all the time, or it is shorter than its container declares (by 1%, and at least 2 frames, or 1 s
+        if only a duration is declared).
     """
     with open_media(path) as container:
         found = survey(container, path)
@@ -126,18 +126,18 @@ def probe(path: Path) -> VideoInfo:
 class _Shown:
     """The packets whose pictures are shown, [n] each, in the order in which they are stored; times in ticks."""
 
-    stamps: NDArray[np.int64]  # NO_STAMP where there is none
+    stamps: NDArray[np.int64]  # NO_STAMP if there is none
     durations: NDArray[np.int64]
     is_stamped: bool
     key_stamp: int  # of the first picture that stands alone
-    n_lost: int  # pictures that need others from before the file begins
+    n_lost: int  # pictures that refer to others from before the beginning of the file
 
     @classmethod
     def of(cls, container: InputContainer, stream: VideoStream, found: Survey) -> "_Shown":
         assert found.picture is not None
         packets, first = found.packets[stream.index], found.picture.first_packet
         is_avi = container.format.name == "avi"
-        # libavformat makes up the presentation times of AVI and is wrong about B frames.
+        # libavformat derives the presentation times of AVI, and they are wrong for B frames.
         stored = np.array(packets.dts if is_avi else packets.pts, dtype=np.int64)
         stamps = stored if found.picture.stamps is None else found.picture.stamps
         is_shown = np.array(packets.is_shown, dtype=np.bool_)
@@ -149,7 +149,7 @@ class _Shown:
         return cls(own, durations, is_stamped, int(stamps[first]), n_lost)
 
     def since(self, first_stamp: int) -> "_Shown":
-        """Without what is shown before the first picture that stands alone, unless that was decoded."""
+        """Without pictures that are shown before the first key frame, unless that was decoded."""
         is_kept = self.stamps >= min(first_stamp, self.key_stamp)
         if is_kept.all():
             return self
@@ -158,19 +158,19 @@ class _Shown:
 
     @property
     def said(self) -> list[str]:
-        """What is told about pictures that are left out."""
+        """The note about pictures that are left out."""
         if not self.n_lost:
             return []
         return [f"begins inside a group of pictures: the first {self.n_lost} cannot be decoded and do not count"]
 
 
 def _said_of_silence(sound: SoundTrack | None, start_seconds: float, end_seconds: float) -> list[str]:
-    """That the sound is never heard with the picture, where that is so."""
+    """The note that the sound never overlaps the picture, if that is so."""
     if sound is None or (sound.start_seconds < end_seconds and sound.end_seconds > start_seconds):
         return []
     first, last = sound.start_seconds - start_seconds, sound.end_seconds - start_seconds
     return [
-        f"its sound ({first:.1f} s to {last:.1f} s) lies wholly outside of its picture (0.0 s to "
+        f"its sound ({first:.1f} s to {last:.1f} s) is wholly outside its picture (0.0 s to "
         f"{end_seconds - start_seconds:.1f} s): sound counts as absent"
     ]
 
@@ -213,14 +213,14 @@ def _require_picture_size(path: Path, stream: VideoStream) -> None:
 def _require_declared_length(path: Path, container: InputContainer, stream: VideoStream, found: Survey) -> None:
     packets = found.packets[stream.index]
     if not any(packets.is_shown):
-        raise MediaError(f"{path}: its video stream holds no frames; replace the file or exclude the video")
-    # AVI declares its frames with the dropped ones, which take a position but hold no packet.
+        raise MediaError(f"{path}: its video stream has no frames; replace the file or exclude the video")
+    # AVI counts dropped frames too, which take a position but have no packet.
     is_avi = container.format.name == "avi" and packets.dts[-1] != NO_STAMP
     n_stored = packets.dts[-1] + 1 if is_avi else len(packets)
     missing_frames = stream.frames - n_stored
     if missing_frames > max(_COUNT_SLACK_FRAMES, _SLACK_SHARE * stream.frames):
         raise MediaError(
-            f"{path}: the container declares {stream.frames} frames, but the file holds {n_stored}; "
+            f"{path}: the container declares {stream.frames} frames, but the file has {n_stored}; "
             "it is truncated or damaged: copy it again or exclude the video"
         )
     if container.format.name not in _FORMATS_DECLARING_DURATION or container.duration is None:
@@ -236,7 +236,7 @@ def _require_declared_length(path: Path, container: InputContainer, stream: Vide
 
 
 def _stored_until(container: InputContainer, index: int, packets: Packets) -> float:
-    """Where the stream `index` ends by its own stamps, in seconds."""
+    """Where stream `index` ends by its own timestamps, in seconds."""
     stamps = np.array(packets.pts, dtype=np.int64)
     ends = (stamps + np.array(packets.durations, dtype=np.int64))[stamps != NO_STAMP]
     return float(ends.max()) * float(container.streams[index].time_base or 0) if ends.size else 0.0

@@ -1,4 +1,4 @@
-"""What the packets of a file say: its picture and its sound, on one clock that goes on."""
+"""The picture and the sound of a file, by its packets, on one continuous clock."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,62 +17,62 @@ from avadclip.media.clock import NO_STAMP, Mended, Stored
 from avadclip.media.packets import Packets, read_packets
 from avadclip.media.tracks import Track, choose_picture, choose_sound
 
-# Containers that carry a running clock: a gap of ten seconds is another recording, as FFmpeg has it. Others have a time
-# line of their own, on which a recorder may have waited for minutes.
+# Containers with a running clock: a gap of ten seconds is another recording, as in FFmpeg. Others have a timeline of
+# their own, on which a recorder may have paused for minutes.
 _RUNNING_CLOCK = {"mpegts", "mpeg"}
 _GAP_SECONDS, _LONG_GAP_SECONDS = 10.0, 600.0
-# Containers that store presentation times alone; FFmpeg makes up the times of decoding.
+# Containers that store presentation times alone; FFmpeg derives the times of decoding.
 _WITHOUT_DTS = {"matroska,webm", "ogg", "asf", "rm", "swf", "gif"}
 _WITHOUT_CLOCK = {"avi"}  # counts frames
-# Sound that is stored with a part of the picture begins within so many seconds of it, and may overlap the part before.
+# Sound that is stored with a part of the picture begins within this many seconds of it, and may overlap the last part.
 _IN_STEP_SECONDS = 10.0
 _OVERLAP_SECONDS = 1.0
 _PARTS_OF_A_PAUSE = 10
-_LEAST_BURST = 3  # packets of one stamp; two may share one that is rounded
+_LEAST_BURST = 3  # packets with one timestamp; two may share one that is rounded
 
 
 @dataclass(frozen=True, eq=False)
 class PictureTrack:
-    """The video stream that counts, and how its packets are read."""
+    """The video stream that is used, and how its packets are read."""
 
     stream_index: int
-    first_packet: int  # those before it need pictures that the file does not hold
+    first_packet: int  # those before it refer to pictures that the file does not have
     stamps: NDArray[np.int64] | None  # [n_packets]; None: those of the file are right
 
 
 @dataclass(frozen=True, eq=False)
 class SoundTrack:
-    """The audio stream that counts, and where its packets belong."""
+    """The audio stream that is used, and when its packets are played."""
 
     stream_index: int
-    shifts: NDArray[np.int64] | None  # [n_packets], ticks to add to their stamps; None: they are right
-    burst_seconds: float  # length of the longest run of packets that share one stamp
+    shifts: NDArray[np.int64] | None  # [n_packets], ticks to add to their timestamps; None: they are right
+    burst_seconds: float  # length of the longest run of packets with the same timestamp
     start_seconds: float
     end_seconds: float
 
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What one pass over a file finds."""
+    """The result of one pass over a file."""
 
     packets: Mapping[int, Packets]  # by stream
     picture: PictureTrack | None
     sound: SoundTrack | None
-    notes: tuple[str, ...]  # what its owner should know
+    notes: tuple[str, ...]  # for the owner of the file
 
 
 def survey(container: InputContainer, path: Path) -> Survey:
-    """Read every packet of a file that was just opened, choose its tracks, and put their clocks right.
+    """Read every packet of a file that was just opened, choose its tracks, and correct their clocks.
 
     Raises
     ------
-    MediaError : a clock that jumps too often.
+    MediaError : a clock jumps too often.
     """
     packets = read_packets(container)
     try:
         return _survey(container, packets)
     except MediaError as error:
-        raise MediaError(f"{path}: {error}; copy the recording anew or exclude the video") from None
+        raise MediaError(f"{path}: {error}; copy the recording again or exclude the video") from None
 
 
 def _survey(container: InputContainer, packets: Mapping[int, Packets]) -> Survey:
@@ -97,7 +97,7 @@ def _survey(container: InputContainer, packets: Mapping[int, Packets]) -> Survey
 
 @dataclass(frozen=True, eq=False)
 class _Reference:
-    """The picture, with which the sound stays in step."""
+    """The picture, with which the sound is kept synchronous."""
 
     stream: VideoStream
     packets: Packets
@@ -114,7 +114,7 @@ def _mend(
     seconds = _seconds_per_tick(stream)
 
     def is_pause(packet: int) -> bool:
-        # Another stream goes on through the gap: it has something in each part of it.
+        # Another stream continues through the gap: it has packets in each part of it.
         start, end = own.pts[packet - 1] * seconds, own.pts[packet] * seconds
         for other in others:
             times = np.array(packets[other.index].pts, dtype=np.float64) * _seconds_per_tick(other)
@@ -135,7 +135,7 @@ def _mend(
 
 
 class _InStep:
-    """Gives the sound of each part of a glued recording the shift of its picture."""
+    """Gives the sound of each part of a concatenated recording the shift of its picture."""
 
     def __init__(self, own: Packets, seconds: float, reference: _Reference) -> None:
         self._own, self._seconds = own, seconds
@@ -143,7 +143,7 @@ class _InStep:
         self._picture_seconds = _seconds_per_tick(reference.stream)
 
     def propose(self, packet: int, goes_on: int | None) -> int | None:
-        """The shift of the part of the picture that a packet of sound begins with, in the sound's ticks; None if the
+        """The shift of the part of the picture that a sound packet begins with, in the sound's ticks; None if the
         sound does not begin where that part does. `goes_on` is where the sound before it ends."""
         if self._clock is None or not self._clock.jumps:
             return None
@@ -180,7 +180,7 @@ def _sound_track(stream: AudioStream, packets: Packets, mended: Mended | None) -
 
 
 def _longest_burst(stamps: NDArray[np.int64], durations: NDArray[np.int64]) -> float:
-    """Length of the longest run of packets that share one stamp, in ticks."""
+    """Length of the longest run of packets with the same timestamp, in ticks."""
     if len(stamps) < _LEAST_BURST:
         return 0.0
     firsts = np.flatnonzero(np.append(True, np.diff(stamps) != 0))
@@ -194,7 +194,7 @@ def _seconds_per_tick(stream: Stream) -> float:
 
 
 def _told(what: str, mended: Mended | None, stream: Track) -> list[str]:
-    """What is said about a clock that was put right."""
+    """The notes about a clock that was corrected."""
     if mended is None:
         return []
     seconds, told = _seconds_per_tick(stream), []
@@ -203,8 +203,8 @@ def _told(what: str, mended: Mended | None, stream: Track) -> list[str]:
         more = f" and {len(mended.jumps) - 1} more times" if len(mended.jumps) > 1 else ""
         told.append(
             f"the clock of its {what} jumps from {first.before * seconds:.1f} s to {first.after * seconds:.1f} s{more};"
-            " it is taken to go on by one frame"
+            " it is continued by one frame"
         )
     if mended.n_astray:
-        told.append(f"{mended.n_astray} packets of its {what} are stamped far from their neighbours: put between them")
+        told.append(f"{mended.n_astray} packets of its {what} have timestamps far from their neighbours: corrected")
     return told

@@ -1,4 +1,4 @@
-"""Which frames stand for which snippets, and when a snippet begins and ends. Needs numpy only."""
+"""Which frames stand for which snippets, and when a snippet begins and ends. Needs only numpy."""
 
 from typing import Literal
 
@@ -9,7 +9,7 @@ from avadclip.media.probe import VideoInfo
 
 
 def n_snippets(n_frames: int, stride: int) -> int:
-    """Snippets of `stride` frames in a video; the last, partial one counts.
+    """Number of snippets of `stride` frames in a video; the last, partial one counts.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def spread_indices(n_frames: int, stride: int, n_each: int | None) -> tuple[NDAr
 
     Parameters
     ----------
-    n_each : frames of a snippet, which has at most as many as it covers; None: all. One is the middle frame.
+    n_each : frames of a snippet, at most all that it covers; None: all. One is the middle frame.
 
     Returns
     -------

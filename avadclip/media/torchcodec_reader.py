@@ -1,8 +1,8 @@
-"""torchcodec on the CPU: used only where its pictures are PyAV's to the bit. Optional: ``pip install '.[torchcodec]'``.
+"""torchcodec on the CPU, used only where its pictures equal PyAV's. Optional: ``pip install '.[torchcodec]'``.
 
-It decodes with the system's FFmpeg and has its own way from YUV to RGB. The kinds that come out as they do through PyAV
-are held by the golden clips (``tests/golden``); every other kind is refused, and PyAV reads it. On a GPU torchcodec
-makes other pictures: features of those would need a recipe of their own, so it is never asked for one.
+It decodes with the system's FFmpeg and has its own conversion from YUV to RGB. The golden clips (``tests/golden``) are
+of the kinds whose pictures equal PyAV's; every other kind is refused, and PyAV reads it. On a GPU torchcodec gives
+other pictures, whose features would need a recipe of their own, so it is never used there.
 """
 
 import importlib.util
@@ -19,17 +19,17 @@ from avadclip.media.container import open_media
 from avadclip.media.probe import VideoInfo
 from avadclip.pulse import beat
 
-# What golden clips hold. Of containers also because torchcodec, unlike PyAV here, follows what a playlist names.
+# The kinds of the golden clips. Containers are limited also because torchcodec, unlike PyAV here, follows playlists.
 _CONTAINERS = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "flv", "mpegts"}
-# Not among them: HEVC, whose pictures may be interlaced without a header that says so; VP8 and AV1, of which damage is
-# decoded otherwise by another FFmpeg; and old ones, of which nobody has looked at damage.
+# Not among them: HEVC, whose pictures may be interlaced without a header that says so; VP8 and AV1, whose damage
+# another FFmpeg decodes differently; and old codecs, for which damage was not examined.
 _CODECS = {"h264", "vp9"}
 _PIXELS = {"yuv420p", "yuvj420p", "yuv422p", "yuv444p"}
 _PROGRESSIVE = {0, 1}  # FFmpeg's AV_FIELD_UNKNOWN, which codecs without fields have, and AV_FIELD_PROGRESSIVE
 
 
 def torchcodec_available() -> bool:
-    """Whether torchcodec is installed; whether it finds an FFmpeg shows when a video is opened."""
+    """Whether torchcodec is installed; whether it finds an FFmpeg is known when a video is opened."""
     return importlib.util.find_spec("torchcodec") is not None
 
 
@@ -44,7 +44,7 @@ class TorchcodecReader:
 
         Raises
         ------
-        MediaError : one cannot be decoded, or is not shown when frame k of the container is.
+        MediaError : a frame cannot be decoded, or its time is not that of the container.
         """
         return np.stack([self._frame(index) for index in indices.tolist()])
 
@@ -65,24 +65,24 @@ class TorchcodecReader:
 
 
 def open_torchcodec(path: Path, info: VideoInfo, n_threads: int) -> TorchcodecReader:
-    """Open a video with torchcodec, if it is of a kind that comes out as it does through PyAV.
+    """Open a video with torchcodec, if it is of a kind whose pictures equal PyAV's.
 
     Raises
     ------
-    MediaError : torchcodec is not installed, finds no FFmpeg, or cannot open the file; the kind is none of the golden
-        clips; not all stamps and packets are used as they are stored; or torchcodec counts other frames.
+    MediaError : torchcodec is not installed, finds no FFmpeg, or cannot open the file; no golden clip is of its kind;
+        not all timestamps and packets are used as stored; or torchcodec counts another number of frames.
 
     Notes
     -----
-    Whether pictures are interlaced is known of the beginning of a stream: one that changes on the way is not refused.
+    Whether pictures are interlaced is checked at the beginning of a stream only: a later change is not refused.
     """
     if not torchcodec_available():
         raise MediaError(f"{path}: torchcodec is not installed (pip install '.[torchcodec]'); use the PyAV decoder")
     if (kind := _unknown_kind(path, info)) is not None:
-        raise MediaError(f"{path}: {kind}, which torchcodec may turn into other pictures than PyAV; use PyAV")
+        raise MediaError(f"{path}: {kind}, for which torchcodec may give other pictures than PyAV; use PyAV")
     if not info.is_stamped or info.picture.stamps is not None or info.picture.first_packet:
         raise MediaError(
-            f"{path}: not all of its packets and stamps can be used, and torchcodec uses them all; use PyAV"
+            f"{path}: not all of its packets and timestamps can be used, and torchcodec uses them all; use PyAV"
         )
     try:
         decoder = import_module("torchcodec.decoders").VideoDecoder(
@@ -95,14 +95,12 @@ def open_torchcodec(path: Path, info: VideoInfo, n_threads: int) -> TorchcodecRe
     except Exception as error:  # OSError and RuntimeError without FFmpeg; ValueError and RuntimeError of the file
         raise MediaError(f"{path}: torchcodec cannot open it: {_first_line(error)}; use the PyAV decoder") from error
     if len(decoder) != info.n_frames:
-        raise MediaError(
-            f"{path}: torchcodec finds {len(decoder)} frames, the container holds {info.n_frames}; use PyAV"
-        )
+        raise MediaError(f"{path}: torchcodec finds {len(decoder)} frames, the container has {info.n_frames}; use PyAV")
     return TorchcodecReader(path, info, decoder)
 
 
 def _unknown_kind(path: Path, info: VideoInfo) -> str | None:
-    """What of this file no golden clip answers for."""
+    """The property of this file that no golden clip has, or None."""
     with open_media(path) as container:
         stream = container.streams[info.picture.stream_index]
         assert isinstance(stream, VideoStream)

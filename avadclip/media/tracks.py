@@ -1,4 +1,4 @@
-"""Which streams of a file are its picture and its sound, and which of them nobody can decode."""
+"""Which streams of a file are its picture and its sound, and which of them have no decoder."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -19,20 +19,20 @@ Track = VideoStream | AudioStream
 
 @dataclass(frozen=True)
 class ChosenSound:
-    """The audio stream that counts, if there is one, and what was passed over."""
+    """The audio stream that is used, if there is one, and notes about those that were skipped."""
 
     stream: AudioStream | None
     notes: tuple[str, ...]
 
 
 def choose_picture(container: InputContainer, packets: Mapping[int, Packets]) -> VideoStream | None:
-    """The first video stream that holds more than a cover picture and has a decoder; None if there is none."""
+    """The first video stream with more than a cover picture and with a decoder; None if there is none."""
     streams = [stream for stream in _moving(container, packets) if _has_decoder(stream)]
     return next((stream for stream in streams if len(packets[stream.index])), streams[0] if streams else None)
 
 
 def no_picture(container: InputContainer, packets: Mapping[int, Packets], path: Path) -> MediaError:
-    """Why :func:`choose_picture` found nothing."""
+    """The error that says why :func:`choose_picture` found nothing."""
     undecodable = _moving(container, packets)
     if undecodable:
         name = _codec_name(container, undecodable[0])
@@ -42,10 +42,10 @@ def no_picture(container: InputContainer, packets: Mapping[int, Packets], path: 
 
 
 def choose_sound(container: InputContainer, packets: Mapping[int, Packets], video: VideoStream | None) -> ChosenSound:
-    """The first audio stream of the picture's programme that holds packets and has a decoder."""
+    """The first audio stream of the picture's programme with packets and a decoder."""
     streams: Sequence[AudioStream] = container.streams.audio
     if video is not None and len(streams) > 1:
-        # FFmpeg looks for a video in the programme of the audio, and elsewhere only where that has none.
+        # FFmpeg looks for a video in the programme of the audio, and elsewhere only if that has none.
         related = {stream.index: container.streams.best("video", related=stream) for stream in streams}
         own = [s for s in streams if (found := related[s.index]) is not None and found.index == video.index]
         streams = own or streams
@@ -70,9 +70,9 @@ def _has_decoder(stream: Track) -> bool:
 
 
 def _codec_name(container: InputContainer, stream: Track) -> str:
-    """The codec of a stream; the four letters by which the file names it where FFmpeg does not know them."""
+    """The codec of a stream; if FFmpeg does not know it, the four letters by which the file names it."""
     level = av.logging.get_level()
-    av.logging.set_level(av.logging.INFO)  # FFmpeg describes its streams in its log only
+    av.logging.set_level(av.logging.INFO)  # FFmpeg describes streams in its log only
     try:
         description = container.dumps_format()  # type: ignore[attr-defined]  # PyAV's stubs lack it
     finally:

@@ -1,1 +1,1 @@
-"""One video -> when something happens, and what: what `avadclip predict` writes and the page shows."""
+"""One video -> what happens when, as `avadclip predict` writes it and the page shows it."""

@@ -1,6 +1,6 @@
-"""``alarm.json`` of a model folder: when an alarm is on.
+"""``alarm.json`` of a model folder: the operating point.
 
-In a file of its own, because thresholds change a hundred times a day, and nothing else of a model folder does then.
+It has a file of its own, because thresholds are changed often, and nothing else in a model folder changes with them.
 """
 
 import logging
@@ -26,25 +26,25 @@ class Alarm(Section):
 
 
 def read_alarm(folder: Path) -> Alarm:
-    """The operating point of a model folder; that of the defaults where nothing has been evaluated yet.
+    """The operating point of a model folder; the default one if nothing has been evaluated yet.
 
     Raises
     ------
-    CheckpointError : the file says something else.
+    CheckpointError : the file is damaged, or of another format.
     """
     if not (folder / ALARM).exists():
         alarm = operating_point(Evaluate())
         again = "`dvc repro evaluate` takes it from params.yaml"
-        logger.warning("%s: no such file, so the alarm level is %g; %s", folder / ALARM, alarm.threshold, again)
+        logger.warning("%s: no such file, so the threshold is %g; %s", folder / ALARM, alarm.threshold, again)
         return alarm
     return read_section(Alarm, folder / ALARM, "evaluate")
 
 
 def write_alarm(folder: Path, settings: Evaluate) -> None:
-    """Write the operating point, at a level, into a model folder (stage ``evaluate``)."""
+    """Write the operating point into a model folder (stage ``evaluate``); see :func:`operating_point`."""
     write_section(folder / ALARM, operating_point(settings))
 
 
 def operating_point(settings: Evaluate) -> Alarm:
-    """That of an evaluation; of a budget, a level has been chosen."""
+    """The operating point of an evaluation; with a budget, the threshold must have been chosen."""
     return Alarm(threshold=settings.level, branch=settings.alarm_branch, rule=settings.alarms)

@@ -1,4 +1,4 @@
-"""Scores of the detectors + what is known of the video -> a prediction. No torch: stage ``report`` does it, too."""
+"""Scores of the detectors + facts about the video -> a prediction. Without torch, for stage ``report``."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ UNNAMED = "anomaly"
 
 @dataclass(frozen=True, eq=False)
 class AboutVideo:
-    """What is known of a video beside its scores; see :class:`Prediction` for the fields."""
+    """Facts about a video beside its scores; see :class:`Prediction` for the fields."""
 
     id: str
     path: str
@@ -46,7 +46,7 @@ def assemble(
     ----------
     scores : by detector; the first one decides.
     classes : columns of the class probabilities; class 0 is `normal`.
-    alarm : the operating point. A detector that names no classes is judged by its confidence.
+    alarm : the operating point. If a detector names no classes, its confidence raises alarms.
     """
     curves = tuple(_curve(name, found, alarm.branch) for name, found in scores.items())
     rule = AlarmRule.of(alarm.rule, video.stride, video.frame_rate)

@@ -1,4 +1,4 @@
-"""The two detectors of a model folder: which one decides about a video, and what both say."""
+"""The two detectors of a model folder: their scores, and which of them decides about a video."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,16 +16,16 @@ from avadclip.store.video import VideoFeatures, join_modalities
 
 
 class Detectors:
-    """Both of them, loaded for scoring.
+    """Both detectors, loaded for scoring.
 
     Parameters
     ----------
     folder, description : the model folder.
-    recipes : of the features that they will get.
+    recipes : of the features that they will be given.
 
     Raises
     ------
-    CheckpointError : one is missing, they know different classes, or expect other features.
+    CheckpointError : one is missing, they have different classes, or expect other features.
     ConfigError : no such device.
     """
 
@@ -35,8 +35,8 @@ class Detectors:
         self._student = load_checkpoint(folder / description.folder_of(description.student), self._device)
         if self._student.description.classes != self.classes:
             raise CheckpointError(
-                f"{folder / description.student}: knows the classes {self._student.description.classes}, but"
-                f" {description.detector} knows {self.classes}; train both on the same classes"
+                f"{folder / description.student}: has the classes {self._student.description.classes}, but"
+                f" {description.detector} has {self.classes}; train both on the same classes"
             )
         for checkpoint in (self._detector, self._student):
             for modality in checkpoint.detector.modalities:
@@ -47,15 +47,15 @@ class Detectors:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class 0 is `normal`."""
+        """Names of the classes; class 0 is `normal`."""
         return self._detector.description.classes
 
     def score(self, video_id: str, features: Mapping[Modality, Features]) -> dict[str, VideoScores]:
-        """What each detector says, by its name; the deciding one first.
+        """The scores of each detector, by its name; the deciding one first.
 
         Raises
         ------
-        PredictionError : the video has no sound, and the model refuses that.
+        PredictionError : the video has no sound, and the model's policy is to refuse that.
         """
         named = {self._description.detector: self._detector, self._description.student: self._student}
         scores = {
@@ -65,7 +65,7 @@ class Detectors:
         detector, policy = self._description.detector, self._description.missing_audio
         if policy != "fallback" and misses_sound(self._detector.detector.modalities, scores[detector].modality):
             if policy == "refuse":
-                raise PredictionError("has no sound, and `score.missing_audio` of this model is `refuse`")
+                raise PredictionError("has no sound, and `score.missing_audio` of this model is `refuse`; leave it out")
             if detector != self._description.student:
                 del scores[detector]
         return scores

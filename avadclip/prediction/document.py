@@ -1,4 +1,4 @@
-"""What is said about one video, and its form in ``predictions.json``. No torch: the page reads it, too."""
+"""The prediction for one video, and its form in ``predictions.json``. Without torch, because the page reads it, too."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from avadclip.evaluation.alarm_rule import EVERY_RUN, AlarmRule
 FORMAT = "avadclip-predictions/1"
 UNLIKE_TRAINING = "unlike anything this model was trained on"
 
-_ARRAYS = ("anomaly", "class_probabilities", "uncertainty")  # of a curve
+_ARRAYS = ("anomaly", "class_probabilities", "uncertainty")  # the arrays of a curve
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class DetectedSegment:
         no classes.
     start_frame, end_frame, start_seconds, end_seconds : source frames, and when they are presented.
     score : highest anomaly score of its snippets, 0..1.
-    uncertainty : mean over its snippets; None where the detector is no student.
+    uncertainty : mean over its snippets; None if the detector is not a student.
     """
 
     label: str
@@ -39,7 +39,7 @@ class DetectedSegment:
 
 @dataclass(frozen=True)
 class AnnotatedSegment:
-    """An event of the ground truth, in seconds; label ``*`` is an anomaly of no stated class."""
+    """An event of the ground truth, in seconds; label ``*`` is an anomaly of any class."""
 
     label: str
     start_seconds: float
@@ -48,12 +48,12 @@ class AnnotatedSegment:
 
 @dataclass(frozen=True)
 class Curve:
-    """What one detector says about the n snippets of a video.
+    """Scores of one detector for the n snippets of a video.
 
     Attributes
     ----------
     detector : name of the variant, for example ``audio_visual``.
-    modality : what it looked at: ``audio_visual``, ``visual`` or ``audio``.
+    modality : what it used: ``audio_visual``, ``visual`` or ``audio``.
     anomaly : float32 [n], 0..1, of the branch that raises alarms.
     class_probabilities : float32 [n, C], or None.
     uncertainty : float32 [n], mean log variance of a student's features, or None.
@@ -68,25 +68,25 @@ class Curve:
 
 @dataclass(frozen=True)
 class Prediction:
-    """One video.
+    """The prediction for one video.
 
     Attributes
     ----------
-    id, path : file stem (or id in the data set), and the file as it was named.
+    id, path : file stem (or id in the data set), and the file as it was given.
     boundary_seconds : float64 [n + 1], where snippets begin and the last one ends; like all times it counts from the
         first frame.
     classes : columns of the class probabilities; class 0 is `normal`.
     alarm_threshold : an alarm is on where the deciding curve reaches this.
-    alarm_rule : what makes alarms of the curve beyond that, in snippets.
+    alarm_rule : the rest of the rule of alarms, in snippets.
     decided_by : detector whose curve gives the segments.
-    curves : one a detector; the deciding one first.
+    curves : one per detector; the deciding one first.
     segments : in order of time.
-    annotated : the ground truth, or None where there is none.
-    clock_start_seconds : what the clock of the file says at the first frame; players of some containers count on it.
-    content_hash : sha256 of the file, hex, so that what people say of this video is not taken for another one's; empty
-        where it is not known.
-    distance_from_training : of its features from those of the training videos, beyond 1 it is unlike them; None where
-        that is not known. See :mod:`avadclip.prediction.familiarity`.
+    annotated : the ground truth, or None if there is none.
+    clock_start_seconds : time of the first frame on the clock of the file, on which players of some containers count.
+    content_hash : sha256 of the file, hex, so that judgements of this video are not applied to another one; empty if
+        it is not known.
+    distance_from_training : distance of its features from those of the training videos; above 1 it is unlike them;
+        None if it is not known. See :mod:`avadclip.prediction.familiarity`.
     """
 
     id: str
@@ -115,11 +115,11 @@ class Prediction:
 
     @property
     def is_unlike_training(self) -> bool:
-        """Whether the detectors have seen nothing like it; what they say of it means little then."""
+        """Whether the video is unlike all training videos; then its scores mean little."""
         return self.distance_from_training is not None and self.distance_from_training > 1
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values only; scores keep the nine digits that tell float32 numbers apart."""
+        """JSON values only; scores keep nine digits, which distinguish all float32 numbers."""
         return {
             **{key: value for key, value in vars(self).items() if key not in ("curves", "segments", "annotated")},
             "boundary_seconds": [round(float(t), 6) for t in self.boundary_seconds],
@@ -134,7 +134,7 @@ class Prediction:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """The inverse of :meth:`to_json`, but for the digits that it rounds off; KeyError, TypeError if it is none."""
+        """The inverse of :meth:`to_json`, except for rounded digits; KeyError or TypeError for any other content."""
         fields = {key: value for key, value in content.items() if key not in ("alarm", "unlike_training")}
         annotated = content["annotated"]
         read = {

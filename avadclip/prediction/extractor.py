@@ -1,4 +1,4 @@
-"""Single videos -> features, with the recipe of a model folder, in workers that stay. No torch until it is needed."""
+"""Single videos -> features, with the recipe of a model folder, in a lasting worker. Torch is imported when needed."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -26,12 +26,12 @@ from avadclip.workers import Failed, GuardedPool, Item, Task
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[[int, int], None]  # snippets that are encoded, and how many there will be, all modalities together
+Progress = Callable[[int, int], None]  # snippets that are encoded, and their number in total, over all modalities
 
 
 @dataclass(frozen=True, eq=False)
 class Extracted:
-    """One video in the modalities that were asked for, which are on one timeline."""
+    """Features of one video in the modalities that were asked for, on one timeline."""
 
     facts: VideoFacts
     features: dict[Modality, Features]
@@ -40,15 +40,15 @@ class Extracted:
 class Extractor:
     """One decode worker, and the encoders.
 
-    The worker begins to load its libraries at once, beside whatever the caller does next: on two cores a second worker
-    would only slow the caller down.
+    The worker begins to import its libraries at once, in parallel to the caller; on two cores, a second worker would
+    only slow the caller down.
 
     Parameters
     ----------
     sections : the recipe.
-    modalities : what is wanted of each video.
-    settings : the device, and how long the worker may be silent.
-    cache : where features are taken from and kept; None: nowhere.
+    modalities : those to extract.
+    settings : the device, and how long the worker may give no sign of life.
+    cache : from which features are taken, and where they are kept; None: no cache.
     """
 
     def __init__(
@@ -58,12 +58,12 @@ class Extractor:
         self._modalities = {name: modality(name, sections) for name in modalities}
         self._encoders: dict[Modality, Encoder] = {}
         self._pool = self._new_pool()
-        self._pool.submit("", partial(warm_up, modalities))  # "" is no id
+        self._pool.submit("", partial(warm_up, modalities))  # "" is not an id
         self._pool.start()
 
     @property
     def recipes(self) -> dict[Modality, Recipe]:
-        """How the features of each modality are made."""
+        """The recipe of each modality."""
         return {name: modality.recipe for name, modality in self._modalities.items()}
 
     def load(self) -> None:
@@ -100,12 +100,12 @@ class Extractor:
             for name in self._modalities:
                 for n_encoded in self._make(name, Pending(path.absolute(), source), path, features):
                     n_done += n_encoded
-                    on_progress(min(n_done, total), total)  # a second decoder begins anew
+                    on_progress(min(n_done, total), total)  # a second decoder starts again
             on_progress(total, total)
         return Extracted(facts, features)
 
     def run(self, task: Task, path: Path) -> Any:
-        """The last thing that a task yields, which looks at this file in the worker: a crash or a hang ends it alone.
+        """Run a task on this file in the worker, where a crash or a hang ends only the task; return its last result.
 
         Raises
         ------
@@ -124,7 +124,7 @@ class Extractor:
 
     def _examine(self, path: Path, video_id: str) -> VideoFacts:
         self._pool.submit(video_id, Examination(str(path.absolute()), probe, with_times=False))
-        found: VideoFacts | str = "nothing was found out"
+        found: VideoFacts | str = "the file could not be examined"
         for event in self._pool.events():
             match event:
                 case Item(_, VideoFacts() as facts):
@@ -138,7 +138,7 @@ class Extractor:
         return found
 
     def _make(self, name: Modality, video: Pending, named: Path, features: dict[Modality, Features]) -> Iterator[int]:
-        """Put the features of one modality into `features`; yields how many snippets were encoded."""
+        """Put the features of one modality into `features`; yield the numbers of snippets that were encoded."""
         modality, source = self._modalities[name], video.source
         fingerprint = store.fingerprint(modality.recipe, source.id, source.content_hash)
         if self._cache is not None and self._cache.holds(fingerprint):
@@ -146,7 +146,7 @@ class Extractor:
             return
 
         def keep(made: Features | Packed) -> None:
-            assert isinstance(made, Features)  # no model folder imports features
+            assert isinstance(made, Features)  # model folders do not import features
             features[name] = made
             if self._cache is not None:
                 self._cache.put(made)
@@ -172,7 +172,7 @@ class Extractor:
 
     @contextmanager
     def _no_leftovers(self) -> Iterator[None]:
-        """Whatever interrupts an extraction, its worker must not answer into the next one."""
+        """If an extraction is interrupted, results of its worker must not get into the next one."""
         try:
             yield
         except PredictionError:
@@ -183,6 +183,6 @@ class Extractor:
 
 
 def with_given_path(reason: str, path: Path) -> str:
-    """A reason with the file as it was named. Workers know it by its absolute path: they may work in another folder."""
+    """A reason with the file as it was given; workers have its absolute path, because their folder may differ."""
     absolute, named, reason = readable(path.absolute()), readable(path), readable(reason)
     return reason.replace(absolute, named) if absolute in reason else f"{named}: {reason}"

@@ -1,11 +1,11 @@
-"""``familiarity.safetensors`` of a model folder: what its training features look like, and how far a video is away.
+"""``familiarity.safetensors`` of a model folder: statistics of the training features, and the distance of a video.
 
-A detector is sure of itself wherever it is asked. What it was trained on is described, in each modality, by the mean
-feature of each training video (over its snippets, at unit length): the directions in which these means differ most, and
-how much is left outside of them. The distance of a video is that of its own mean from theirs, inside and outside of
-these directions. The unit is a measured one: how far training videos are that took no part in the description.
+A detector gives confident scores for any input. The training videos are described, in each modality, by their mean
+features (over their snippets, at unit length): the directions in which these means differ most, and the rest outside
+them. The distance of a video is that of its own mean from theirs, inside and outside these directions. The unit is
+measured: the distance of training videos that were left out of the description.
 
-Whole videos are compared: a short excerpt, with nothing in it but an event, can be unlike any of them, too. No torch.
+Whole videos are compared, so a short excerpt with nothing but an event can also be unlike all of them. Without torch.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,9 +30,9 @@ FAMILIARITY = "familiarity.safetensors"
 FORMAT = "avadclip-familiarity/1"
 DISTANCES_HEADER = ("id", "distance")
 
-# A video like those of the training is farther than n of them with a chance of 1 in n + 1, a modality: at most 5 %.
+# A video like the n training videos is farther than all of them with probability 1 / (n + 1) per modality: at most 5 %.
 MIN_VIDEOS = 20
-MARGIN = 1.1  # the level is a tenth beyond the farthest of them: they share cameras and days, and new videos do not
+MARGIN = 1.1  # a tenth more than the farthest of them, because they share cameras and days, and new videos do not
 N_DIRECTIONS = 8
 N_FOLDS = 5
 _ROUNDING = 1e-6  # energy that float16 may add to a vector of length 1
@@ -42,13 +42,13 @@ Rows = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """One modality of the training videos.
+    """Statistics of one modality of the training videos.
 
     Attributes
     ----------
     centre : float32 [width], the mean of their means.
-    directions : float32 [r, width], orthonormal: in which their means differ most.
-    spread : float32 [r + 1], the variance of their means along each, and the energy outside of all of them.
+    directions : float32 [r, width], orthonormal: those in which their means differ most.
+    spread : float32 [r + 1], the variance of their means along each, and the energy outside all of them.
     farthest : float32 [1], the largest distance of a training video that was held out.
     """
 
@@ -60,14 +60,14 @@ class Reference:
     def __post_init__(self) -> None:
         r, width = self.directions.shape
         if (self.centre.shape, self.spread.shape, self.farthest.shape) != ((width,), (r + 1,), (1,)):
-            raise ValueError("the shapes of its arrays do not belong together")
+            raise ValueError("the shapes of its arrays do not fit together")
         if not all(np.isfinite(getattr(self, field.name)).all() for field in fields(self)):
-            raise ValueError("it holds numbers that are not finite")
+            raise ValueError("it has numbers that are not finite")
         if self.spread.min() <= 0 or self.farthest.min() <= 0:
-            raise ValueError("it holds a spread or a distance that is not above 0")
+            raise ValueError("it has a spread or a distance that is not above 0")
 
     def distance(self, snippets: Rows) -> float:
-        """How far a video is, 1 at the level beyond which it is unlike the training.
+        """The distance of a video; above 1 it is unlike the training videos.
 
         Parameters
         ----------
@@ -77,7 +77,7 @@ class Reference:
         return round(float(found), 4)
 
     def spreads_away(self, means: Rows) -> Rows:
-        """Distances of means [n, width] -> [n]; 1 is that of a usual training video, inside and outside together."""
+        """Distances of means [n, width] -> [n], inside and outside the directions; a typical training video has 1."""
         offsets = means - self.centre
         inside = offsets @ self.directions.T
         outside = np.maximum((offsets**2).sum(axis=1) - (inside**2).sum(axis=1), 0)
@@ -86,24 +86,24 @@ class Reference:
 
 
 def unit_snippets(features: Features) -> Rows:
-    """The snippets of a video that have a feature, each at length 1: [n, width]. Of several views the first."""
+    """The snippets of a video that have a feature, each at length 1: [n, width]; of several views, the first."""
     values = features.values[0] if features.values.ndim == 3 else features.values
     rows = values[features.valid].astype(np.float64)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    heard = lengths[:, 0] > 0  # where features were imported, silence is a row of zeros
+    heard = lengths[:, 0] > 0  # in imported features, no sound may be a row of zeros
     return np.asarray(rows[heard] / lengths[heard])
 
 
 def describe(videos: Iterable[Rows]) -> Reference | None:
-    """What training videos look like in one modality.
+    """Describe training videos in one modality.
 
     Parameters
     ----------
-    videos : the snippets of each, see :func:`unit_snippets`; those without any do not count.
+    videos : the snippets of each, see :func:`unit_snippets`; videos without any are ignored.
 
     Returns
     -------
-    None if fewer than `MIN_VIDEOS` are left: their farthest would say nothing about the next one.
+    None if fewer than `MIN_VIDEOS` are left: then the farthest of them would say nothing about new videos.
     """
     found = [snippets.mean(axis=0) for snippets in videos if len(snippets)]
     if len(found) < MIN_VIDEOS:
@@ -111,7 +111,7 @@ def describe(videos: Iterable[Rows]) -> Reference | None:
     means = np.stack(found)
     folds = np.arange(len(means)) % N_FOLDS
     farthest = [_fit(means[folds != k]).spreads_away(means[folds == k]).max() for k in range(N_FOLDS)]
-    return _fit(means, max(1.0, *farthest))  # 1 is the usual distance, and less than usual is never unlike
+    return _fit(means, max(1.0, *farthest))  # 1 is the typical distance, which must never count as unlike
 
 
 def _fit(means: Rows, farthest: float = 1.0) -> Reference:
@@ -129,7 +129,7 @@ def learn(folders: Folders, videos: Sequence[Video]) -> dict[Modality, Reference
 
     Returns
     -------
-    The modalities that enough of them have, see :func:`describe`.
+    By modality, if enough videos have it, see :func:`describe`.
 
     Raises
     ------
@@ -141,11 +141,11 @@ def learn(folders: Folders, videos: Sequence[Video]) -> dict[Modality, Reference
 
 
 def distance(references: Mapping[Modality, Reference], features: Mapping[Modality, Features]) -> float | None:
-    """How far a video is from the training, in the modality in which it is farthest; beyond 1 it is unlike it.
+    """The distance of a video from the training, in the modality in which it is farthest; above 1 it is unlike it.
 
     Returns
     -------
-    None where nothing can be compared: the training is not described, or the video has no feature there.
+    None if nothing can be compared: the training is not described, or the video has no features.
     """
     snippets = {name: unit_snippets(features[name]) for name in references if name in features}
     return max((references[name].distance(rows) for name, rows in snippets.items() if len(rows)), default=None)
@@ -159,7 +159,7 @@ def write_familiarity(folder: Path, references: Mapping[Modality, Reference]) ->
 
 
 def read_familiarity(folder: Path) -> dict[Modality, Reference]:
-    """Read the file; a model folder of an older version has none, and nothing is known then.
+    """Read the file; empty for a model folder of an older version, which has none.
 
     Raises
     ------
@@ -172,7 +172,7 @@ def read_familiarity(folder: Path) -> dict[Modality, Reference]:
         with safe_open(path, framework="numpy") as file:
             if (found := (file.metadata() or {}).get("format")) != FORMAT:
                 raise CheckpointError(f"{path}: {unknown_format(found, FORMAT, again)}")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dictionary
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is not a dict
         return {name: _reference(name, tensors) for name in get_args(Modality) if f"{name}.centre" in tensors}
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise CheckpointError(f"{path}: damaged: {error}; {again}") from None
@@ -185,7 +185,7 @@ def _reference(name: str, tensors: Mapping[str, Any]) -> Reference:
 def write_distances(
     path: Path, folders: Folders, videos: Sequence[Video], references: Mapping[Modality, Reference]
 ) -> None:
-    """Write how far each test video is, for the page, which then needs no features (stage ``package``).
+    """Write the distance of each test video, so that the page needs no features (stage ``package``).
 
     Raises
     ------
@@ -200,7 +200,7 @@ def write_distances(
 
 
 def read_distances(path: Path) -> dict[str, float | None]:
-    """How far each test video is, by id; None, or no entry where stage ``package`` has not run, is not known.
+    """The distance of each test video, by id; None if it is not known, no entry if stage ``package`` has not run.
 
     Raises
     ------

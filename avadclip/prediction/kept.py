@@ -1,7 +1,7 @@
-"""What is kept of each video as soon as it is done, so that a run that was stopped goes on where it was.
+"""The results of each video, kept as soon as it is done, so that a run that was stopped can be continued.
 
-In the folder of results, ``<id>.vtt`` has the subtitles of a video, and ``predictions/`` what the next run needs:
-``<id>.json``, the prediction with every digit and from what it was made, and ``<id>.png``, its sound for the page.
+In the folder of results, ``<id>.vtt`` has the subtitles of a video, and ``predictions/`` has what the next run needs:
+``<id>.json``, the prediction with all digits and what it was made from, and ``<id>.png``, its sound for the page.
 """
 
 import json
@@ -34,15 +34,15 @@ class Kept:
     made_by: str
 
     def begin(self, videos: Mapping[str, Path]) -> dict[str, Prediction]:
-        """What is done of these videos (id -> file) already; all that an earlier run left beside it goes away.
+        """Predictions of those of these videos (id -> file) that are done; other files of earlier runs are removed.
 
-        Done is a video that was predicted by the same model under the same name, and whose file has not changed since.
+        A video is done if the same model predicted it under the same name, and its file has not changed since.
         """
         done = {}
         for file in sorted((self.folder / "predictions").glob("*.json")):
             content = _read(file)
             if content is None:
-                continue  # not ours
+                continue  # not a file of such a run
             path = videos.get(file.stem)
             found = None if path is None else self._prediction(content, path)
             if found is None:
@@ -54,12 +54,12 @@ class Kept:
         return done
 
     def put(self, prediction: Prediction, path: Path, status: stat_result) -> None:
-        """Keep a prediction of a file that was in the state `status` before it was read."""
+        """Keep the prediction of a file; `status` is its state before it was read."""
         exact = {**prediction.to_json(), "boundary_seconds": prediction.boundary_seconds.tolist()}
         content = {"format": FORMAT, "made_from": self._made_from(path, status), "video": exact}
         _write(self.folder / f"{prediction.id}.vtt", to_vtt(prediction).encode())
         self._file(prediction.id, "png").unlink(missing_ok=True)
-        # Last, because it says that all is there.
+        # Last, because it marks the results as complete.
         _write(self._file(prediction.id, "json"), json.dumps(content, allow_nan=False).encode())
 
     def put_strip(self, video_id: str, strip: bytes) -> None:
@@ -97,7 +97,7 @@ class Kept:
 
 
 def _read(file: Path) -> dict[str, Any] | None:
-    """The content of a file that :meth:`Kept.put` wrote; None of any other."""
+    """The content of a file that :meth:`Kept.put` wrote; None for any other."""
     try:
         content = json.loads(file.read_bytes())
     except (OSError, ValueError):
@@ -106,6 +106,6 @@ def _read(file: Path) -> dict[str, Any] | None:
 
 
 def _write(file: Path, content: bytes) -> None:
-    # Not forced onto the disk: there may be thousands, and after a power cut a video is done again.
+    # Not flushed to the disk: there may be thousands, and after a power cut a video is predicted again.
     with replacing(file, flush=False) as temporary:
         temporary.write_bytes(content)

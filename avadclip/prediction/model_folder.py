@@ -1,7 +1,7 @@
-"""A model folder: everything that a new video needs, in one place that can be copied elsewhere.
+"""A model folder: everything that prediction needs, in one folder that can be copied elsewhere.
 
-``runs/<data set>/`` is one: the detectors in folders of their own, ``predictor.json`` (which of them speaks when, and
-how features are made), ``encoders/`` (the pinned weights), ``familiarity.safetensors`` (what they were trained on, see
+``runs/<data set>/`` is one: the detectors in folders of their own, ``predictor.json`` (their roles, and how features
+are made), ``encoders/`` (the pinned weights), ``familiarity.safetensors`` (statistics of the training, see
 :mod:`avadclip.prediction.familiarity`) and ``alarm.json`` (see :mod:`avadclip.prediction.alarm`).
 """
 
@@ -27,20 +27,20 @@ PREDICTOR, ENCODERS = "predictor.json", "encoders"
 
 
 class ModelFolder(Section):
-    """What ``predictor.json`` says. In the file, paths are relative to its folder; :meth:`read` resolves them."""
+    """The content of ``predictor.json``. In the file, paths are relative to its folder; :meth:`read` resolves them."""
 
     format: Literal["avadclip-model/2"] = "avadclip-model/2"
-    dataset: str  # that the detectors were trained on
-    detector: str  # the one that decides where there is sound
-    student: str  # the one that is shown beside it, and decides where there is none
-    missing_audio: MissingAudio  # whether it does
-    seed: int  # both were trained with
-    modalities: Annotated[tuple[Modality, ...], Field(min_length=1)]  # that they look at, both together
+    dataset: str  # on which the detectors were trained
+    detector: str  # decides if there is sound
+    student: str  # is shown beside it, and decides if there is no sound
+    missing_audio: MissingAudio  # whether the student does
+    seed: int  # of the training of both
+    modalities: Annotated[tuple[Modality, ...], Field(min_length=1)]  # that they use, both together
     visual: Visual
     audio: Audio
 
     def folder_of(self, variant: str) -> str:
-        """Where a detector lies, relative to this folder."""
+        """Folder of a detector, relative to this folder."""
         return f"{variant}/seed{self.seed}"
 
     @classmethod
@@ -50,7 +50,7 @@ class ModelFolder(Section):
         Raises
         ------
         CheckpointError : there is no such file, it is damaged or newer than this version, or it says why these
-            detectors cannot be given a new video.
+            detectors cannot score new videos.
         """
         found = read_section(cls, folder / PREDICTOR, "package")
         visual, audio = found.visual, found.audio
@@ -71,9 +71,7 @@ def package(folder: Path, dataset: str, params: Params) -> None:
     section = params.dataset(dataset)
     (folder / ENCODERS).mkdir(parents=True, exist_ok=True)
     if not (isinstance(section.visual, Visual) and isinstance(section.audio, Audio)):
-        refusal = (
-            f"the features of {dataset!r} were imported, and nobody knows how to make such features of a new video"
-        )
+        refusal = f"the features of {dataset!r} were imported, and how to make them from a new video is not known"
         write_refusal(folder / PREDICTOR, refusal)
         _keep_only(folder, ())
         return
@@ -100,7 +98,7 @@ def package(folder: Path, dataset: str, params: Params) -> None:
 
 
 def modalities_of(dataset: str, params: Params) -> tuple[Modality, ...]:
-    """What the two detectors look at, as their descriptions say; one that was not trained looks at nothing.
+    """The modalities of the two detectors, by their descriptions; none for one that was not trained.
 
     Raises
     ------
@@ -120,7 +118,7 @@ def _copy(source: Path, folder: Path, name: str, weights: Weights) -> Weights:
 
 
 def _keep_only(folder: Path, names: Collection[str | None]) -> None:
-    """Remove the encoders of an earlier model folder, once this one is whole."""
+    """Remove the encoders of an earlier model folder, when this one is complete."""
     for path in (folder / ENCODERS).iterdir():
         if path.relative_to(folder).as_posix() not in names:
             path.unlink()

@@ -1,4 +1,4 @@
-"""Which videos are meant, and what each is called in everything that is written about it."""
+"""Which videos are to be predicted, and their ids in all results."""
 
 import glob
 import os
@@ -10,15 +10,15 @@ from pathlib import Path
 from avadclip.datasets import ids
 from avadclip.datasets.files import VideoFiles
 
-_MAX_BYTES = 200  # of an id: names of files are made of it, with endings, and may have 255
+_MAX_BYTES = 200  # of an id: file names are made from it, with suffixes, and may have 255
 _UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Video files by id, in the order in which they were named, and what was named in vain (word -> reason).
+    """Video files by id, in the order in which they were given, and what was not found (word -> reason).
 
-    `passed_over` has a line for each folder in which there is something else than videos.
+    `passed_over` has a line for each folder that contains other files than videos.
     """
 
     videos: dict[str, Path] = field(default_factory=dict)
@@ -27,13 +27,13 @@ class Inputs:
 
 
 def find_videos(words: Iterable[str], except_below: Path | None = None) -> Inputs:
-    """Files, folders (with everything below them that has the ending of a video) and glob patterns -> videos.
+    """Files, folders (with all files below them that have a video extension) and glob patterns -> videos.
 
-    A file that is named in several ways is one video; two files of the same name are two, with distinct ids.
+    A file that is given in several ways is one video; two files with the same name are two, with different ids.
 
     Parameters
     ----------
-    except_below : a folder whose files are passed over unless they are named one by one: an earlier page has copies.
+    except_below : a folder whose files are skipped unless they are given one by one, because a page has copies there.
     """
     files: dict[str, Path] = {}  # by absolute path, links not followed
     failures: dict[str, str] = {}
@@ -51,7 +51,7 @@ def find_videos(words: Iterable[str], except_below: Path | None = None) -> Input
 
 
 def distinct_ids(names: Sequence[str]) -> list[str]:
-    """An id for each file name: its stem, which is made safe, and unlike all others (``gate``, ``gate-2``)."""
+    """An id for each file name: its stem, made safe and unique (``gate``, ``gate-2``)."""
     taken: set[str] = set()
     found = []
     for name in names:
@@ -64,7 +64,7 @@ def distinct_ids(names: Sequence[str]) -> list[str]:
 
 
 def safe_id(name: str) -> str:
-    """The stem of a file name, as a data set would call it; what cannot be part of a file name is replaced by ``_``."""
+    """The stem of a file name, as in a data set; characters that cannot be part of a file name become ``_``."""
     stem = ids.from_name(name)
     safe = "".join("_" if _is_unsafe(character) else character for character in stem)
     if safe.startswith(".") or not safe:
@@ -77,7 +77,7 @@ def _is_unsafe(character: str) -> bool:
 
 
 def readable(path: str | Path) -> str:
-    """A path as text, also where its bytes are no UTF-8."""
+    """A path as text, even if its bytes are not UTF-8."""
     return os.fsencode(path).decode(errors="replace")
 
 
@@ -86,7 +86,7 @@ def _meant(word: str, except_below: Path | None) -> list[Path]:
     if path.is_dir():
         files = [path / relative for relative in VideoFiles.find(word).relative]
         return [file for file in files if except_below is None or not file.resolve().is_relative_to(except_below)]
-    if path.exists():  # before patterns: names may hold brackets
+    if path.exists():  # before patterns, because names may contain brackets
         return [path]
     matches = glob.glob(word, recursive=True) if glob.has_magic(word) else []  # noqa: PTH207 - may be absolute
     return [Path(match) for match in sorted(matches) if Path(match).is_file()]
@@ -95,7 +95,7 @@ def _meant(word: str, except_below: Path | None) -> list[Path]:
 def _passed_over(word: str, except_below: Path | None) -> str:
     files = VideoFiles.find(word)
     if except_below is not None:
-        # What an earlier run has written there.
+        # Written by an earlier run.
         inside = {path for path in map(files.path, files.others) if Path(path).resolve().is_relative_to(except_below)}
         return readable(files.passed_over(inside))
     return readable(files.passed_over(()))

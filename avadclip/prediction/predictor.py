@@ -1,4 +1,4 @@
-"""A model folder, loaded once -> what its detectors say about any video file."""
+"""A model folder, loaded once -> predictions for video files."""
 
 import hashlib
 import json
@@ -24,19 +24,19 @@ from avadclip.workers import Task
 class Predictor:
     """The detectors and encoders of a model folder.
 
-    Decoding happens in a worker process, which Python starts by importing the program anew: a script that uses this
-    class needs ``if __name__ == "__main__":``. It ends with the program, or with the ``with`` block of the predictor.
+    Decoding happens in a worker process, for which Python imports the program again, so a script that uses this class
+    needs ``if __name__ == "__main__":``. It ends with the program, or with the ``with`` block of the predictor.
 
     Parameters
     ----------
     model : folder, for example ``runs/demo``; see :mod:`avadclip.prediction.model_folder`.
-    device : ``auto`` (the first GPU where there is one), ``cpu``, ``cuda`` or ``cuda:1``.
-    settings : how long the worker may be silent.
-    cache : where features are taken from and kept, so that a video is decoded once; None: nowhere.
+    device : ``auto`` (the first GPU if there is one), ``cpu``, ``cuda`` or ``cuda:1``.
+    settings : how long the worker may give no sign of life.
+    cache : from which features are taken, and where they are kept, so that a video is decoded once; None: no cache.
 
     Raises
     ------
-    CheckpointError : no model folder, or its detectors do not belong together or expect other features than this
+    CheckpointError : not a model folder, or its detectors do not fit together or expect other features than this
         installation makes.
     WeightsError, ConfigError : its encoders are damaged; no such device.
     """
@@ -56,12 +56,12 @@ class Predictor:
         settings = (settings or Extraction()).model_copy(update={"device": device})
         self._extractor = Extractor(self.description, self.description.modalities, settings, cache)
         try:
-            # Here, because torch takes seconds to import: the worker loads its libraries beside it.
+            # Here, because importing torch takes seconds, in which the worker imports its libraries.
             from avadclip.prediction.detectors import Detectors
 
             self._detectors = Detectors(folder, self.description, self._extractor.recipes, device)
             if cache is None:
-                self._extractor.load()  # now, and not in the middle of the first video
+                self._extractor.load()  # now, not during the first video
         except BaseException:
             self.close()
             raise
@@ -78,7 +78,7 @@ class Predictor:
 
     @cached_property
     def identity(self) -> str:
-        """Hash of everything that predictions depend on beside the video: another model or level has another one."""
+        """Hash of everything that predictions depend on beside the video, such as model and threshold."""
         from avadclip.detectors.checkpoint import WEIGHTS  # torch, which has been imported by now
 
         described, familiarity = self.description, self._folder / FAMILIARITY
@@ -93,32 +93,32 @@ class Predictor:
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     def in_worker(self, task: Task, path: Path) -> Any:
-        """The last thing that a picklable task yields; it looks at a file in the process that decodes.
+        """Run a picklable task on a file in the process that decodes; return its last result.
 
         Raises
         ------
-        PredictionError : it failed, crashed or hung.
+        PredictionError : the task failed, crashed or hung.
         """
         return self._extractor.run(task, path)
 
     def predict(
         self, path: Path | str, *, video_id: str | None = None, on_progress: Progress | None = None
     ) -> Prediction:
-        """What happens when in one video.
+        """Predict what happens when in one video.
 
-        The detector decides where there is sound, the student where there is none (as `missing_audio` of the model's
-        data set says); the student's curve is given in any case.
+        The detector decides if there is sound, and the student if there is none (depending on `missing_audio` of the
+        model); the student's curve is given in any case.
 
         Parameters
         ----------
         path : a video file, in any container and codec that FFmpeg reads.
-        video_id : what it is called; default: its stem.
+        video_id : its id in the result; default: the stem of the file name.
         on_progress : called after each batch.
 
         Raises
         ------
-        PredictionError : the file cannot be decoded as its container promises, or it has no sound and the model
-            refuses that. The reason names the file and what to do.
+        PredictionError : the file cannot be decoded as its container promises, or it has no sound and the model's
+            policy is to refuse that. The reason names the file and what to do.
         """
         path = Path(path)
         named = video_id or safe_id(path.name)

@@ -1,4 +1,4 @@
-"""Sections in files of their own, as JSON: the parts of a model folder that are no tensors."""
+"""Sections in files of their own, as JSON: the parts of a model folder that are not tensors."""
 
 import json
 from pathlib import Path
@@ -19,21 +19,21 @@ def read_section(kind: type[Content], path: Path, stage: str) -> Content:
 
     Parameters
     ----------
-    stage : which writes it, for messages.
+    stage : the one that writes it, for messages.
 
     Raises
     ------
-    CheckpointError : there is no such file, or it does not hold a section of this kind and format; or it says why
-        there is none.
+    CheckpointError : there is no such file, or it is not a section of this kind and format; or it says why there is
+        none.
     """
     again = f"run `dvc repro {stage}` again, or `dvc pull`"
     try:
         content = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         raise CheckpointError(
-            f"{path}: no such file; expected a model folder, as runs/demo is after `dvc repro {stage}@demo`"
+            f"{path}: no such file; expected a model folder, such as runs/demo after `dvc repro {stage}@demo`"
         ) from None
-    except (OSError, ValueError) as error:  # ValueError: cut off, or no UTF-8
+    except (OSError, ValueError) as error:  # ValueError: cut off, or not UTF-8
         raise CheckpointError(f"{path}: damaged: {error}; {again}") from None
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: damaged: expected an object, found {type(content).__name__}; {again}")
@@ -43,13 +43,13 @@ def read_section(kind: type[Content], path: Path, stage: str) -> Content:
     if (found := content.get("format")) != expected:
         raise CheckpointError(f"{path}: {unknown_format(found, expected, again)}")
     try:
-        return kind.model_validate_json(json.dumps(content))  # strict mode takes a list for a tuple from JSON only
+        return kind.model_validate_json(json.dumps(content))  # strict mode accepts a list as a tuple from JSON only
     except ValidationError as error:
         raise CheckpointError(f"{told_by_key(error, str(path))}; {again}") from None
 
 
 def write_refusal(path: Path, reason: str) -> None:
-    """Write why there is no section, for :func:`read_section` to tell."""
+    """Write why there is no section, which :func:`read_section` reports."""
     write_text(path, json.dumps({"refusal": reason}, indent=2) + "\n")
 
 

@@ -6,7 +6,7 @@ from avadclip.prediction.document import DetectedSegment, Prediction
 
 
 def to_vtt(prediction: Prediction) -> str:
-    """One cue a segment: its class and score."""
+    """One cue per segment, with class and score."""
     return "\n".join(["WEBVTT\n", *map(_cue, prediction.segments)])
 
 
@@ -16,7 +16,7 @@ def _cue(segment: DetectedSegment) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Escaped, so that nothing in it can end the cue or be taken for markup."""
+    """Escape a text, so that nothing in it can end the cue or be read as markup."""
     return escape(" ".join(text.split()), quote=False)
 
 

@@ -10,7 +10,7 @@ from avadclip.io import write_text
 from avadclip.prediction.document import FORMAT, Prediction
 
 PREDICTIONS, SEGMENTS = "predictions.json", "segments.csv"
-# Describes ``predictions.json`` for other programs.
+# The description of ``predictions.json`` for other programs.
 SCHEMA = Path(__file__).with_name("predictions.schema.json")
 SEGMENTS_HEADER = (
     "id",
@@ -30,10 +30,10 @@ SEGMENTS_HEADER = (
 class MadeBy:
     """Where predictions come from."""
 
-    folder: str  # the model, as it was named
-    dataset: str  # that its detectors were trained on
-    detector: str  # where there is sound
-    student: str  # where there is none
+    folder: str  # the model, as it was given
+    dataset: str  # on which its detectors were trained
+    detector: str  # decides if there is sound
+    student: str  # decides if there is no sound
     alarm_branch: str
     alarm_threshold: float
 

@@ -1,1 +1,1 @@
-"""Training of small CLIP-like encoders: for the demo world, and an audio encoder for anybody's unlabelled videos."""
+"""Training of small CLIP-like encoders: those of the demo world, and an audio encoder from unlabelled videos."""

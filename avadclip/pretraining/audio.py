@@ -1,4 +1,4 @@
-"""Sound and the picture of the same moment -> a Wav2CLIP. No labels: the frozen image tower is the teacher.
+"""Sound and picture at the same time -> a Wav2CLIP. Without labels: the frozen image tower is the teacher.
 
 Ho-Hsiang Wu, Prem Seetharaman, Kundan Kumar, Juan Pablo Bello: Wav2CLIP: Learning Robust Audio Representations From
 CLIP. ICASSP 2022.
@@ -22,7 +22,7 @@ MASK_SHARE = 0.15  # of the bins, and of the frames, at most
 
 
 class _Pupil(nn.Module):
-    """The network with the temperature that it learns beside."""
+    """The network with its learned temperature."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -37,13 +37,13 @@ def train_wav2clip(
     settings: Settings,
     device: torch.device,
 ) -> Wav2Clip:
-    """Train an audio tower to say what the image tower says of the same moment.
+    """Train an audio tower to give the features of the image tower at the same time.
 
     Parameters
     ----------
     width : channels of the first stage; 64 is the published network.
     spectrograms : floating [n, 257, frames], from :func:`avadclip.encoders.spectrogram.spectrogram`.
-    image_features : floating [n, 512], CLIP's of the same moments.
+    image_features : floating [n, 512], CLIP's at the same times.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def train_wav2clip(
 
 
 def augment(spectrograms: Tensor) -> Tensor:
-    """Rolled in time, with a band of bins and a span of frames silenced: floating [n, bins, frames] -> the same."""
+    """Roll in time, and silence a band of bins and a span of frames: floating [n, bins, frames] -> the same shape."""
     rolled = spectrograms.roll(int(torch.randint(-MAX_SHIFT, MAX_SHIFT + 1, ())), dims=2)
     for dim in (1, 2):
         rolled = rolled.masked_fill(_band(rolled, dim), 0.0)  # the mean of a standardised spectrogram
@@ -73,7 +73,7 @@ def augment(spectrograms: Tensor) -> Tensor:
 
 
 def _band(spectrograms: Tensor, dim: int) -> Tensor:
-    """Another one for each spectrogram: bool [n, bins, 1] or [n, 1, frames]."""
+    """A random band for each spectrogram: bool [n, bins, 1] or [n, 1, frames]."""
     n, length = len(spectrograms), spectrograms.shape[dim]
     first = torch.randint(0, length, (n, 1))
     after = first + torch.randint(0, round(MASK_SHARE * length) + 1, (n, 1))

@@ -14,12 +14,12 @@ def contrastive_loss(left: Tensor, right: Tensor, log_scale: Tensor, positives: 
     ----------
     left, right : floating [n, d] and [m, d], not normalised.
     log_scale : scalar; its exponential, at most 100, multiplies the cosines.
-    positives : bool [n, m], which belong together; every row and column has one at least.
+    positives : bool [n, m], which belong together; every row and column has at least one.
 
     Notes
     -----
-    With one partner each this is CLIP's loss. In a world that repeats itself, others that show the same are no
-    negatives (Yang et al.: Unified Contrastive Learning in Image-Text-Label Space. CVPR 2022).
+    With one partner each, this is CLIP's loss. If samples repeat, others that show the same are not negatives (Yang et
+    al.: Unified Contrastive Learning in Image-Text-Label Space. CVPR 2022).
     """
     cosines = functional.normalize(left, dim=1) @ functional.normalize(right, dim=1).T
     logits = log_scale.exp().clamp(max=MAX_SCALE) * cosines
@@ -30,5 +30,5 @@ def contrastive_loss(left: Tensor, right: Tensor, log_scale: Tensor, positives: 
 
 
 def partners(n: int, device: torch.device) -> Tensor:
-    """Each has one partner: bool [n, n]."""
+    """One partner each: bool [n, n]."""
     return torch.eye(n, dtype=torch.bool, device=device)

@@ -1,4 +1,4 @@
-"""Images and their captions -> a CLIP of any size; and how well features tell classes by their names alone."""
+"""Images and their captions -> a CLIP of any size; and zero-shot recognition by the names of classes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ def train_clip(
     settings: Settings,
     device: torch.device,
 ) -> open_clip.CLIP:
-    """Train both towers from nothing.
+    """Train both towers from scratch.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def train_clip(
     def loss_of(indices: Tensor) -> Tensor:
         batch = augment(pixels[indices].to(device).permute(0, 3, 1, 2).float() / 255)
         present, kind = torch.unique(kind_of[indices], return_inverse=True)
-        # One wording of each kind, drawn anew: a caption that stands twice in a batch is encoded once.
+        # A wording is drawn for each image; a caption that is in the batch twice is encoded once.
         drawn = torch.stack([tokens[k][torch.randint(len(tokens[k]), ())] for k in present.tolist()])
         positives = kind[:, None] == torch.arange(len(present))
         return contrastive_loss(
@@ -63,7 +63,7 @@ def train_clip(
 
 
 def augment(images: Tensor) -> Tensor:
-    """Mirrored, shifted, lighter or darker: floating [n, 3, size, size] in 0..1 -> the same."""
+    """Mirror, shift, and change brightness and contrast: floating [n, 3, size, size] in 0..1 -> the same shape."""
     n, size = len(images), images.shape[-1]
     mirrored = torch.rand(n, 1, 1, 1) < 0.5
     images = torch.where(mirrored.to(images.device), images.flip(-1), images)
@@ -90,7 +90,7 @@ class ZeroShot:
 def zero_shot(features: NDArray[np.floating], texts: NDArray[np.floating], classes: NDArray[np.int64]) -> ZeroShot:
     """Nearest class by cosine: features [n, d], texts [C, d] and the true classes [n]."""
     texts = texts / np.linalg.norm(texts, axis=1, keepdims=True)
-    nearest = (features.astype(np.float32) @ texts.T).argmax(axis=1)  # a feature's own norm changes nothing
+    nearest = (features.astype(np.float32) @ texts.T).argmax(axis=1)  # the norm of a feature does not matter
     counts = np.bincount(classes, minlength=len(texts))
     hits = np.bincount(classes[nearest == classes], minlength=len(texts))
     recall = np.divide(hits, counts, out=np.full(len(texts), np.nan), where=counts > 0)
@@ -99,7 +99,7 @@ def zero_shot(features: NDArray[np.floating], texts: NDArray[np.floating], class
 
 @torch.inference_mode()
 def text_features(model: open_clip.CLIP, wordings: Sequence[tuple[str, ...]]) -> NDArray[np.float32]:
-    """One feature a class, the mean over its wordings: float32 [C, d], normalised."""
+    """One feature per class, the mean over its wordings: float32 [C, d], normalised."""
     features = []
     for words in wordings:
         tokens = open_clip.tokenize(list(words), model.context_length)

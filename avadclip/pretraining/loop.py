@@ -1,4 +1,4 @@
-"""One loop for both encoders, seeded order, AdamW, warm-up and cosine decay; and the file that each ends in."""
+"""The training loop of both encoders: seeded order, AdamW, warm-up and cosine decay; and saving them."""
 
 import logging
 import math
@@ -36,12 +36,12 @@ def fit(model: nn.Module, n_samples: int, loss_of: Callable[[Tensor], Tensor], s
 
     Parameters
     ----------
-    n_samples : each epoch goes through all of them once in random order, but for a last incomplete batch.
+    n_samples : each epoch uses all of them once in random order, except a last incomplete batch.
     loss_of : indices int64 [batch] -> scalar loss; draws random numbers from torch only, which are seeded here.
 
     Raises
     ------
-    TrainingError : fewer samples than a batch, or a loss is not finite; names epoch and step.
+    TrainingError : fewer samples than a batch, or a loss that is not finite; the message names epoch and step.
     """
     steps = n_samples // settings.batch_size
     if steps == 0:
@@ -69,7 +69,7 @@ def fit(model: nn.Module, n_samples: int, loss_of: Callable[[Tensor], Tensor], s
 
 
 def save_half(model: nn.Module, path: Path) -> str:
-    """Write a state dict as safetensors, floating tensors as float16; returns the file's sha256."""
+    """Write a state dict as safetensors, floating-point tensors as float16; return the file's sha256."""
     tensors = model.state_dict()
     halves = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
     write_bytes(path, save({name: tensor.contiguous() for name, tensor in halves.items()}))
@@ -77,7 +77,7 @@ def save_half(model: nn.Module, path: Path) -> str:
 
 
 def rounded_to_half(model: nn.Module) -> None:
-    """Round the parameters of a model to what :func:`save_half` keeps of them."""
+    """Round the parameters of a model as :func:`save_half` does."""
     with torch.no_grad():
         for tensor in model.state_dict().values():
             if tensor.is_floating_point():

@@ -1,4 +1,4 @@
-"""The videos of a data set -> a Wav2CLIP of one's own: their sound learns to say what their pictures say. No labels."""
+"""The videos of a data set -> a Wav2CLIP of your own, trained on their sound and visual features without labels."""
 
 import logging
 from collections.abc import Mapping
@@ -31,8 +31,8 @@ class Moments:
 
     Attributes
     ----------
-    spectrograms : float16 [n, 257, frames], of the window that extraction would listen to.
-    image_features : float32 [n, 512], of the picture in the centre view, from the feature store.
+    spectrograms : float16 [n, 257, frames], of the windows that extraction uses.
+    image_features : float32 [n, 512], of the centre view, from the feature store.
     """
 
     spectrograms: NDArray[np.float16]
@@ -50,9 +50,9 @@ def train_on_own_videos(
 
     Raises
     ------
-    TrainingError : no training video has sound, or fewer moments than a batch.
+    TrainingError : no training video has sound, or there are fewer snippets than a batch.
     FeatureError : the visual features are missing or damaged.
-    MediaError : videos cannot be decoded; names all of them.
+    MediaError : videos cannot be decoded; all of them are named.
     """
     moments = read_moments(dataset, params, limit, settings.seed)
     _log.info("%s: %d moments with sound", dataset, len(moments.spectrograms))
@@ -69,14 +69,16 @@ def read_moments(dataset: str, params: Params, limit: int, seed: int) -> Moments
     """
     section = params.dataset(dataset)
     if not isinstance(section.audio, Audio):
-        raise TrainingError(f"{dataset}: made of released features; an audio encoder learns from videos of one's own")
+        raise TrainingError(f"{dataset}: has released features instead of videos; an audio encoder learns from videos")
     videos = {
         video.id: video
         for video in read_manifest(paths.manifest(dataset))
         if video.split == "train" and video.has_audio and not video.excluded
     }
     if not videos:
-        raise TrainingError(f"{paths.manifest(dataset)}: no training video has sound; there is nothing to listen to")
+        raise TrainingError(
+            f"{paths.manifest(dataset)}: no training video has sound, so there is nothing to learn from"
+        )
     pictures = FeatureFolder(paths.features(dataset, "visual"))
     wanted = _draw({video_id: pictures.n_snippets(video_id) for video_id in videos}, limit, seed)
     chunks: dict[str, list[Chunk]] = {video_id: [] for video_id in wanted}
@@ -88,25 +90,25 @@ def read_moments(dataset: str, params: Params, limit: int, seed: int) -> Moments
             source = Source(video.id, video.content_hash, video.n_frames, video.frame_rate)
             task = AudioTask(Path(video.path), source, section.visual.stride, audio.window_seconds, audio.batch_size)
             pool.submit(video.id, task)
-        bar = progress.add_task(f"listening to {len(wanted)} videos", total=len(wanted), unit="videos")
+        bar = progress.add_task(f"reading the sound of {len(wanted)} videos", total=len(wanted), unit="videos")
         for event in pool.events():
             match event:
                 case Item(video_id, Chunk() as chunk):
                     chunks[video_id].append(chunk)
                 case Item():
-                    pass  # the timeline: visual features have the same
+                    pass  # the timeline, which is that of the visual features
                 case Failed(video_id, reason, _):
                     failures[video_id] = reason
                     progress.advance(bar)
-                case _:  # keep the wanted moments of a video only, as soon as it is read
+                case _:  # keep only the wanted snippets of a video
                     wanted[event.key], spectrograms[event.key] = _chosen(chunks.pop(event.key), wanted[event.key])
                     progress.advance(bar)
     if failures:
         listed = "\n".join(f"  {video_id}: {reason}" for video_id, reason in sorted(failures.items()))
         raise MediaError(
-            f"{len(failures)} videos of {dataset!r} cannot be listened to; exclude or mend them:\n{listed}"
+            f"the sound of {len(failures)} videos of {dataset!r} cannot be read; exclude or repair them:\n{listed}"
         )
-    ids = sorted(spectrograms)  # not the order in which they were read, which is never the same
+    ids = sorted(spectrograms)  # not the order in which they were read, which varies
     features = [pictures.read(video_id).values[0, wanted[video_id]].astype(np.float32) for video_id in ids]
     return Moments(np.concatenate([spectrograms[video_id] for video_id in ids]), np.concatenate(features))
 

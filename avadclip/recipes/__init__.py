@@ -1,7 +1,7 @@
-"""Recipes to be pasted into params.yaml, pinned to published numbers.
+"""Recipes to paste into params.yaml, pinned to published numbers.
 
-A file here is a data set, for ``datasets:``; one in ``detectors/`` holds variants, for ``train:``; one in ``tables/``
-the variants that tables of the paper are of.
+A file here is a data set, for ``datasets:``; one in ``detectors/`` has variants, for ``train:``; one in ``tables/`` has
+the variants of tables of the paper.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from avadclip.errors import ConfigError
 
 FOLDER = Path(__file__).parent
 DETECTORS = FOLDER / "detectors"
-# Table of the paper -> its file in ``tables/``: what differs between some is the data set alone.
+# Table of the paper -> its file in ``tables/``; some tables differ only in the data set.
 TABLES = {
     **dict.fromkeys(("table_i", "table_ii", "table_iii", "table_iv"), "members"),
     "table_v": "across",
@@ -37,7 +37,7 @@ def detector_names() -> list[str]:
 
 
 def read(name: str, margin: str = "  ") -> str:
-    """The block of one recipe, to be pasted below ``datasets:`` or ``train:``; entries stand `margin` from the left.
+    """The block of one recipe, to be pasted below ``datasets:`` or ``train:``; `margin` is put before its lines.
 
     Raises
     ------
@@ -56,11 +56,11 @@ def add(name: str, params: Path) -> None:
 
     Raises
     ------
-    ConfigError : no such recipe, the file has that data set already, or its ``datasets:`` stands on no line of its own.
+    ConfigError : no such recipe, the file has that data set already, or its ``datasets:`` is not on a line of its own.
         The file is left as it was.
     """
     if name in config.load(params).datasets:
-        raise ConfigError(f"{params}: datasets.{name} is there already")
+        raise ConfigError(f"{params}: datasets.{name} exists already; remove it first")
     lines = params.read_bytes().decode("utf-8").splitlines(keepends=True)
     places = [number for number, line in enumerate(lines) if line.split("#")[0].rstrip() == "datasets:"]
     by_hand = f"paste the block of `avadclip recipe {name}` by hand"
@@ -72,14 +72,14 @@ def add(name: str, params: Path) -> None:
         replace(params, "".join(lines))
     except ConfigError as error:
         raise ConfigError(
-            f"{params}: left as it was, since with the recipe it would not be valid ({error}); {by_hand}"
+            f"{params}: left as it was, because with the recipe it would not be valid ({error}); {by_hand}"
         ) from None
 
 
 def add_detectors(name: str, params: Path) -> list[str]:
-    """Put the variants of a recipe below ``train:`` and into ``score.variants``; those that were not there.
+    """Add the variants of a recipe to ``train:`` and ``score.variants``; return those that are new.
 
-    A variant of the same name stays as it is.
+    A variant with the same name stays as it is.
 
     Raises
     ------
@@ -96,6 +96,6 @@ def add_detectors(name: str, params: Path) -> list[str]:
 
 
 def _margin(lines: Sequence[str]) -> str:
-    """What stands before the first entry of a section that holds some."""
+    """The indentation of the first entry of a section."""
     entry = next(line for line in lines if line.split("#")[0].strip())
     return entry[: len(entry) - len(entry.lstrip(" "))]

@@ -1,7 +1,7 @@
-"""``avadclip recipe table_vi --add``: the variants that a table of the paper is of, made from those that are there.
+"""``avadclip recipe table_vi --add``: the variants of a table of the paper, made from existing variants.
 
-What a row changes is all that it says: the rest stays that of its variant in the parameter file, by a YAML merge, so
-that both are trained alike whatever is changed there later.
+A row states only its differences. The rest is taken from its variant in the parameter file, by a YAML merge, so that
+later changes there hold for both.
 """
 
 from pathlib import Path
@@ -17,11 +17,11 @@ from avadclip.errors import ConfigError
 
 
 def add(name: str, params: Path, dataset: str | None = None) -> list[str]:
-    """Put the variants of a table below ``train:`` and ``distill:`` and have them scored; those that were not there.
+    """Add the variants of a table to ``train:``, ``distill:`` and the scored ones; return those that are new.
 
     Parameters
     ----------
-    dataset : the one that detectors of others are tested on (table V); None: each on each.
+    dataset : the one on which detectors of other data sets are tested (table V); None: all pairs.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def _base(name: str, known: dict[str, Any]) -> Any:
 
 
 def _pairs(datasets: dict[str, Dataset], tested: str | None) -> list[tuple[str, str]]:
-    """Tested and trained on, of all data sets whose features one encoder made: a detector takes no others."""
+    """Pairs (tested on, trained on) of data sets with features of the same encoders, which a detector needs."""
     pairs = [
         (one, other)
         for one in datasets
@@ -94,7 +94,7 @@ def _pairs(datasets: dict[str, Dataset], tested: str | None) -> list[tuple[str, 
 
 
 def _encoders(dataset: Dataset) -> list[object]:
-    """Whatever a detector's own features must have in common with those of other data sets."""
+    """What the features of two data sets must have in common, so that one detector can take both."""
     keys = ("encoder", "encoder_config", "width", "extractor")
     sections = (dataset.visual, dataset.audio)
     found = [[type(section).__name__, *(getattr(section, key, None) for key in keys)] for section in sections]

@@ -1,1 +1,1 @@
-"""The page that people look at: videos, the alarms in them, and why. No torch."""
+"""The page: videos, their alarms, and the scores behind them. Without torch."""

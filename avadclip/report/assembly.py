@@ -1,4 +1,4 @@
-"""Markup, styles and scripts of ``assets/`` -> one HTML file that loads nothing from elsewhere."""
+"""Markup, styles and scripts of ``assets/`` -> one HTML file that loads nothing from the network."""
 
 import base64
 import hashlib
@@ -10,7 +10,7 @@ from typing import Any
 
 from avadclip.report import assets
 
-# In the order in which a reader would want them; the browser gets one style sheet and one script.
+# In reading order; the browser gets one style sheet and one script.
 STYLES = ("base.css", "list.css", "viewer.css", "judging.css", "chart.css", "results.css")
 SCRIPTS = (
     "text.js",
@@ -40,11 +40,11 @@ def assemble(title: str, index: dict[str, Any], results_html: str | None) -> str
     Parameters
     ----------
     title : plain text.
-    index : what the scripts know from the start, JSON values.
-    results_html : trusted markup of the second tab; None: there is no such tab.
+    index : JSON values that the scripts have from the start.
+    results_html : trusted markup of the second tab; None: no such tab.
     """
     style = "\n".join(_asset(name) for name in STYLES)
-    # One scope of their own: nothing leaks but what `app.js` hands out.
+    # In a scope of their own: only what `app.js` exports is global.
     script = '(() => {\n"use strict";\n' + "\n".join(_asset(name) for name in SCRIPTS) + "\n})();\n"
     parts = {
         "title": escape(title),
@@ -55,7 +55,7 @@ def assemble(title: str, index: dict[str, Any], results_html: str | None) -> str
         "results": results_html or "",
         "tabs": "" if results_html is not None else "hidden",
     }
-    # In one pass, so that what is filled in is never searched for further places.
+    # In one pass, so that placeholders in inserted text are not replaced.
     return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _asset("page.html"))
 
 
@@ -65,9 +65,9 @@ def script_json(value: Any) -> str:
 
 
 def _policy(style: str, script: str) -> str:
-    """Content-Security-Policy: what lies beside the page may be loaded, nothing else, whatever a file name says.
+    """Content-Security-Policy: only files beside the page may be loaded, whatever a file name contains.
 
-    ``file:`` is named because a page that is opened from disk has no origin that ``'self'`` could mean.
+    ``file:`` is named because a page that is opened from disk has no origin for ``'self'``.
     """
     return "; ".join(
         [

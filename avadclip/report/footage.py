@@ -1,4 +1,4 @@
-"""What the page needs of the video files, so that a new threshold draws the page again without opening any of them."""
+"""What the page needs from the video files, so that after a new threshold none has to be opened for the page."""
 
 import json
 import re
@@ -22,14 +22,14 @@ _PLAYER = re.compile(r"[0-9]+\.[a-z0-9]{1,8}")
 
 @dataclass(frozen=True, eq=False)
 class Footage:
-    """Of the test videos of a data set.
+    """Clocks, copies and sound strips of the test videos of a data set.
 
     Attributes
     ----------
-    clocks : by video id, when each frame is shown, and when the last one ends: float64 [n_frames + 1], seconds. Only of
-        videos whose files were here.
+    clocks : by video id, when each frame is shown, and when the last one ends: float64 [n_frames + 1], seconds. Only
+        for videos whose files were here.
     players : by video id, the name of its copy in ``players/``; the most alarming first.
-    strips : by video id, the sound of those that are played and have any; PNG.
+    strips : by video id, a PNG of the sound, for those that are played and have sound.
     """
 
     clocks: Mapping[str, NDArray[np.float64]]
@@ -37,7 +37,7 @@ class Footage:
     strips: Mapping[str, bytes]
 
     def clock(self, video: Video) -> NDArray[np.float64]:
-        """When the frames of a video are shown [n_frames + 1]: as its file says, or evenly if that was not here.
+        """When the frames of a video are shown [n_frames + 1]: by its file or, if that was not here, at an even rate.
 
         Raises
         ------
@@ -55,7 +55,7 @@ class Footage:
 
 
 def safe_suffix(path: Path) -> str:
-    """The suffix by which a browser knows the kind of file; nothing that could be more than that."""
+    """The suffix, by which a browser recognises the kind of file; empty if it is not a plain one."""
     suffix = path.suffix.lower()
     return suffix if re.fullmatch(r"\.[a-z0-9]{1,8}", suffix) else ".bin"
 
@@ -71,7 +71,7 @@ def write_footage(path: Path, footage: Footage) -> None:
     seconds = np.concatenate([np.zeros(0), *footage.clocks.values()])
     with hdf5.created(path) as file:
         file.create_dataset("index", data=_bytes(json.dumps(index).encode()))
-        # Times grow evenly, so their bytes repeat.
+        # Times grow evenly, so their bytes repeat and compress well.
         file.create_dataset("seconds", data=seconds, chunks=(1 << 16,), maxshape=(None,), shuffle=True, compression=4)
         file.create_dataset("strips", data=_bytes(b"".join(footage.strips.values())))
 
@@ -81,7 +81,7 @@ def read_footage(path: Path) -> Footage:
 
     Raises
     ------
-    ReportError : missing, damaged, or of another format.
+    ReportError : the file is missing, damaged, or of another format.
     """
     try:
         with hdf5.opened(path) as file:
@@ -90,7 +90,7 @@ def read_footage(path: Path) -> Footage:
                 raise ReportError(f"{path}: {unknown_format(found, FORMAT, 'run `dvc repro players`')}")
             seconds, strips = hdf5.array(file, "seconds", "<f8"), hdf5.array(file, "strips", "u1").tobytes()
         if odd := [name for name in index["players"].values() if not _PLAYER.fullmatch(name)]:
-            raise ValueError(f"{odd[0]!r} is no name of a copy in players/")
+            raise ValueError(f"{odd[0]!r} is not a name of a copy in players/")
         return Footage(
             clocks=_cut(seconds, index["clocks"]), players=index["players"], strips=_cut(strips, index["strips"])
         )
@@ -105,7 +105,7 @@ def _bytes(content: bytes) -> NDArray[np.uint8]:
 
 
 def _cut(joined: Any, lengths: Mapping[str, int]) -> dict[str, Any]:
-    """Pieces of these lengths, one after the other, by video id."""
+    """Successive pieces of these lengths, by video id."""
     stops: Sequence[int] = list(accumulate(lengths.values()))
     return {
         video_id: joined[stop - length : stop] for (video_id, length), stop in zip(lengths.items(), stops, strict=True)

@@ -1,4 +1,4 @@
-"""What the graph knows of the test videos -> the page. No torch, and no video is opened."""
+"""Results of the stages for the test videos -> the page. Needs no torch and opens no video."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -32,7 +32,7 @@ def write_report(folder: Path, test_set: TestSet, params: Params) -> None:
     Raises
     ------
     EvaluationError : there are no scores or results, or they do not fit manifest and ground truth.
-    ReportError : stage ``players`` has not run, or on another manifest.
+    ReportError : stage ``players`` has not run, or has run with another manifest.
     DatasetError : a table is damaged.
     """
     name = test_set.dataset
@@ -58,11 +58,11 @@ def write_report(folder: Path, test_set: TestSet, params: Params) -> None:
 def predict_test_set(
     test_set: TestSet, params: Params, footage: Footage, distances: Mapping[str, float | None]
 ) -> Iterator[Prediction]:
-    """What the scores of the first seed say about each test video, sorted by id.
+    """The prediction for each test video by the scores of the first seed, sorted by id.
 
     Parameters
     ----------
-    distances : by video id, from the training; see :func:`avadclip.prediction.familiarity.read_distances`.
+    distances : distance from the training by video id; see :func:`avadclip.prediction.familiarity.read_distances`.
 
     Raises
     ------
@@ -72,11 +72,11 @@ def predict_test_set(
     unknown = frozenset(test_set.without_segments)
     shown = shown_on_page(read_detectors(test_set, params), params)
     rows = [{row.id: row for row in scores.rows(detector.first.scores)} for detector in shown]
-    alarm = read_alarm(paths.model(test_set.dataset))  # also of a level that a budget chose
+    alarm = read_alarm(paths.model(test_set.dataset))  # also a threshold that a budget chose
     for video in videos_under_test(test_set.videos):
         clock = footage.clock(video)
         start_seconds = float(clock[0])
-        clock = clock - start_seconds  # times count from the first moment of the file
+        clock = clock - start_seconds  # times count from the beginning of the file
         yield assemble(
             AboutVideo(
                 id=video.id,
@@ -104,7 +104,7 @@ def predict_test_set(
 
 
 def _speaking(shown: Sequence[ScoredDetector], rows: Sequence[VideoScores], student: str) -> dict[str, VideoScores]:
-    """Who says what of one video, the deciding one first; scores of the stand-in are shown once, under its own name."""
+    """Scores of one video by detector, the deciding one first; those of the stand-in are shown once, under its name."""
     speaking: dict[str, VideoScores] = {}
     for detector, row in zip(shown, rows, strict=True):
         speaking.setdefault(student if row.id in detector.first.stood_in else detector.name, row)

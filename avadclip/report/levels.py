@@ -1,4 +1,4 @@
-"""What the list of the page says about a video at an alarm level: at that of the evaluation, and at any other."""
+"""What the page's list shows about a video at a threshold: at that of the evaluation, and at any other."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,19 +12,19 @@ from avadclip.evaluation.segments import alarms_in
 from avadclip.prediction.assembly import UNNAMED
 from avadclip.prediction.document import Prediction
 
-LEVEL_STEPS = 100  # from 0 to 1, of the level that a person drags; as in threshold.js
+LEVEL_STEPS = 100  # from 0 to 1, of the threshold that people drag; as in threshold.js
 OUTCOMES = ("missed", "false alarm", "caught", "quiet")
 
 
 class AtLevel(NamedTuple):
-    """What is said at one level.
+    """What is shown at one threshold.
 
     Attributes
     ----------
     labels : of its alarms, the one that lasts longest first.
-    seconds : of alarm.
+    seconds : total length of its alarms.
     loudest : label, start and end in seconds of the alarm with the highest score; None without any.
-    outcome : how the alarms compare with the ground truth, None where there is none. ``caught``: an alarm meets an
+    outcome : how the alarms compare with the ground truth, None if there is none. ``caught``: an alarm meets an
         event; ``missed``: none does; ``false alarm``: there is no event; ``quiet``: neither.
     """
 
@@ -43,12 +43,12 @@ class _Alarm(NamedTuple):
 
 
 def at_levels(prediction: Prediction, levels: Sequence[float]) -> list[AtLevel]:
-    """What the deciding curve says at each of these levels."""
+    """What is shown at each of these thresholds, by the deciding curve."""
     return _at_levels(prediction, prediction.alarm_rule.alarmed(prediction.curves[0].anomaly, levels))
 
 
 def _at_levels(prediction: Prediction, alarmed: NDArray[np.bool_]) -> list[AtLevel]:
-    """At each level, where these snippets alarm [levels, n]."""
+    """What is shown at each threshold with alarms in these snippets [thresholds, n]."""
     curve, edges = prediction.curves[0], prediction.boundary_seconds.tolist()
     names = [UNNAMED, *prediction.classes[1:]]
     return [
@@ -84,10 +84,10 @@ def _outcome(prediction: Prediction, alarms: Sequence[_Alarm]) -> str | None:
 
 
 def by_level(prediction: Prediction) -> dict[str, Any]:
-    """JSON values: at the evaluation's level (`given`), and from which step on what is said at others (`levels`).
+    """JSON values: what is shown at the evaluation's threshold (`given`) and at others (`levels`, with their steps).
 
-    A row is as :class:`AtLevel`, short, because there are up to a hundred a video: labels are places in `names`,
-    outcomes places in `OUTCOMES`. A level that alarms in the same snippets as the one below it has no row.
+    A row is an :class:`AtLevel`, but short, because there are up to a hundred per video: labels are indices into
+    `names`, outcomes into `OUTCOMES`. A threshold with alarms in the same snippets as the one below it has no row.
     """
     levels = np.arange(LEVEL_STEPS + 1) / LEVEL_STEPS
     own, *others = prediction.alarm_rule.alarmed(prediction.curves[0].anomaly, [prediction.alarm_threshold, *levels])

@@ -21,8 +21,8 @@ from avadclip.report.assembly import assemble, script_json
 from avadclip.report.footage import safe_suffix
 
 PAGE = "report.html"
-# Folders beside the page, and what its files are called there: as nobody else's would be, since those of an earlier
-# page are deleted. Other files in these folders are left alone.
+# Folders beside the page, and the distinctive names of its files there: those of an earlier page are deleted, and all
+# other files in these folders are kept.
 PARTS = ("data", "media", "figures")
 _OWN_NAMES = "page-*.*"
 
@@ -33,8 +33,8 @@ class PageVideo:
 
     Attributes
     ----------
-    media : its file, to be played; None: the page shows its curves without a player.
-    sound : picture of its sound (PNG), if it has any; see :mod:`avadclip.report.sound_strip`.
+    media : the video file; None: the page shows the curves without a player.
+    sound : picture of its sound (PNG), if it has sound; see :mod:`avadclip.report.sound_strip`.
     """
 
     prediction: Prediction
@@ -49,7 +49,7 @@ class ResultsTables:
     Attributes
     ----------
     markdown : what stage `evaluate` writes as ``summary.md``.
-    figures : pictures (PNG, JPEG, WebP), in this order; shown with their file stem as the title.
+    figures : pictures (PNG, JPEG, WebP), in this order; the file stem is the title.
     """
 
     markdown: str
@@ -68,17 +68,17 @@ def write_page(
     """Write the page and everything that it shows into `folder`; the same input gives the same bytes.
 
     Writes ``report.html``, ``media/`` (copies of the videos), ``data/`` (curves and sound of each video, loaded when it
-    is shown) and ``figures/``. Names in them are numbers in the order of the list, so that no file name can harm. What
-    an earlier page left there goes away; files of others stay.
+    is shown) and ``figures/``. Files are named by numbers in the order of the list, so that no file name can do harm.
+    Files of an earlier page are deleted; others stay.
 
     Parameters
     ----------
-    dataset : whose videos these are, for the corrections of people; empty: of no data set.
-    copy_media : False: videos are played from where they lie, relative to `folder`, and need not be there now.
+    dataset : the data set of the videos, for corrections; empty: none.
+    copy_media : False: videos are played from where they are, relative to `folder`, and need not exist now.
 
     Raises
     ------
-    ReportError : a video file or figure is missing, or lies where its own copy goes.
+    ReportError : a video file or figure is missing, or is where its own copy would be written.
     """
     ordered = sorted(videos, key=lambda video: (-video.prediction.alarm, video.prediction.id, video.prediction.path))
     media = [video.media for video in ordered if video.media is not None and copy_media]
@@ -94,13 +94,15 @@ def _require(sources: Sequence[Path], folder: Path) -> None:
     own = [(folder / part).resolve() for part in PARTS]
     for source in sources:
         if not source.is_file():
-            raise ReportError(f"{source}: no such file, but the page is to show it; pass media=None to do without")
+            raise ReportError(
+                f"{source}: no such file, but the page should show it; pass media=None for a page without it"
+            )
         if source.resolve().parent in own and source.resolve().match(_OWN_NAMES):
-            raise ReportError(f"{source}: lies in the page's own folder and would be replaced; write to another folder")
+            raise ReportError(f"{source}: is in the page's own folder and would be replaced; write to another folder")
 
 
 def clear_page(folder: Path) -> None:
-    """Remove a page and its parts; files of others stay."""
+    """Remove a page and its parts; other files stay."""
     for part in PARTS:
         for file in sorted((folder / part).glob(_OWN_NAMES)):
             file.unlink()
@@ -108,7 +110,7 @@ def clear_page(folder: Path) -> None:
 
 
 def _write_video(folder: Path, number: str, video: PageVideo, copy_media: bool) -> dict[str, Any]:
-    """Write the data of a video, and its copy; returns its row in the list."""
+    """Write the data of a video, and its copy; return its row in the list."""
     prediction = video.prediction
     data = folder / "data" / f"page-{number}.js"
     media = sound = None
@@ -125,8 +127,8 @@ def _write_video(folder: Path, number: str, video: PageVideo, copy_media: bool) 
 
 
 def _index(title: str, dataset: str, rows: list[dict[str, Any]], videos: Sequence[PageVideo]) -> dict[str, Any]:
-    """What the scripts know before any video is chosen. Room for the most that a video shows is kept for all of them,
-    so that nothing moves from one to the next."""
+    """What the scripts have before any video is chosen. All videos have room for the most that any of them shows, so
+    that nothing moves between videos."""
     predictions = [video.prediction for video in videos]
     curves = [curve for prediction in predictions for curve in prediction.curves]
     classes = dict.fromkeys(name for prediction in predictions for name in prediction.classes[1:])
@@ -159,7 +161,7 @@ def _index(title: str, dataset: str, rows: list[dict[str, Any]], videos: Sequenc
 
 
 def _identity(predictions: Sequence[Prediction]) -> str:
-    """Of what people judge: other videos or other scores, as after another training, have another one."""
+    """Hash of what people judge: other videos or other scores, as after another training, have another one."""
     digest = hashlib.sha256()
     for prediction in predictions:
         digest.update(f"{prediction.id}\n{prediction.content_hash}\n".encode(errors="replace"))
@@ -168,11 +170,11 @@ def _identity(predictions: Sequence[Prediction]) -> str:
 
 
 def _write_results(folder: Path, results: ResultsTables) -> str:
-    """Copy the figures; returns the markup of the tab."""
+    """Copy the figures; return the markup of the tab."""
     figures = []
     for number, source in enumerate(results.figures, start=1):
         name = f"figures/page-{number:04d}{safe_suffix(source)}"
-        width, height = _size(source)  # stated, so that the text does not jump when the picture comes
+        width, height = _size(source)  # stated, so that the text does not move when the picture is loaded
         copy(source, folder / name)
         caption = escape(source.stem)
         shape = "broad" if width > 2 * height else "slim"
@@ -197,5 +199,7 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _write_bytes(path: Path, content: bytes) -> None:
-    with replacing(path, flush=False) as temporary:  # thousands of small files, which are quickly made again
+    with replacing(
+        path, flush=False
+    ) as temporary:  # not flushed, because thousands of small files are quickly made again
         temporary.write_bytes(content)

@@ -1,7 +1,7 @@
-"""What the page knows about a video: a few facts in the list, and its curves in a file that is loaded when it is shown.
+"""The page's data of a video: a few facts in the list, and its curves in a file that is loaded when it is shown.
 
-Curves are base64 of little-endian arrays: two hours at one snippet in four frames are 54,000 numbers a curve, which as
-text would not fit into 5 MB.
+Curves are little-endian arrays in base64: two hours with one snippet per four frames are 54,000 numbers per curve,
+which would take more than 5 MB as text.
 """
 
 import base64
@@ -25,7 +25,7 @@ def facts(prediction: Prediction) -> dict[str, Any]:
         "path": prediction.path,
         "contentHash": prediction.content_hash,
         "seconds": round(prediction.duration_seconds, 3),
-        # Browsers count from here; where a clock begins below zero they count from zero.
+        # Browsers count from here; if a clock begins below zero, they count from zero.
         "clockStart": round(max(prediction.clock_start_seconds, 0.0), 6),
         "hasAudio": prediction.has_audio,
         "alarm": _digits(prediction.alarm),
@@ -40,14 +40,14 @@ def facts(prediction: Prediction) -> dict[str, Any]:
 
 
 def doubt(prediction: Prediction) -> dict[str, Any]:
-    """What, beside the score itself, says how much a person's judgement of the video would teach; see ``orders.js``.
+    """What says, beside the score itself, how much a judgement of the video would teach; see ``orders.js``.
 
     Returns
     -------
-    dict : ``uncertainty``: name of a detector, and how uncertain it is in the snippet with the highest score of the
-        deciding one; of the deciding detector, or else the first that knows; None if none does. ``disagreement``: how
-        far the highest scores of the deciding detector and of the one shown beside it are apart, 0..1; None if there is
-        one only.
+    dict : ``uncertainty``: name of a detector, and its uncertainty in the snippet with the highest score of the
+        deciding one; the deciding detector, or else the first one that has an uncertainty; None if none has.
+        ``disagreement``: difference of the highest scores of the deciding detector and of the one shown beside it,
+        0..1; None if there is only one.
     """
     deciding, *others = prediction.curves
     peak = int(deciding.anomaly.argmax())
@@ -63,7 +63,7 @@ def doubt(prediction: Prediction) -> dict[str, Any]:
 
 
 def time_axis(prediction: Prediction) -> tuple[float, float]:
-    """First and last moment that the page draws, in seconds."""
+    """Beginning and end of the page's time axis, in seconds."""
     first, last = float(prediction.boundary_seconds[0]), float(prediction.boundary_seconds[-1])
     return min(first, 0.0), max(last, prediction.duration_seconds)
 
@@ -73,10 +73,10 @@ def curves(prediction: Prediction) -> dict[str, Any]:
 
     Raises
     ------
-    ReportError : more classes than one byte tells apart.
+    ReportError : more classes than one byte can number.
     """
     if len(prediction.classes) > 256:
-        raise ReportError(f"{prediction.id}: has {len(prediction.classes)} classes, the page shows at most 256")
+        raise ReportError(f"{prediction.id}: has {len(prediction.classes)} classes, but the page shows at most 256")
     start, end = time_axis(prediction)
     deciding = prediction.curves[0]
     annotated = prediction.annotated
@@ -88,7 +88,7 @@ def curves(prediction: Prediction) -> dict[str, Any]:
         "alarmRule": vars(prediction.alarm_rule),
         "classes": list(prediction.classes),
         "boundarySeconds": _base64(prediction.boundary_seconds, "<f8"),
-        # Names a segment, so it goes in as it is; of the other detectors the most probable class is enough.
+        # The deciding detector's probabilities name segments; for the others, the most probable class is enough.
         "anomalyProbabilities": None
         if deciding.class_probabilities is None
         else _base64(deciding.class_probabilities[:, 1:], "<f4"),
@@ -118,7 +118,7 @@ def _spark(curve: Curve) -> list[int]:
 
 
 def _digits(score: float) -> float:
-    return float(f"{score:.9g}")  # enough to tell float32 numbers apart
+    return float(f"{score:.9g}")  # enough to distinguish float32 numbers
 
 
 def _base64(values: ArrayLike, kind: str) -> str:

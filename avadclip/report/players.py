@@ -1,6 +1,6 @@
-"""The files of the test videos -> what the page needs of them: all that has to be decoded for it is decoded here.
+"""The files of the test videos -> what the page needs from them; everything for the page is decoded here.
 
-Their files are no dependency of anything: where they are not, the page shows no player, and frames are evenly spaced.
+Nothing depends on these files: if they are not here, the page shows no player, and frames are evenly spaced.
 """
 
 import shutil
@@ -37,27 +37,29 @@ class _Film:
     draws_sound: bool
 
     def __call__(self) -> Iterator[NDArray[np.float64] | bytes | None]:
-        """Yield the clock, and perhaps the strip; None is a sign of life."""
+        """Yield the clock and, if it is played, the strip; None is a sign of life."""
         info = probe(Path(self.path))
         clock = np.append(info.frame_seconds, info.end_seconds)
         yield clock
         if self.draws_sound:
-            from avadclip.report.sound_strip import draw_sound_in_steps  # takes seconds, and most videos are not played
+            from avadclip.report.sound_strip import (
+                draw_sound_in_steps,
+            )  # importing takes seconds, and most videos are not played
 
             yield from draw_sound_in_steps(Path(self.path), float(clock[0]), float(clock[-1]))
 
 
 def make_players(folder: Path, test_set: TestSet, params: Params) -> Footage:
-    """Copy the videos that the page plays into `folder`, and read off clocks and sound.
+    """Copy the videos that the page plays into `folder`, and read their clocks and sound.
 
     Parameters
     ----------
-    params : `report.players` of the most alarming videos are played, judged by the detector that decides on the page.
+    params : `report.players` says how many videos are played: the most alarming ones, by the detector that decides.
 
     Raises
     ------
     EvaluationError : scores are missing or do not fit the manifest.
-    DatasetError : files are not the ones that stage ``prepare`` saw; all of them are named.
+    DatasetError : files are not those that stage ``prepare`` read; all of them are named.
     """
     deciding = shown_on_page(read_detectors(test_set, params), params)[0]
     here = [video for video in videos_under_test(test_set.videos) if _is_video(video.path)]
@@ -66,7 +68,7 @@ def make_players(folder: Path, test_set: TestSet, params: Params) -> Footage:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     players = {
-        # Numbers, so that no name can harm.
+        # Numbers, so that no name can do harm.
         video.id: f"{number:04d}{safe_suffix(Path(video.path))}"
         for number, video in enumerate(played, start=1)
     }
@@ -96,7 +98,7 @@ def _look_at(
     with GuardedPool(settings.workers, settings.stall_seconds) as pool, rate_progress() as progress:
         for video in videos:
             pool.submit(video.id, _Film(video.path, video.id in with_sound))
-        bar = progress.add_task("looking at videos", total=len(videos), unit="videos", visible=bool(videos))
+        bar = progress.add_task("reading videos", total=len(videos), unit="videos", visible=bool(videos))
         for event in pool.events():
             match event:
                 case Item(video_id, np.ndarray() as clock):
@@ -111,10 +113,10 @@ def _look_at(
             failures[video.id] = f"{video.path}: {found} frames, but the manifest says {video.n_frames}"
     if failures:
         listed = "".join(f"\n{video_id}: {failures[video_id]}" for video_id in sorted(failures))
-        raise DatasetError(f"{len(failures)} videos are not as stage `prepare` saw them; run `dvc repro`:{listed}")
+        raise DatasetError(f"{len(failures)} videos are not as stage `prepare` read them; run `dvc repro`:{listed}")
     return clocks, strips
 
 
 def _is_video(path: str) -> bool:
-    """Whether there is something to look at: not on a machine without the videos, nor in place of imported features."""
+    """Whether the file is a video on this machine; it is not for imported features."""
     return has_video_extension(path) and Path(path).is_file()

@@ -16,18 +16,18 @@ from avadclip.evaluation.testset import RANDOM
 from avadclip.evaluation.trade_off import CAUGHT, PER_HOUR
 
 SIZE_INCHES = (4.6, 3.6)
-ENDS = ("_low", "_high")  # of intervals, which not everything has
+ENDS = ("_low", "_high")  # of intervals, which not all values have
 
 
 def draw_plots(tables: Path, folder: Path) -> list[Path]:
-    """Draw what stage ``evaluate`` wrote into ``plots/``; returns the pictures, which are named as they are titled.
+    """Draw what stage ``evaluate`` wrote into ``plots/``; return the pictures, whose names are their titles.
 
-    A table without numbers has no picture: without anomalous videos there is no recall, and no class.
+    A table without numbers has no picture: without anomalous videos there is no recall, for example.
 
     Parameters
     ----------
     tables : folder of the CSV files.
-    folder : where the pictures go.
+    folder : where the pictures are written.
     """
     drawn = []
     for name, (title, draw) in PLOTS.items():
@@ -75,7 +75,7 @@ def _classes(axes: Axes, table: pd.DataFrame) -> None:
 
 
 def _trade_off(axes: Axes, table: pd.DataFrame) -> None:
-    """With the interval of the events around the first detector."""
+    """Curves, with the interval of the events for the first detector."""
     colors = _colors(table)
     for detector, color in colors.items():
         rows = table[table["detector"] == detector]
@@ -83,13 +83,13 @@ def _trade_off(axes: Axes, table: pd.DataFrame) -> None:
         if detector == next(iter(colors)):
             low, high = (rows[f"{CAUGHT}{end}"] for end in ENDS)
             axes.fill_between(rows[PER_HOUR], low, high, color=color, alpha=0.15, linewidth=0)
-    # None at all is what one wants, and has no logarithm.
+    # No false alarm at all is a wanted result, and 0 has no logarithm.
     axes.set_xscale("symlog", linthresh=1)
     axes.set(xlabel="false alarms per hour of normal video", ylabel="events caught, %", xlim=(0, None), ylim=(0, 102))
 
 
 def _colors(table: pd.DataFrame) -> dict[str, str]:
-    """A colour for each detector, the same as in its curves; who guesses is grey, and more than four repeat."""
+    """A colour for each detector, the same as in its curves; the random one is grey, and after four they repeat."""
     detectors = [name for name in preferred_first(table["detector"]) if name != RANDOM]
     colors = {name: DETECTOR_COLORS[k % len(DETECTOR_COLORS)] for k, name in enumerate(detectors)}
     return colors | {name: FAINT for name in table["detector"].unique() if name == RANDOM}
@@ -100,6 +100,6 @@ PLOTS: dict[str, tuple[str, Callable[[Axes, pd.DataFrame], None]]] = {
     "roc": ("ROC", _lines("false_positive_rate", "true_positive_rate")),
     "map_over_iou": ("mAP over IoU", _localisation),
     "per_class": ("Frame-level AP of each class", _classes),
-    "alarms": ("Events caught over false alarms an hour", _trade_off),
+    "alarms": ("Events caught over false alarms per hour", _trade_off),
     "reliability": ("Reliability of the scores", _lines("score", "anomalous_share")),
 }

@@ -9,7 +9,7 @@ from avadclip.evaluation.detectors import ScoredDetector
 def shown_on_page(detectors: Sequence[ScoredDetector], params: Params) -> list[ScoredDetector]:
     """As in ``avadclip predict``: `score.detector` decides and comes first, `score.student` is shown beside it.
 
-    Any one detector where neither was scored.
+    If neither was scored, the first detector.
     """
     by_name = {detector.name: detector for detector in detectors}
     wanted = dict.fromkeys([params.score.detector, params.score.student])

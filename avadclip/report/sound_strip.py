@@ -1,4 +1,4 @@
-"""The sound of a video -> a strip that shows it: time to the right, pitch upwards, darker is louder."""
+"""The sound of a video -> a strip of its spectrum: time to the right, pitch upwards, darker is louder."""
 
 import io
 from collections.abc import Iterator
@@ -13,18 +13,18 @@ from avadclip.media.audio import decode_windows
 
 SAMPLE_RATE_HZ = 16_000
 N_FFT = 1_024  # 64 ms
-MOST_COLUMNS = 1_200  # pixels; more than a screen shows of a strip
-COLUMN_SECONDS = 0.02  # of a short video, so that a strip of a few seconds is no blur
+MOST_COLUMNS = 1_200  # pixels; wider than a strip on a screen
+COLUMN_SECONDS = 0.02  # for a short video, so that its strip is not blurred
 N_BANDS = 64  # mel bands = pixels of height, 0 to 8 kHz
 RANGE_DB = 60.0
-QUIETEST_PEAK = 1e-3  # mel power; where nothing is louder, the strip stays as pale as silence
+QUIETEST_PEAK = 1e-3  # mel power; if nothing is louder, the strip stays as pale as silence
 N_LEVELS = 16  # four bits a pixel
-INK = (92, 110, 140)  # legible on light and on dark, since only the opacity varies
+INK = (92, 110, 140)  # legible on light and dark backgrounds, because only the opacity varies
 _BATCH_SAMPLES = 2_000_000
 
 
 def draw_sound(path: Path, start_seconds: float, end_seconds: float) -> bytes:
-    """PNG of the sound between two moments of the file's clock, at most 1200 x 64; the same sound gives the same bytes.
+    """PNG of the sound between two times of the file's clock, at most 1200 x 64; the same sound gives the same bytes.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def draw_sound(path: Path, start_seconds: float, end_seconds: float) -> bytes:
 
 
 def draw_sound_in_steps(path: Path, start_seconds: float, end_seconds: float) -> Iterator[bytes | None]:
-    """The same for a worker that has to show that it is alive: None after each part of the sound, and then the PNG."""
+    """The same for a worker that has to give signs of life: None after each part of the sound, and then the PNG."""
     seconds = end_seconds - start_seconds
     n_columns = max(1, min(MOST_COLUMNS, round(seconds / COLUMN_SECONDS)))
     column_seconds = seconds / n_columns

@@ -1,4 +1,4 @@
-"""Markdown of the results -> HTML that loads nothing: no raw HTML, no pictures, no inline styles."""
+"""Markdown of the results -> HTML that loads nothing: without raw HTML, pictures or inline styles."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from markdown_it.utils import EnvType, OptionsDict
 
 
 def to_html(markdown: str) -> str:
-    """CommonMark with tables, which scroll within themselves. Headings go one level down, below the page's own."""
+    """CommonMark with tables, each of which scrolls. Headings are one level lower, below the page's own."""
     reader = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
     for kind, rule in {
         "table_open": _open_table,

@@ -1,1 +1,1 @@
-"""Detectors over videos -> score files. `scores` is the file itself, and needs no torch."""
+"""Run detectors over videos and write score files. `scores` is the file format, and needs no torch."""

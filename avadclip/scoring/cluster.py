@@ -1,4 +1,4 @@
-"""Scoring on a Ray cluster: one detector for each place, one row for each video, the scores of the local engine."""
+"""Scoring on a Ray cluster: one detector per place, one row per video; the scores equal those of the local engine."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -37,9 +37,9 @@ def score_on_cluster(job: Job, video_ids: Sequence[str], device: str, execution:
     ------
     AvadclipError : as :func:`avadclip.scoring.run.score`.
     ClusterError : no cluster, or no place for a worker.
-    EvaluationError : also: workers died whenever they were given these videos.
+    EvaluationError : also if workers died whenever they were given these videos.
     """
-    provenance = Scorer(job, "cpu").provenance  # before anything is started, what is missing is said
+    provenance = Scorer(job, "cpu").provenance  # raises if anything is missing, before the cluster is used
     rows: dict[str, VideoScores] = {}
     lost: dict[str, str] = {}
     with ExitStack() as stack:
@@ -64,7 +64,7 @@ def score_on_cluster(job: Job, video_ids: Sequence[str], device: str, execution:
             progress.advance(bar)
     if lost:
         raise EvaluationError(
-            f"{len(lost)} videos of {job.dataset} cannot be scored; mend them, or in params.yaml, under"
-            f" datasets.{job.dataset}.exclude:\n{exclude_lines(lost)}"
+            f"{len(lost)} videos of {job.dataset} cannot be scored; repair them, or leave them out: in params.yaml,"
+            f" under datasets.{job.dataset}.exclude:\n{exclude_lines(lost)}"
         )
     return collect(provenance, list(rows.values()))

@@ -1,4 +1,4 @@
-"""A trained detector over videos of a data set -> scores of every snippet, once."""
+"""A trained detector and the features of videos -> scores of every snippet."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +15,7 @@ from avadclip.io import sha256_of
 from avadclip.scoring.scores import Provenance, Scores, VideoScores, collect
 from avadclip.store.video import Folders, VideoFeatures, open_folders, read_video
 
-# A detector meets features of its own encoder only, but each data set samples its videos in its own way.
+# A detector is given only features of its own encoder, but each data set samples its videos in its own way.
 OWN_TO_A_DATASET = (
     *("stride", "frame", "mean_of", "views", "resize", "window_seconds", "precision", "batch_size", "decoder"),
     *("frame_rate", "array", "views_axis"),  # of imported features
@@ -28,7 +28,7 @@ class Job:
 
     Attributes
     ----------
-    dataset : the tested one; its features are read.
+    dataset : the one that is tested, whose features are read.
     variant, trained_on, seed : the detector is ``runs/<trained_on>/<variant>/seed<seed>``.
     """
 
@@ -55,7 +55,7 @@ class Scorer:
 
     @property
     def provenance(self) -> Provenance:
-        """Of what this scores."""
+        """Which detector makes the scores."""
         job, description = self._job, self._checkpoint.description
         folder = paths.run(job.trained_on, job.variant, job.seed)
         return Provenance(
@@ -96,7 +96,7 @@ def score(job: Job, video_ids: Sequence[str], device: torch.device | str) -> Sco
 
 
 def score_video(checkpoint: Checkpoint, features: VideoFeatures, device: torch.device | str) -> VideoScores:
-    """What one detector says about one video.
+    """Scores of one detector for one video.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""The score file: what one detector says about videos of one data set. No torch: evaluation reads it.
+"""The score file: the scores of one detector for videos of one data set. Without torch, because evaluation reads it.
 
-One HDF5 file holds all videos end to end, because opening 800 groups would take longer than evaluating them.
+One HDF5 file has all videos end to end, because opening 800 groups would take longer than evaluating them.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ class VideoScores:
     Attributes
     ----------
     id : the video.
-    modality : what the detector that scored it looked at: ``audio_visual``, ``visual`` or ``audio``.
+    modality : what the detector used: ``audio_visual``, ``visual`` or ``audio``.
     anomaly_confidence : float32 [n_snippets], classification branch, 0..1.
     class_probabilities : float32 [n_snippets, classes], alignment branch; None if the detector names no classes.
     uncertainty : float32 [n_snippets], mean log variance of a student's features; None for other detectors.
@@ -44,18 +44,18 @@ class VideoScores:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Which detector made the scores, and how it sees a video."""
+    """Which detector made the scores, and from what."""
 
-    dataset: str  # the tested one
+    dataset: str  # the one that is tested
     variant: str
     trained_on: str
-    seed: int | None  # of training; None where it is not known (imported)
-    modalities: tuple[str, ...]  # that the detector looks at, where a video has them
-    selection: str  # how the round was chosen; `released_test_selected` has to be shown with every number
+    seed: int | None  # of training; None if it is not known (imported)
+    modalities: tuple[str, ...]  # that the detector uses, if a video has them
+    selection: str  # how the round was chosen; `released_test_selected` must be shown with every number
     classes: tuple[str, ...]  # columns of the class probabilities
-    stride: int  # source frames a snippet
-    # What else is pinned of it: kind, settings, chosen round, sha256 of its weights, recipes of the features that it
-    # saw here. Nothing of one that guesses.
+    stride: int  # source frames per snippet
+    # What else identifies it: kind, settings, chosen round, sha256 of its weights, recipes of the features that it
+    # scored. Empty for the random detector.
     detector: dict[str, Any] = field(default_factory=dict)
 
 
@@ -65,11 +65,11 @@ class Scores:
 
     Attributes
     ----------
-    ids, modalities : one entry a video, sorted by id.
+    ids, modalities : one entry per video, sorted by id.
     first_snippet : int64 [videos + 1].
     anomaly_confidence : float32 [snippets].
     class_probabilities : float32 [snippets, classes], or None.
-    uncertainty : float32 [snippets], NaN where the video was not scored by a student.
+    uncertainty : float32 [snippets], NaN if the video was not scored by a student.
     """
 
     provenance: Provenance
@@ -97,12 +97,12 @@ class Scores:
 
 
 def collect(provenance: Provenance, videos: Sequence[VideoScores]) -> Scores:
-    """Put the scores of single videos end to end, sorted by id; there may be none, where all videos are for training.
+    """Put the scores of single videos end to end, sorted by id; there are none if all videos are for training.
 
     Raises
     ------
-    EvaluationError : a video twice, one without snippets, arrays whose lengths disagree, a value that is not finite, or
-        some videos with class probabilities and some without.
+    EvaluationError : a video is there twice or has no snippets, arrays differ in length, a value is not finite, or
+        only some of the videos have class probabilities.
     """
     ordered = sorted(videos, key=lambda video: video.id)
     for before, after in pairwise(ordered):
@@ -141,7 +141,7 @@ def rows(scores: Scores) -> list[VideoScores]:
 
 
 def only(scores: Scores, video_ids: Collection[str]) -> Scores:
-    """The scores of these videos alone."""
+    """The scores of these videos only."""
     return collect(scores.provenance, [row for row in rows(scores) if row.id in video_ids])
 
 
@@ -160,14 +160,14 @@ def write(path: Path, scores: Scores) -> None:
 
 
 def write_refusal(path: Path, reason: str) -> None:
-    """Write why there is no detector that could have scored."""
+    """Write, in place of scores, why there is no detector."""
     with hdf5.created(path) as file:
         file.attrs["format"] = FORMAT
         file.attrs["refusal"] = reason
 
 
 def read_refusal(path: Path) -> str | None:
-    """What :func:`write_refusal` wrote; None for a file of scores, and for one that :func:`read` has to tell about."""
+    """What :func:`write_refusal` wrote; None for a file of scores and for a damaged one (:func:`read` reports it)."""
     try:
         with hdf5.opened(path) as file:
             reason = file.attrs.get("refusal")
@@ -181,7 +181,7 @@ def read(path: Path) -> Scores:
 
     Raises
     ------
-    EvaluationError : missing, damaged, or of another format.
+    EvaluationError : the file is missing, damaged, or of another format.
     """
     try:
         with hdf5.opened(path) as file:

@@ -1,6 +1,6 @@
-"""What lies in ``features/``: the file of one video, the folder of a data set, one video in all modalities.
+"""The contents of ``features/``: the file of one video, the folder of a data set, one video in all modalities.
 
-`work_cache` keeps every file that was ever made here, `merge` takes files from elsewhere, `audit` checks what is there.
+`work_cache` keeps every file that was made here, `merge` takes files from elsewhere, `audit` checks what is there.
 """
 
 from avadclip.store.feature_file import (

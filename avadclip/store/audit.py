@@ -1,4 +1,4 @@
-"""What feature stores hold, and whether it is what manifest and parameters promise."""
+"""What feature stores contain, and whether it is what manifests and parameters demand."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ Recipes = Mapping[str, Mapping[str, Recipe]]  # data set -> modality -> recipe
 
 @dataclass(frozen=True)
 class Holdings:
-    """What one feature folder holds."""
+    """What one feature folder contains."""
 
     folder: Path
     n_videos: int
@@ -27,7 +27,7 @@ class Holdings:
 
 
 def describe(folder: Path) -> Holdings:
-    """Read a whole feature folder; :class:`FeatureError` on the first file that is damaged or of another recipe."""
+    """Read a whole feature folder; :class:`FeatureError` for the first file that is damaged or of another recipe."""
     features = FeatureFolder(folder)
     n_snippets = n_valid = n_bytes = 0
     decoders: Counter[str] = Counter()
@@ -41,11 +41,11 @@ def describe(folder: Path) -> Holdings:
 
 
 def problems(dataset: str, modality: str, recipe: Recipe) -> Iterator[str]:
-    """Check every feature file of a data set against its checksum, the manifest and the recipe of today's parameters.
+    """Check every feature file of a data set against its checksum, the manifest and the recipe of these parameters.
 
     Yields
     ------
-    str : one line a problem: a missing, damaged, foreign or superfluous file.
+    str : one line per problem: a missing, damaged, foreign or superfluous file.
     """
     videos = {video.id: video for video in read_manifest(paths.manifest(dataset)) if not video.excluded}
     try:
@@ -68,7 +68,7 @@ def problems(dataset: str, modality: str, recipe: Recipe) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Needed:
-    """A feature file that today's parameters and a manifest ask for."""
+    """A feature file that the current parameters and a manifest demand."""
 
     modality: str
     id: str
@@ -77,12 +77,12 @@ class Needed:
 
     @property
     def fingerprint(self) -> str:
-        """What the file is addressed by in the work cache."""
+        """The address of the file in the work cache."""
         return store.fingerprint(self.recipe, self.id, self.content_hash)
 
 
 def needed(recipes: Recipes) -> Iterator[Needed]:
-    """Every feature file of every data set that has a manifest here; `recipes` are those of today's parameters."""
+    """Every feature file of every data set with a manifest here; `recipes` are those of the current parameters."""
     for dataset, by_modality in recipes.items():
         if not paths.manifest(dataset).exists():
             continue
@@ -92,5 +92,5 @@ def needed(recipes: Recipes) -> Iterator[Needed]:
 
 
 def current_fingerprints(recipes: Recipes) -> set[str]:
-    """Fingerprints of everything that today's parameters and manifests need."""
+    """Fingerprints of everything that the current parameters and manifests need."""
     return {entry.fingerprint for entry in needed(recipes)}

@@ -1,8 +1,8 @@
-"""``avadclip features compare``: how alike two sets of features of the same videos are, and what would make them so.
+"""``avadclip features compare``: how similar two sets of features of the same videos are, and what makes them equal.
 
-Cosines are taken snippet by snippet, so the length of a feature does not matter. The search turns set A into set B.
-Where A has r snippets for each one of B (extracted with a stride r times smaller), it knows r frames of each snippet of
-B, and their mean.
+Cosines are computed snippet by snippet, so the length of a feature does not matter. The search turns set A into set B.
+If A has r snippets for each one of B (extracted with a stride r times smaller), it has r frames of each snippet of B,
+and their mean.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,15 +28,15 @@ _WORST = 5
 
 @dataclass(frozen=True)
 class Candidate:
-    """A way to make a snippet of B out of A.
+    """A way to make a snippet of B from A.
 
     Attributes
     ----------
-    factor : snippets of A to one of B.
-    frame : which of them is taken; None: their mean.
+    factor : snippets of A for each one of B.
+    frame : which of them is used; None: their mean.
     view : of A.
     offset : snippets of B by which A is ahead.
-    normalisation : of A's features, and where that is a mean subtracted, of B's, each before anything else.
+    normalisation : of A's features, before anything else; a mean is subtracted from B's features, too.
     """
 
     factor: int = 1
@@ -54,16 +54,16 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was found.
+    """The result of a comparison.
 
     Attributes
     ----------
-    n_videos, n_snippets : that both sets have.
-    only_a, only_b : ids that one set lacks.
+    n_videos, n_snippets : how many both sets have.
+    only_a, only_b : ids that the other set lacks.
     other_lengths : ids whose numbers of snippets differ; the first of them are compared, as many as both have.
     quantiles : of the cosines, at `QUANTILES`.
     worst : the lowest medians of single videos, with their ids.
-    ratio : median length of a feature of A, in lengths of its counterpart in B.
+    ratio : median ratio of the length of a feature of A to that of its counterpart in B.
     equal : whether every value that was compared is the same.
     """
 
@@ -80,7 +80,7 @@ class Comparison:
 
     @property
     def median(self) -> float:
-        """Of all cosines."""
+        """The median of all cosines."""
         return self.quantiles[QUANTILES.index(0.5)]
 
 
@@ -89,7 +89,7 @@ def compare(a: FeatureSet, b: FeatureSet, candidate: Candidate | None = None) ->
 
     Parameters
     ----------
-    candidate : how A is made into the first view of B; None: by its own first view, as it is.
+    candidate : how the first view of B is made from A; None: from the first view of A, as it is.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def search(a: FeatureSet, b: FeatureSet) -> Comparison:
 
     Raises
     ------
-    FeatureError : as :func:`compare`; or B has more snippets than A, so that it is B that can be made into A.
+    FeatureError : as :func:`compare`; or B has more snippets than A, so that A and B have to change places.
     """
     common = _common(a, b)
     some = common[:: -(-len(common) // SEARCHED)]
@@ -153,13 +153,13 @@ def search(a: FeatureSet, b: FeatureSet) -> Comparison:
                 cosines = np.einsum("nd,nd->n", moved[:n], target[:n])
                 key = Candidate(base.factor, base.frame, base.view, offset, base.normalisation)
                 found[key].append(cosines[~np.isnan(cosines)])
-    # Rounded, so that of candidates that differ by rounding alone the first, which is the simplest, wins.
+    # Rounded, so that among candidates that differ by rounding alone the first, which is the simplest, is chosen.
     best = max(found, key=lambda candidate: round(_median(found[candidate]), 5))
     return compare(a, b, best)
 
 
 def lines(found: Comparison, a: str, b: str) -> Iterator[str]:
-    """What was found, for people; the last line is for a paper."""
+    """The result as text; the last line is a sentence for a paper."""
     if found.candidate != Candidate():
         yield f"nearest to {b}: of {a} {found.candidate}"
     yield f"videos in both: {found.n_videos}, snippets: {found.n_snippets}"
@@ -187,7 +187,7 @@ def _candidates(factor: int, n_views: int) -> Iterator[Candidate]:
     """The simplest first."""
     frames: list[int | None] = [0] if factor == 1 else [0, factor // 2, None, *range(1, factor)]
     for normalisation, offset, view, frame in product(_NORMALISATIONS, OFFSETS, range(n_views), dict.fromkeys(frames)):
-        # The length of a feature matters to a mean alone.
+        # The length of a feature matters only for a mean.
         if normalisation != "unit length" or frame is None:
             yield Candidate(factor, frame, view, offset, normalisation)
 
@@ -206,8 +206,8 @@ def _pair(a: FeatureSet, b: FeatureSet, video_id: str) -> tuple[Rows, Rows]:
     x, y = a.read(video_id), b.read(video_id)[0]
     if x.shape[-1] != y.shape[-1]:
         raise FeatureError(
-            f"{video_id}: features of width {x.shape[-1]} in {a.name} and {y.shape[-1]} in {b.name}: other encoders,"
-            " which no cosine compares"
+            f"{video_id}: features of width {x.shape[-1]} in {a.name} and {y.shape[-1]} in {b.name}: cosines cannot"
+            " compare features of different encoders"
         )
     return x, y
 
@@ -241,7 +241,7 @@ def _made(x: Rows, candidate: Candidate, means: tuple[Rows, Rows] | None) -> Row
 
 
 def _aligned(rows: Rows, offset: int) -> Rows:
-    """Row i + offset in place i; NaN where there is none before the start."""
+    """Row i + offset at position i; NaN before the first row."""
     if offset >= 0:
         return rows[offset:]
     return np.concatenate([np.full((-offset, rows.shape[1]), np.nan, rows.dtype), rows])

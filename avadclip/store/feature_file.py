@@ -1,7 +1,7 @@
-"""The feature store: one immutable HDF5 file per video and modality, which proves what it is.
+"""The feature store: one immutable HDF5 file per video and modality, whose content can be verified.
 
-A file is written once, to a temporary name in the same folder, and renamed; it is never opened for change. It carries
-the recipe that made it, the hash of its source, a checksum, and a fingerprint = hash(recipe, source).
+A file is written once, to a temporary name in the same folder, and renamed; it is never changed. It contains the recipe
+that made it, the hash of its source, a checksum, and a fingerprint = hash(recipe, source).
 """
 
 import hashlib
@@ -27,7 +27,7 @@ Recipe = Mapping[str, Any]  # JSON values; see avadclip.extraction.recipe
 
 @dataclass(frozen=True)
 class Source:
-    """The video that features were made from, as the manifest knew it."""
+    """The video that features were made from, as in the manifest at that time."""
 
     id: str
     content_hash: str  # sha256 of the file
@@ -77,7 +77,7 @@ class Features:
 
     @property
     def fingerprint(self) -> str:
-        """What the content is determined by, see :func:`fingerprint`."""
+        """What determines the content, see :func:`fingerprint`."""
         return fingerprint(self.recipe, self.source.id, self.source.content_hash)
 
     @property
@@ -90,7 +90,7 @@ class Features:
 
 
 def fingerprint(recipe: Recipe, video_id: str, content_hash: str) -> str:
-    """sha256 of recipe and source: two files with the same fingerprint hold the same features."""
+    """sha256 of recipe and source: two files with the same fingerprint have the same features."""
     canonical = json.dumps([FORMAT, recipe, video_id, content_hash], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -103,7 +103,7 @@ def write(path: Path, features: Features) -> None:
 
 @dataclass(frozen=True)
 class Packed:
-    """A feature file that lies nowhere yet; `content` is what :func:`write` would write."""
+    """A feature file in memory; `content` is what :func:`write` would write."""
 
     id: str
     fingerprint: str
@@ -113,7 +113,7 @@ class Packed:
 
 
 def pack(features: Features) -> Packed:
-    """The file of these features, for another process or machine to write."""
+    """The file of these features in memory, which another process or machine can write."""
     with hdf5.in_memory() as file:
         fingerprint, checksum = _fill(file, features)
         return Packed(features.id, fingerprint, checksum, features.n_snippets, hdf5.image(file))
@@ -146,7 +146,7 @@ def _fill(file: h5py.File, features: Features) -> tuple[str, str]:
         ("fingerprint", fingerprint),
     ):
         hdf5.write_attribute(file, name, value)
-    # Half-precision features do not compress (lzf 1.00, gzip 0.86): contiguous reads are worth more.
+    # Half-precision features hardly compress (lzf 1.00, gzip 0.86), so they are stored contiguously, for fast reading.
     hdf5.write_array(file, "values", features.values)
     hdf5.write_array(file, "valid", features.valid)
     hdf5.write_array(file, "boundary_seconds", features.boundary_seconds)
@@ -159,8 +159,8 @@ def read(path: Path, recipe: Recipe | None = None, content: bytes | None = None)
     Parameters
     ----------
     path : the file.
-    recipe : the recipe that the features have to be made with; None takes any.
-    content : the bytes of the file, if they are in memory already; the file itself is not opened then.
+    recipe : the recipe that the features must have been made with; None accepts any.
+    content : the bytes of the file, if they are in memory already; then the file itself is not opened.
 
     Raises
     ------
@@ -208,7 +208,7 @@ def _recipe(text: str) -> Recipe:
 def check_recipe(path: Path, found: Recipe, expected: Recipe) -> None:
     """Raise :class:`FeatureError` that names every key in which two recipes differ."""
     if differing := differences(found, expected):
-        raise FeatureError(f"{path}: made with another recipe: {differing}; run `dvc repro` to make it anew")
+        raise FeatureError(f"{path}: made with another recipe: {differing}; run `dvc repro` to make it again")
 
 
 def differences(found: Recipe, expected: Recipe) -> str:

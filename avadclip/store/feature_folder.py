@@ -15,7 +15,7 @@ class FeatureFolder:
     Parameters
     ----------
     folder : for example ``features/demo/visual``.
-    recipe : what every file has to be made with; None takes the recipe of the first file for all.
+    recipe : that every file must have been made with; None: that of the first file.
     """
 
     def __init__(self, folder: Path, recipe: Recipe | None = None) -> None:
@@ -35,18 +35,18 @@ class FeatureFolder:
         if self._recipe is not None:
             return self._recipe
         if not self.ids:
-            raise FeatureError(f"{self.folder}: holds no features; run `dvc repro`, unless this data set has none")
+            raise FeatureError(f"{self.folder}: there are no features; run `dvc repro`, unless this data set has none")
         return read_features(self.path(self.ids[0])).recipe
 
     def path(self, video_id: str) -> Path:
-        """File of one video."""
+        """The file of one video."""
         return self.folder / f"{video_id}{SUFFIX}"
 
     def read(self, video_id: str) -> Features:
         """Features of one video, checked; see :func:`avadclip.store.feature_file.read`."""
         features = read_features(self.path(video_id), self.recipe)
         if features.id != video_id:
-            raise FeatureError(f"{self.path(video_id)}: holds the features of {features.id!r}; the file was renamed")
+            raise FeatureError(f"{self.path(video_id)}: has the features of {features.id!r}; the file was renamed")
         return features
 
     def n_snippets(self, video_id: str) -> int:

@@ -1,4 +1,4 @@
-"""Features to compare, wherever they lie: a folder of our own, a data set by its name, or arrays of anybody's."""
+"""Features to compare, from any source: a feature folder, a data set by its name, or a folder of arrays."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ class FeatureSet:
 
     Attributes
     ----------
-    name : for people.
+    name : for messages.
     ids : of the videos, sorted.
-    read : features of one, float32 [views, n, width].
+    read : gives the features of one video, float32 [views, n, width].
     """
 
     name: str
@@ -32,11 +32,11 @@ class FeatureSet:
 
 
 def open_set(name: str, modality: str) -> FeatureSet:
-    """Features by the name of a data set, or by a folder.
+    """Open features by the name of a data set, or by a folder.
 
     Parameters
     ----------
-    modality : of a data set.
+    modality : which features of a data set.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def open_set(name: str, modality: str) -> FeatureSet:
     """
     folder = paths.features(name, modality) if paths.features(name, modality).is_dir() else Path(name)
     if not folder.is_dir():
-        raise FeatureError(f"{name}: no data set with {modality} features, and no folder")
+        raise FeatureError(f"{name}: neither a data set with {modality} features nor a folder; correct the name")
     first = next(iter(sorted(folder.glob(f"*{SUFFIX}"))), None)
     if first is not None and _is_ours(first):
         ours = FeatureFolder(folder)
@@ -54,7 +54,7 @@ def open_set(name: str, modality: str) -> FeatureSet:
     except DatasetError as error:
         raise FeatureError(str(error)) from None
     if not files:
-        raise FeatureError(f"{folder}: holds no features")
+        raise FeatureError(f"{folder}: there are no features; name a folder with some")
     return FeatureSet(name, tuple(sorted(files)), lambda id_: _read(files, id_))
 
 

@@ -1,6 +1,6 @@
-"""Feature files from elsewhere come into the work cache, so that nobody encodes what somebody has encoded.
+"""Copy feature files from elsewhere into the work cache, so that nothing is encoded twice.
 
-A file is known by what it says of itself, its recipe and its source; where it lay and how it was called is no matter.
+A file is identified by the recipe and the source that it states; its place and name do not matter.
 """
 
 from collections import defaultdict
@@ -24,11 +24,11 @@ _REFUSAL = (
 
 @dataclass(frozen=True)
 class Merged:
-    """What one merge did, in feature files."""
+    """What one merge did, in numbers of feature files."""
 
     n_new: int
     n_bytes: int  # of the new ones
-    n_present: int  # were here already
+    n_present: int  # that were here already
     n_unneeded: int  # of earlier recipes, or of videos that are in no manifest
     n_missing: int  # needed, and still not here
 
@@ -41,7 +41,7 @@ class Merged:
 
 @dataclass(frozen=True)
 class _Offer:
-    """A feature file that was read and found whole."""
+    """A feature file that was read and found intact."""
 
     path: Path
     id: str  # of the video
@@ -53,23 +53,23 @@ class _Offer:
 
     @property
     def modality(self) -> str:
-        """Which of the two stages makes such files."""
+        """The modality of its features."""
         return str(self.recipe.get("modality"))
 
 
 def merge_features(sources: Sequence[Path], cache: WorkCache, recipes: Recipes) -> Merged:
-    """Copy what the manifests need from `sources` into `cache`. Safe to repeat, and to kill at any time.
+    """Copy what the manifests need from `sources` into `cache`. This can be repeated, and killed at any time.
 
     Parameters
     ----------
     sources : folders with feature files at any depth: work caches, ``features/<dataset>``, copies of either.
-    cache : takes the files, each whole or not at all.
+    cache : where each file is copied, whole or not at all.
 
     Raises
     ------
-    FeatureError : there is no manifest or nothing to merge, or a file must not come in: it is damaged, no feature file,
-        made with another recipe (the keys are named) or from another version of its video, or differs from another file
-        for the same video. Nothing has been copied then.
+    FeatureError : there is no manifest or nothing to merge, or a file is refused: it is damaged, not a feature file,
+        made with another recipe (the keys are named) or from another version of its video, or differs from another
+        file for the same video. Then nothing has been copied.
     """
     wanted = {entry.fingerprint: entry for entry in needed(recipes)}
     if not wanted:
@@ -106,7 +106,9 @@ def _feature_files(source: Path) -> list[Path]:
         raise FeatureError(f"{source}: no such folder; name a work cache (.cache/features) or a folder of features")
     found = sorted(path for path in source.rglob(f"*{store.SUFFIX}") if not path.name.startswith("."))
     if not found:
-        raise FeatureError(f"{source}: holds no feature files (*{store.SUFFIX}); run `dvc pull` or extract there first")
+        raise FeatureError(
+            f"{source}: there are no feature files (*{store.SUFFIX}); run `dvc pull` or extract there first"
+        )
     return found
 
 
@@ -137,7 +139,7 @@ def _read_all(paths: Sequence[Path]) -> tuple[list[_Offer], list[str]]:
 
 
 def _clash(ours: _Offer, theirs: _Offer) -> list[str]:
-    """A line if two files of one recipe and one video differ: encoded on machines of different types, probably."""
+    """A line if two files of one recipe and one video differ, probably because of machines of different types."""
     if (ours.checksum, ours.decoder) == (theirs.checksum, theirs.decoder):
         return []
     return [
@@ -150,9 +152,9 @@ def _clash(ours: _Offer, theirs: _Offer) -> list[str]:
 def _refused(
     offers: Sequence[_Offer], wanted: dict[str, Needed], chosen: dict[str, _Offer], cache: WorkCache
 ) -> Iterator[str]:
-    """A line for each file that should have been of use for its video and is not.
+    """A line for each file that should be usable for its video but is not.
 
-    A work cache also holds earlier recipes. Those do not matter as long as today's file is there as well.
+    A work cache also has files of earlier recipes. They do not matter as long as the current file is there as well.
     """
     entries = defaultdict(list)
     for entry in wanted.values():

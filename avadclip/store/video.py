@@ -1,4 +1,4 @@
-"""The features of one video in the modalities that a detector wants, read from the store."""
+"""The features of one video in the modalities that a detector needs, read from the store."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Folders = Mapping[Modality, FeatureFolder]
 
 @dataclass(frozen=True)
 class VideoFeatures:
-    """One video, as long as it is."""
+    """Features of one video in its whole length."""
 
     id: str
     visual: NDArray[np.float16] | None  # [views, n, width]; view 0 is the centre
@@ -31,7 +31,7 @@ class VideoFeatures:
         return int(features.shape[-2])
 
     def only(self, kept: NDArray[np.bool_]) -> "VideoFeatures":
-        """The same without the snippets that `kept` [n] leaves out."""
+        """Only the snippets for which `kept` [n] is true."""
         return VideoFeatures(
             self.id,
             visual=None if self.visual is None else self.visual[:, kept],
@@ -45,7 +45,7 @@ def open_folders(dataset: str, modalities: Iterable[Modality]) -> dict[Modality,
 
     Raises
     ------
-    FeatureError : one does not exist.
+    FeatureError : a folder does not exist.
     """
     return {modality: FeatureFolder(paths.features(dataset, modality)) for modality in modalities}
 
@@ -69,7 +69,9 @@ def join_modalities(video_id: str, read: Mapping[Modality, Features]) -> VideoFe
     """
     lengths = {modality: features.n_snippets for modality, features in read.items()}
     if len(set(lengths.values())) > 1:
-        raise FeatureError(f"{video_id}: modalities are not on one timeline, snippets: {lengths}; extract both again")
+        raise FeatureError(
+            f"{video_id}: expected the same number of snippets in all modalities, found {lengths}; extract both again"
+        )
     visual, audio = read.get("visual"), read.get("audio")
     return VideoFeatures(
         video_id,

@@ -1,8 +1,8 @@
-"""The work cache: every feature file that was ever made here, addressed by its fingerprint.
+"""The work cache: every feature file that was made here, addressed by its fingerprint.
 
-DVC deletes the output of a stage before it runs the stage again. The work cache lies outside of DVC and git, so a
-killed extraction loses only the videos in flight, ten new videos cost ten, and going back to earlier parameters costs
-nothing.
+DVC deletes the output of a stage before it runs the stage again. The work cache is outside DVC and git, so a killed
+extraction loses only the videos in progress, after new videos only these are extracted, and going back to earlier
+parameters costs nothing.
 """
 
 import hashlib
@@ -31,8 +31,8 @@ class Usage:
 class WorkCache:
     """Feature files under ``<folder>/<first two digits>/<fingerprint>.h5``.
 
-    A file is believed only after its content was checked, in full and each time. Opening 200,000 small HDF5 files takes
-    minutes, so the sha256 of what was found whole once is remembered, by fingerprint, and checked instead.
+    A file is used only after its whole content was checked, each time. Opening 200,000 small HDF5 files takes minutes,
+    so the sha256 of a file that was found intact is remembered, by fingerprint, and checked instead.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -40,11 +40,11 @@ class WorkCache:
         self._sums: dict[str, str] = {}
 
     def path(self, fingerprint: str) -> Path:
-        """Where the file with this fingerprint lies, or would lie."""
+        """Where the file with this fingerprint is, or would be."""
         return self.folder / fingerprint[:2] / f"{fingerprint}{store.SUFFIX}"
 
     def holds(self, fingerprint: str) -> bool:
-        """Whether the file is here and whole; a damaged one is removed, so that it is made again."""
+        """Whether the file is here and intact; a damaged one is removed, so that it is made again."""
         return self._read(fingerprint) is not None
 
     def _read(self, fingerprint: str) -> bytes | None:
@@ -54,7 +54,7 @@ class WorkCache:
             found = hashlib.sha256(content).hexdigest()
             if self._sums.get(fingerprint) != found:
                 if store.read(path, content=content).fingerprint != fingerprint:
-                    raise FeatureError(f"{path}: holds the features of another video or recipe; it is made again")
+                    raise FeatureError(f"{path}: has the features of another video or recipe; it is made again")
                 self._sums[fingerprint] = found
         except FileNotFoundError:
             return None
@@ -65,10 +65,10 @@ class WorkCache:
         return content
 
     def put(self, features: Features | Packed) -> None:
-        """Keep the features of one video, or the file of them.
+        """Keep the features of one video, or their packed file.
 
-        Not flushed to the disk, which would cost more than importing does: after a power cut the last files are found
-        damaged, and made again.
+        They are not flushed to the disk, which would take longer than importing: after a power cut, the last files are
+        found damaged and made again.
         """
         packed = features if isinstance(features, Packed) else store.pack(features)
         with replacing(self.path(packed.fingerprint), flush=False) as temporary:
@@ -76,7 +76,7 @@ class WorkCache:
         self._sums[packed.fingerprint] = hashlib.sha256(packed.content).hexdigest()
 
     def adopt(self, path: Path, fingerprint: str, checksum: str) -> None:
-        """Keep a copy of a feature file from elsewhere, atomically; :class:`FeatureError` if it is not this file."""
+        """Copy a feature file from elsewhere, atomically; :class:`FeatureError` if it is not the file expected."""
         try:
             content = path.read_bytes()
             found = store.read(path, content=content)
@@ -87,10 +87,10 @@ class WorkCache:
         write_bytes(self.path(fingerprint), content)
 
     def copy_to(self, fingerprint: str, destination: Path) -> bool:
-        """Fill one file of a stage output; it is left alone if it has the right bytes already.
+        """Copy one file into a stage output, unless it has the right bytes already.
 
-        Always a copy: DVC may turn outputs into read-only links into its own cache. The bytes that are written are the
-        bytes that were checked.
+        Always a copy, because DVC may turn outputs into read-only links into its own cache. The bytes that are written
+        are those that were checked.
 
         Returns
         -------
@@ -105,22 +105,22 @@ class WorkCache:
         return True
 
     def load_sums(self, path: Path) -> None:
-        """Remember what :meth:`save_sums` wrote; of a damaged file, what can be read."""
+        """Read what :meth:`save_sums` wrote; from a damaged file, as much as possible."""
         if path.exists():
             text = path.read_text(encoding="ascii", errors="replace")
             self._sums.update(re.findall(r"^([0-9a-f]{64}) ([0-9a-f]{64})$", text, re.MULTILINE))
 
     def save_sums(self, path: Path, fingerprints: Iterable[str]) -> None:
-        """Write down the sha256 of the files with these fingerprints that were found whole."""
+        """Write the sha256 of those files with these fingerprints that were found intact."""
         write_text(path, "".join(f"{i} {self._sums[i]}\n" for i in fingerprints if i in self._sums))
 
     def usage(self, without: Collection[str] = ()) -> Usage:
-        """What lies here, apart from the files with these fingerprints."""
+        """The size of the cache, apart from the files with these fingerprints."""
         files = self._files(without)
         return Usage(len(files), sum(path.stat().st_size for path in files))
 
     def prune(self, keep: Collection[str]) -> None:
-        """Remove every file whose fingerprint is not in `keep`, and what a killed process left half written."""
+        """Remove every file whose fingerprint is not in `keep`, and what killed processes left unfinished."""
         for path in self._files(without=keep):
             path.unlink()
         for folder in self.folder.glob("??"):

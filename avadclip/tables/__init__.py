@@ -1,1 +1,1 @@
-"""The paper's tables from records of results: measured, missing, expected by the paper. No torch."""
+"""The paper's tables from records of results: what is measured, missing, and expected by the paper. Without torch."""

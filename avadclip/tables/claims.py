@@ -1,9 +1,9 @@
-"""Whether the numbers bear out what the paper says of a table: a difference, its interval, and a verdict.
+"""Whether the numbers support what the paper claims of a table: a difference, its interval, and a verdict.
 
-The interval is around the mean difference over the seeds. Two things move it, and their half-widths are joined as of
-independent errors, by the root of the sum of squares: which videos were tested (both detectors on the same resamples,
-percentiles of the difference), and which seeds were trained (Student's t of the differences of each seed, so that two
-or three seeds have to agree well). A claim holds, or does not, where the interval lies on one side of zero.
+The interval is around the mean difference over the seeds. It has two sources, whose half-widths are combined as
+independent errors, by the root of the sum of squares: the choice of test videos (both detectors on the same resamples,
+percentiles of the difference), and the choice of seeds (Student's t of the differences of each seed, so that two or
+three seeds have to agree well). A claim holds, or does not, if the interval is on one side of zero.
 """
 
 import math
@@ -21,15 +21,15 @@ HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
 
 @dataclass(frozen=True)
 class Difference:
-    """Of two detectors on the same videos, in points, and its interval; None where nothing is known of it."""
+    """The difference of two detectors on the same videos, in points, and its interval; None if it is not known."""
 
     value: float
     interval: tuple[float, float] | None
-    why: str = ""  # there is no interval
+    why: str = ""  # why there is no interval
 
     @property
     def verdict(self) -> str:
-        """Of the claim that it is above zero."""
+        """The verdict on the claim that the difference is above zero."""
         if self.interval is None or self.interval[0] <= 0 <= self.interval[1]:
             return UNDECIDED
         return HOLDS if self.interval[0] > 0 else FAILS
@@ -48,7 +48,7 @@ def judged(expectation: Expectation, records: Mapping[str, Record]) -> str:
     if len(known) < len(found):
         return f"{claim}: {UNDECIDED}, {metric} is not defined here"
     verdicts = {one.verdict for one in known.values()}
-    # Above all of them: one that is surely not below refutes it.
+    # The claim is about all of them, so one that is surely not below refutes it.
     verdict = FAILS if FAILS in verdicts else UNDECIDED if UNDECIDED in verdicts else HOLDS
     rival = min(known, key=lambda name: known[name].value)
     closest = known[rival]
@@ -69,9 +69,9 @@ def difference(one: Record, other: Record, metric: str) -> Difference | None:
     value = one.strict[keys[0]] - other.strict[keys[1]]
     seeds = [{run.seed: run.strict[key] for run in record.runs if key in run.strict} for record, key in pairs]
     if seeds[0].keys() != seeds[1].keys():
-        return Difference(value, None, "their seeds are not the same")
+        return Difference(value, None, "they have different seeds")
     if len(seeds[0]) < 2:
-        return Difference(value, None, "one seed says nothing about the next")
+        return Difference(value, None, "one seed says nothing about others")
     if any(key not in record.deviation["strict"] for record, key in pairs):
         return Difference(value, None, "the seeds of one gave the same result")
     resampled = [np.array(record.resampled.get(key, ()), dtype=float) for record, key in pairs]
@@ -87,7 +87,7 @@ def difference(one: Record, other: Record, metric: str) -> Difference | None:
 
 
 def differing(one: Record, other: Record, expectation: Expectation) -> list[str]:
-    """Settings that differ between two detectors although the claim is not about them."""
+    """Settings that differ between two detectors but are not what the claim is about."""
     if "*" in expectation.switches:
         return []
     found, others = one.detector.settings, other.detector.settings

@@ -1,4 +1,4 @@
-"""Which records may stand in one table: those of one test set, one protocol and, of each modality, one recipe."""
+"""Which records may be in one table: those of one test set, one protocol and, for each modality, one recipe."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,26 +6,26 @@ from dataclasses import dataclass
 from avadclip.evaluation.published import ROWS
 from avadclip.tables.records import Record
 
-# Kind of a data set of the paper -> frames a snippet there.
+# Kind of a data set of the paper -> frames per snippet there.
 PUBLISHED_STRIDES = {"xd_violence": 16, "xd_violence_released": 16, "cctv_fights": 4}
 PUBLISHED_WEIGHTS = "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f"  # OpenAI's ViT-B/16
 
 
 @dataclass(frozen=True)
 class Found:
-    """A record, and where it is from; nothing if it is ours."""
+    """A record, and its origin; empty if it is ours."""
 
     record: Record
     origin: str = ""
 
     @property
     def name(self) -> str:
-        """As a table shows it."""
+        """The name in a table."""
         return f"{self.record.name} ({self.origin})" if self.origin else self.record.name
 
 
 def comparable(own: Sequence[Record], foreign: Sequence[Found]) -> tuple[list[Found], list[str]]:
-    """The records that go together, and a line about each other one. Of our features, those of most records count."""
+    """The comparable records, and a line about each other one. Of our features, those of most records count."""
     reference = _of_most(own)
     kept, refused = [], []
     for entry in (*map(Found, own), *foreign):
@@ -42,7 +42,7 @@ def comparable(own: Sequence[Record], foreign: Sequence[Found]) -> tuple[list[Fo
 
 
 def is_published(records: Sequence[Record]) -> bool:
-    """Whether they are of a data set of the paper, with the paper's features of its pictures."""
+    """Whether they are of a data set of the paper, with the paper's visual features."""
     kind = records[0].data.kind
     recipes = [record.features["visual"].settings for record in records if "visual" in record.features]
     found = {(recipe.get("stride"), recipe.get("weights_sha256")) for recipe in recipes}
@@ -56,5 +56,5 @@ def _identity(record: Record) -> dict[str, str]:
 
 def _of_most(records: Sequence[Record]) -> Mapping[str, str]:
     found = [item for record in records for item in _identity(record).items()]
-    # The most frequent one comes last, and stays.
+    # The most frequent one is last, and overwrites the others.
     return dict(sorted(set(found), key=lambda item: (found.count(item), item)))

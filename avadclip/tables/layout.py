@@ -1,4 +1,4 @@
-"""Which rows and columns the paper's tables have, which variant fills a row, and what the paper expects of it."""
+"""The rows and columns of the paper's tables, the variant of each row, and the paper's claims."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,8 +6,8 @@ from typing import Any
 
 AVERAGE = "AVG"
 
-# Kind -> how sure it is that a detector is the published system, where no code of its authors could be followed.
-# Kinds that are not here follow their authors' code (A). Tables show the letter beside the row.
+# Kind -> how certain it is that a detector is the published system, if there was no code of its authors to follow.
+# All other kinds follow their authors' code (A). Tables show the letter beside the row.
 CERTAINTY: Mapping[str, str] = {
     "avcl": "C",
     "avvd": "D",
@@ -25,10 +25,10 @@ class Row:
 
     Attributes
     ----------
-    label : as it is printed.
-    variant : whose record fills it.
-    settings : of that variant, that make it this row, `kind` among them; a tuple holds whatever suits.
-    method : its name among the published numbers; None: there are none.
+    label : text of the row.
+    variant : the one whose record fills it.
+    settings : that the variant must have, `kind` among them; a tuple has all that are suitable.
+    method : its name in the published numbers; None: there are none.
     """
 
     label: str
@@ -37,21 +37,21 @@ class Row:
     method: str | None = None
 
     def differing(self, found: Mapping[str, Any]) -> list[str]:
-        """Settings by which a detector is not the one of this row."""
+        """Settings in which a detector differs from this row."""
         suits = {key: value if isinstance(value, tuple) else (value,) for key, value in self.settings.items()}
         return [f"{key}: {found.get(key)!r}" for key, values in suits.items() if found.get(key) not in values]
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """What the paper says of a table: `better` lies above every one of `worse`.
+    """A claim of the paper: `better` is above every one of `worse`.
 
     Attributes
     ----------
     text : the claim in words.
     better, worse : variants.
     metric : ``AP`` or ``AVG``.
-    switches : settings that may differ between them: the claim is about these.
+    switches : settings that may differ between them, because the claim is about these.
     """
 
     text: str
@@ -67,7 +67,7 @@ class Layout:
 
     Attributes
     ----------
-    number : Roman.
+    number : Roman numeral.
     columns : ``AP`` and ``AVG``; ``IoU`` stands for mAP at each threshold and their mean.
     others : whether detectors that are not in the paper are shown below its rows.
     across : whether the rows are data sets that one detector was trained on.
@@ -170,7 +170,7 @@ UKD = tuple(
     for name in ("audio", "visual")
     for metric in ("AP", AVERAGE)
 )
-# Two networks, of which one hears: everything may differ.
+# Two networks, of which one uses sound: all settings may differ.
 HEARS = tuple(
     Expectation("sound helps", "audio_visual", ("visual_student",), metric, frozenset({"*"}))
     for metric in ("AP", AVERAGE)

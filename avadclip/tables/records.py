@@ -1,7 +1,7 @@
-"""``results/<data set>/records/<detector>.json``: all that a table needs of one detector, here and on another machine.
+"""``results/<data set>/records/<detector>.json``: all that a table needs about one detector, on any machine.
 
-A record holds what is pinned and nothing else, so that equal inputs give equal bytes: no date, no seconds, no commit.
-The commit is the one whose ``dvc.lock`` has the record. ``record.schema.json`` describes the file for other programs.
+A record has only what inputs determine, so that equal inputs give equal bytes: no date, times or commit. Its commit is
+the one whose ``dvc.lock`` has the record. ``record.schema.json`` describes the file for other programs.
 """
 
 import hashlib
@@ -22,13 +22,13 @@ from avadclip.errors import EvaluationError
 from avadclip.evaluation.joining import videos_under_test
 from avadclip.io import write_text
 
-if TYPE_CHECKING:  # who reads records does not wait for pandas
+if TYPE_CHECKING:  # reading records does not need pandas
     from avadclip.evaluation.assessment import Assessment
     from avadclip.evaluation.testset import TestSet
     from avadclip.scoring.scores import Provenance
 
 FORMAT: Literal["avadclip-record/1"] = "avadclip-record/1"
-# Of `evaluate`, what numbers in tables depend on.
+# The keys of `evaluate` on which numbers in tables depend.
 PROTOCOL = {"iou_thresholds", "released", "strict", "bootstrap_resamples", "bootstrap_seed", "confidence"}
 
 Name = Annotated[str, Field(pattern="^[A-Za-z0-9_-]+$")]  # as in params.yaml
@@ -36,7 +36,7 @@ Metrics = dict[str, float]  # "alignment.AP" -> percent; what is not defined is 
 
 
 class Data(Section):
-    """The data set that a detector was tested on, and what cannot be said on it."""
+    """The data set on which a detector was tested, and what cannot be measured on it."""
 
     name: Name
     kind: str
@@ -58,7 +58,7 @@ class Pinned(Section):
 
 
 class Detector(Section):
-    """What was trained on what. Nothing is known of one that guesses."""
+    """What was trained, and on what. Empty for the random detector."""
 
     variant: Name
     trained_on: Name
@@ -85,7 +85,7 @@ class Record(Section):
     format: Literal["avadclip-record/1"]
     name: Name  # as in tables
     data: Data
-    features: dict[Modality, Pinned]  # recipes of what the detector saw
+    features: dict[Modality, Pinned]  # recipes of the features that the detector was given
     protocol: Pinned
     detector: Detector
     runs: tuple[Run, ...]
@@ -93,20 +93,20 @@ class Record(Section):
     strict: Metrics
     deviation: dict[Literal["released", "strict"], Metrics]  # over seeds that gave different results
     intervals: dict[str, tuple[float, float]]  # of `strict`, over resampled videos
-    # `strict` in each resample, which is the same one in every record of the same data and protocol; null: not defined.
+    # `strict` in each resample; resamples are the same in all records of the same data and protocol. null: not defined.
     resampled: dict[str, tuple[float | None, ...]]
     notes: tuple[str, ...]
 
     @property
     def branch(self) -> str:
-        """Whose AP counts: alignment, as in the paper, or classification where no class is named."""
+        """The branch whose AP counts: alignment, as in the paper, or classification if it names no classes."""
         return branch_of("alignment", {name.split(".")[0] for name in self.strict})
 
 
 def write_records(
     folder: Path, assessments: "Sequence[Assessment]", test_set: "TestSet", params: Params, untrained: Mapping[str, str]
 ) -> None:
-    """Write one record a detector into `folder`, and remove those of detectors that are no longer there."""
+    """Write one record per detector into `folder`, and remove those of detectors that no longer exist."""
     data = _data(test_set, untrained)
     protocol = params.evaluate.model_dump(mode="json", include=PROTOCOL)
     pinned = _pinned(protocol | {"missing_audio": params.score.missing_audio})
@@ -122,13 +122,11 @@ def read_records(folder: Path) -> list[Record]:
 
     Raises
     ------
-    EvaluationError : a file is no record, or there is none.
+    EvaluationError : a file is not a record, or there is none.
     """
     found = [_read(path) for path in sorted(folder.glob("*.json"))]
     if not found:
-        raise EvaluationError(
-            f"{folder}: no records; run `dvc repro`, or `dvc pull`, or give the folder that holds them"
-        )
+        raise EvaluationError(f"{folder}: no records; run `dvc repro`, or `dvc pull`, or give another folder")
     return found
 
 

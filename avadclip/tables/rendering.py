@@ -17,12 +17,12 @@ _LATEX = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     "±": r"$\pm$",
-    "\N{REPLACEMENT CHARACTER}": "?",  # which pdfLaTeX does not know
+    "\N{REPLACEMENT CHARACTER}": "?",  # not known to pdfLaTeX
 }
 
 
 def text(sheet: Sheet) -> str:
-    """For a terminal: columns under each other."""
+    """For a terminal, with aligned columns."""
     signs = {"": "", "best": " *", "second": " +"}
     rows = [[label, *(_said(cell) + signs[cell.mark] for cell in cells)] for label, cells in sheet.rows]
     lines = [["", *sheet.header], *rows]
@@ -33,7 +33,7 @@ def text(sheet: Sheet) -> str:
 
 
 def markdown(sheet: Sheet) -> str:
-    """For a page: the best in bold, the second underlined."""
+    """In Markdown: the best in bold, the second underlined."""
     marks = {"": "{}", "best": "**{}**", "second": "<u>{}</u>"}
     rows = [[_plain(label), *(marks[cell.mark].format(_said(cell)) for cell in cells)] for label, cells in sheet.rows]
     lines = [["", *sheet.header], ["---", *["---:"] * len(sheet.header)], *rows]
@@ -43,7 +43,7 @@ def markdown(sheet: Sheet) -> str:
 
 
 def latex(sheet: Sheet) -> str:
-    """For a paper, without any package: the best in bold, the second underlined."""
+    """In LaTeX, without packages: the best in bold, the second underlined."""
     marks: dict[str, Callable[[str], str]] = {
         "": str,
         "best": lambda said: rf"\textbf{{{said}}}",
@@ -67,7 +67,7 @@ def latex(sheet: Sheet) -> str:
 
 
 def comma_separated(sheet: Sheet) -> str:
-    """For a program: one line a cell, then one a line below the table."""
+    """As CSV: one line per cell, then one per line below the table."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["table", "dataset", "row", "column", "value", "deviation", "low", "high", "word"])
@@ -79,7 +79,7 @@ def comma_separated(sheet: Sheet) -> str:
     return out.getvalue()
 
 
-# Format -> how it is written; and the ending of its files.
+# Format -> the function that writes it; and the suffix of its files.
 FORMATS: dict[str, Callable[[Sheet], str]] = {
     "text": text,
     "markdown": markdown,
@@ -94,7 +94,7 @@ def _title(sheet: Sheet) -> str:
 
 
 def _said(cell: Cell) -> str:
-    """``84.51 ± 0.30 [82.1, 86.9]``, or the word that stands for no number."""
+    """``84.51 ± 0.30 [82.1, 86.9]``, or the word in place of a number."""
     if cell.value is None:
         return cell.word
     said = f"{cell.value:.2f}"
@@ -104,7 +104,7 @@ def _said(cell: Cell) -> str:
 
 
 def _plain(line: str) -> str:
-    """In Markdown, whatever it holds: no markup but code, no HTML, no further cell."""
+    """Any text in Markdown: without markup except code, without HTML, within its table cell."""
     parts = re.split("(`[^`]*`)", printable(line))
     parts[::2] = [re.sub(r"([\\*\[\]<>|&_])", r"\\\1", part) for part in parts[::2]]
     parts[1::2] = [part.replace("|", r"\|") for part in parts[1::2]]

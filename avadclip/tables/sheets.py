@@ -1,4 +1,4 @@
-"""Records of a data set -> a table: cells, the paper's claims, what is missing and how it comes, what is not said."""
+"""Records of a data set -> a table: cells, the paper's claims, what is missing and how to get it, limits."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ TRAINED_ELSEWHERE = {"xd_violence": "XD-Violence", "cctv_fights": "CCTV-Fights_s
 
 @dataclass(frozen=True)
 class Cell:
-    """One number, in percent, and what is known of it; or, in a word, why there is none."""
+    """One number, in percent, with deviation and interval; or, in a word, why there is none."""
 
     value: float | None = None
     deviation: float | None = None
@@ -27,7 +27,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table in no format yet; `rows` are labels and cells, `header` is of the cells, `lines` go below."""
+    """A table before formatting; `rows` are labels and cells, `header` is of the cells, `lines` are below."""
 
     number: str
     dataset: str
@@ -38,12 +38,12 @@ class Sheet:
 
 
 def sheet(number: str, own: Sequence[Record], foreign: Sequence[Found], params: Params) -> Sheet:
-    """Fill a table of the paper, of the data set that `own` are the records of.
+    """Fill a table of the paper for the data set of the records `own`.
 
     Parameters
     ----------
     foreign : records of others; those that are comparable get rows of their own.
-    params : which variants there are to be, for the command that fills a missing cell.
+    params : the variants, for the command that fills a missing cell.
     """
     layout, data = TABLES[number], own[0].data
     kept, refused = comparable(own, foreign)
@@ -107,14 +107,14 @@ def _label(row: Row) -> str:
 
 
 def _certainties(rows: Sequence[Row]) -> list[str]:
-    """What the marks mean."""
+    """The meaning of the marks."""
     marks = sorted({_mark(row) for row in rows} - {""})
     said = ", ".join(f"[{mark}] {MADE_FROM[mark]}" for mark in marks)
     return [f"made without the authors' code, so not a reproduction of their numbers: {said}"] if marks else []
 
 
 def _mark(row: Row) -> str:
-    """How sure it is that a row is the published system; empty where its authors' code was followed."""
+    """How certain it is that a row is the published system; empty if its authors' code was followed."""
     return CERTAINTY.get(row.settings.get("kind", ""), "")
 
 
@@ -133,7 +133,7 @@ def _columns(layout: Layout, record: Record) -> tuple[str, ...]:
 
 
 def _is_compared(column: str) -> bool:
-    """Whether beside it stand ours by the authors' protocol, and theirs."""
+    """Whether a column has ours by the authors' protocol and theirs beside it."""
     return column in ("AP", AVERAGE)
 
 
@@ -144,7 +144,7 @@ def _cells(row: Row, record: Record | None, columns: Sequence[str], kind: str, b
             cells.append(Cell(word="missing"))
         else:
             key = _key(column, record)
-            interval = record.intervals.get(key) if _is_compared(column) else None  # six of them fit no page
+            interval = record.intervals.get(key) if _is_compared(column) else None  # six of them do not fit on a page
             cells.append(Cell(record.strict.get(key), record.deviation["strict"].get(key), interval))
     theirs = published(kind, row.method) if beside and row.method else None
     for column in filter(_is_compared, columns if beside else ()):
@@ -160,7 +160,7 @@ def _key(column: str, record: Record) -> str:
 
 
 def _marked(rows: Sequence[tuple[str, tuple[Cell, ...]]], n_columns: int) -> tuple[tuple[str, tuple[Cell, ...]], ...]:
-    """With the best and the second of the first columns; what reads the same is equally good."""
+    """Mark the best and the second of the first columns; equal text is equally good."""
     marked = [list(cells) for _, cells in rows]
     for column in range(n_columns):
         values = {round(cells[column].value or 0.0, 2) for cells in marked if cells[column].value is not None}
@@ -175,7 +175,7 @@ def _marked(rows: Sequence[tuple[str, tuple[Cell, ...]]], n_columns: int) -> tup
 def _missing(
     layout: Layout, rows: Sequence[Row], wrong: Mapping[str, list[str]], data: Data, params: Params
 ) -> list[str]:
-    """A line about whatever is missing, with the command that fills it."""
+    """A line about everything that is missing, with the command that fills it."""
     lines: list[str] = []
     to_add: list[str] = []
     to_run: list[str] = []
@@ -184,7 +184,7 @@ def _missing(
         if wrong.get(row.variant) == []:
             continue
         if row.variant in wrong:
-            lines.append(f"missing: {row.variant} is not what this row is of: {', '.join(wrong[row.variant])}")
+            lines.append(f"missing: {row.variant} is not the detector of this row: {', '.join(wrong[row.variant])}")
         elif row.variant in data.untrained:
             lines.append(f"missing: {row.variant} was not trained here: {data.untrained[row.variant]}")
         else:
@@ -204,9 +204,11 @@ def _limits(layout: Layout, data: Data, shown: Mapping[str, Record], beside: boo
     """What these numbers do not say."""
     locates, lines = layout.columns != ("AP",), list(data.limits)
     if locates and len(data.classes) == 2:
-        lines.append("there is one anomaly class: mAP says whether events are found, not whether they are told apart")
+        lines.append(
+            "there is one anomaly class: mAP says whether events are found, not whether classes are distinguished"
+        )
     if data.with_sound == 0:
-        lines.append("no test video has sound: these numbers do not say what a detector makes of sound")
+        lines.append("no test video has sound: these numbers do not say how a detector uses sound")
     if locates and any("classification.AP" in one.strict and "mAP.AVG" not in one.strict for one in shown.values()):
         lines.append("empty cells: a detector that names no classes has no localisation")
     if data.excluded:
@@ -223,7 +225,7 @@ def _limits(layout: Layout, data: Data, shown: Mapping[str, Record], beside: boo
 
 
 def _hashes(shown: Mapping[str, Record], reference: Record) -> str:
-    """What made the numbers: settings of all rows and their seeds, and what all rows have in common."""
+    """Hashes of what made the numbers: settings and seeds of all rows, and what all rows have in common."""
     rows = {name: [_settings(record), [run.seed for run in record.runs]] for name, record in shown.items()}
     features = {name: one.sha256 for record in shown.values() for name, one in record.features.items()}
     hashes: dict[str, str] = {"params": digest([rows, reference.protocol.settings]), "data": reference.data.sha256}

@@ -1,1 +1,1 @@
-"""Features from the store -> trained detectors. A detector is known here by `avadclip.detectors.protocol` alone."""
+"""Features from the store -> trained detectors. Detectors are used only through `avadclip.detectors.protocol`."""

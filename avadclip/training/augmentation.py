@@ -1,7 +1,7 @@
-"""Changes to a training batch, so that a detector does not learn a few videos by heart (`recipe.augment`).
+"""Changes to a training batch, so that a detector does not memorise a few videos (`recipe.augment`).
 
-They are made one after the other in the order of the functions here, only to features that the detector looks at, and
-never to padding or to snippets without sound. A teacher sees the same batch.
+They are applied in the order of the functions here, only to features that the detector uses, and never to padding or
+to snippets without sound. A teacher is given the same batch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,11 +19,11 @@ from avadclip.detectors.settings import Augment
 def augmented(
     data: LabelledBatch, augment: Augment, modalities: Sequence[Modality], random: np.random.Generator
 ) -> LabelledBatch:
-    """A batch on the CPU as `augment` says; where that is nothing, the very same, and no random number is drawn.
+    """A batch on the CPU, augmented; if `augment` has no effect, the same batch, and no random number is drawn.
 
     Parameters
     ----------
-    modalities : that the detector looks at; a batch holds more where its teacher does.
+    modalities : those of the detector; a batch may also have those of its teacher.
     """
     batch = data.batch
     if augment.mix_normal > 0:
@@ -40,8 +40,8 @@ def augmented(
 def mix_normal(batch: Batch, is_normal: Tensor, probability: float, random: np.random.Generator) -> Batch:
     """Overwrite, with `probability`, a run of each normal video [b] by a run of another normal video of the batch.
 
-    What is written over a video comes from the batch as it was, so it does not matter who comes first. All views of a
-    video take the same run.
+    All runs are copied from the original batch, so the order of the videos does not matter. All views of a video get
+    the same run.
     """
     changed = {name: getattr(batch, name) for name in ("visual", "audio", "audio_valid")}
     changed = {name: (x, x.clone()) for name, x in changed.items() if x is not None}
@@ -63,18 +63,20 @@ def mix_normal(batch: Batch, is_normal: Tensor, probability: float, random: np.r
 def noisy(features: Tensor, counted: Tensor, strength: float, random: np.random.Generator) -> Tensor:
     """Features [b, n, d] with Gaussian noise of `strength` times their root mean square, where `counted` [b, n]."""
     noise = torch.from_numpy(random.standard_normal(features.shape, np.float32))
-    root_mean_square = features[counted].square().mean().nan_to_num().sqrt()  # nothing counts in a silent batch
+    root_mean_square = (
+        features[counted].square().mean().nan_to_num().sqrt()
+    )  # a batch without sound has no counted snippets
     return features + strength * root_mean_square * noise * counted[:, :, None]
 
 
 def thinned(features: Tensor, probability: float, random: np.random.Generator) -> Tensor:
-    """Features [b, n, d] of which some are zero; the others grow, so that their mean stays."""
+    """Features [b, n, d] of which some are set to zero; the others are scaled up, so that the mean stays."""
     kept = torch.from_numpy(random.random(features.shape, np.float32) >= probability)
     return features * kept / (1 - probability)
 
 
 def drop_modality(batch: Batch, probability: float, random: np.random.Generator) -> Batch:
-    """Take, with `probability`, pictures or sound from each video that has both. Without sound, pictures stay."""
+    """Remove, with `probability`, one modality from each video that has both. Without sound, pictures stay."""
     assert batch.visual is not None
     assert batch.audio is not None
     assert batch.audio_valid is not None
@@ -92,7 +94,7 @@ def drop_modality(batch: Batch, probability: float, random: np.random.Generator)
 
 
 def _features(batch: Batch, modality: Modality) -> tuple[Tensor, Tensor]:
-    """Features [b, n, d] of one modality, and which snippets [b, n] have any."""
+    """Features [b, n, d] of one modality, and which snippets [b, n] have features."""
     features = batch.visual if modality == "visual" else batch.audio
     counted = batch.valid if modality == "visual" else batch.audio_valid
     assert features is not None

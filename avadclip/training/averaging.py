@@ -7,10 +7,10 @@ from avadclip.training.resume import Tensors
 
 
 def average_rounds(detector: Detector, sums: Tensors, round_: int) -> Tensors:
-    """Add a finished round, counted from 1 in its phase, to the sums of all parameters; returns the new sums.
+    """Add a finished round, counted from 1 in its phase, to the sums of all parameters; return the new sums.
 
-    After the phase's last round the detector gets the mean, and there are no sums any more. Buffers stay as they are,
-    except what the detector computes from its parameters when it enters evaluation mode.
+    After the last round of the phase, the detector gets the mean, and the sums are empty. Buffers stay as they are,
+    except those that the detector computes from its parameters when it enters evaluation mode.
     """
     recipe = detector.settings.recipe
     n_left = recipe.rounds - round_

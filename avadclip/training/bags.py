@@ -1,14 +1,14 @@
 """How a video of n snippets becomes a training sample (docs/method.md, "Training recipe").
 
-`Bag.kind` uses the words of the field:
+`Bag.kind` is one of:
 
 - ``shorten``: a video longer than T is averaged into T bins; a shorter one stays as it is.
-- ``resample``: every video is averaged into T bins; an empty bin takes the snippet at which it begins.
-- ``pick``: of a video longer than T, T evenly spaced snippets are taken.
-- ``blocks``: in each of T equal parts, `block_snippets` consecutive snippets from a place that is drawn anew each time,
-  going round at the end of the video.
+- ``resample``: every video is averaged into T bins; an empty bin has the snippet at which it begins.
+- ``pick``: from a video longer than T, T evenly spaced snippets are taken.
+- ``blocks``: from each of T equal parts, `block_snippets` consecutive snippets from a position that is drawn each time,
+  continuing at the beginning after the end of the video.
 
-All but ``blocks`` are the same each time, so they are done once, when the features are read.
+All except ``blocks`` are the same each time, so they are applied once, when the features are read.
 """
 
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ def bag_visual(bag: Bag, values: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def bag_audio(bag: Bag, values: NDArray[Any], valid: NDArray[np.bool_]) -> BaggedAudio:
-    """The same of values [n, width], of which only the `valid` [n] count; a bin is valid if at least half of it is."""
+    """The same for values [n, width], of which only the `valid` [n] count; a bin is valid if at least half of it is."""
     audible = values * valid[:, None]
     if _is_whole(bag, len(valid)):
         return BaggedAudio(audible.astype(np.float32), valid)
@@ -71,7 +71,7 @@ def bag_audio(bag: Bag, values: NDArray[Any], valid: NDArray[np.bool_]) -> Bagge
 
 
 def draw(bag: Bag, n_rows: int, random: np.random.Generator) -> NDArray[np.intp] | slice:
-    """Which of the stored rows of a video are this time's sample."""
+    """Which of the stored rows of a video are the sample this time."""
     if bag.kind != "blocks":
         return slice(0, n_rows)
     edges = np.linspace(0, n_rows, bag.length + 1).astype(np.intp)
@@ -86,7 +86,7 @@ def bin_starts(n_snippets: int, n_bins: int) -> NDArray[np.intp]:
 
 
 def average_bins(values: NDArray[Any], n_bins: int) -> NDArray[np.float32]:
-    """Means [..., bins, width] in float32 of values [..., n, width]; an empty bin takes its first snippet."""
+    """Means [..., bins, width] in float32 of values [..., n, width]; an empty bin has its first snippet."""
     n_snippets = values.shape[-2]
     starts = bin_starts(n_snippets, n_bins)
     lengths = np.maximum(np.diff(starts, append=n_snippets), 1).astype(np.float32)

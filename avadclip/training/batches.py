@@ -1,4 +1,4 @@
-"""Which samples make up each batch of a round. A round is a function of the random generator alone."""
+"""Which samples are in each batch of a round, which depends on the random generator alone."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,12 +16,12 @@ def plan_round(data: TrainingSet, recipe: Recipe, random: np.random.Generator) -
     """The samples of every batch of one round, given by index.
 
     ``mixed``: all samples in random order; the last batch of a pass may be smaller. ``pairs``: `batch_size` normal
-    samples and then as many anomalous ones, drawn so that each sort is gone through before any of it comes again; a
-    pass is over when the larger sort has been gone through.
+    samples and then as many anomalous ones, drawn so that all samples of a sort are used before any of them is used
+    again; a pass ends when all samples of the larger sort have been used.
 
     Raises
     ------
-    TrainingError : pairs are asked for, and one sort is missing.
+    TrainingError : the batches are pairs, but one sort is missing.
     """
     everything = range(len(data.samples))
     if recipe.batches == "mixed":
@@ -41,7 +41,7 @@ def plan_round(data: TrainingSet, recipe: Recipe, random: np.random.Generator) -
 
 
 def ahead(prepare: Callable[[Sequence[int]], LabelledBatch], plan: Sequence[Sequence[int]]) -> Iterator[LabelledBatch]:
-    """``map(prepare, plan)``, with the next batch prepared in another thread; at most two exist at a time."""
+    """``map(prepare, plan)``, where another thread prepares the next batch; at most two exist at a time."""
     with ThreadPoolExecutor(max_workers=1) as thread:
         coming = thread.submit(prepare, plan[0])
         for following in plan[1:]:

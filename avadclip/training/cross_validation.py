@@ -1,11 +1,12 @@
-"""Which of several settings will say *when* on videos that it has not seen, from training videos and labels alone.
+"""Which of several settings locates events best in unseen videos, estimated from training videos and labels alone.
 
-Whether a held-out video is anomalous says little about *when* (docs/held-out.md has the correlations), so snippets are
-ranked: one detector names the highest snippets of every held-out anomalous video, another one, trained with another
-seed, ranks these against all held-out normal snippets. What each has learned by heart the other has not.
+How well a detector tells *whether* a held-out video is anomalous says little about *when* (docs/held-out.md has the
+correlations), so snippets are ranked: one detector chooses the highest snippets of every held-out anomalous video, and
+another one, trained with another seed, ranks them against all held-out normal snippets. What one has memorised, the
+other has not.
 
-Films and bags repeat themselves: where a snippet comes again in another video, holding out the video holds out nothing.
-So snippets are held out, each together with its twins.
+Films repeat shots: if a snippet occurs again in another video, holding out its video is not enough. So snippets are
+held out, each together with its twins.
 """
 
 import logging
@@ -36,7 +37,7 @@ from avadclip.training.loop import Watch, fit
 from avadclip.training.preparation import Run, prepare
 
 SAME_SNIPPET = 0.999  # cosine of two snippets that show the same
-MOST_SNIPPETS = 30_000  # beyond this many the search for twins would take minutes
+MOST_SNIPPETS = 30_000  # with more than this, the search for twins would take minutes
 TOP_SHARE = 0.15  # of an anomalous video's held-out snippets, at least one
 FOLD_SEED = 0  # the folds do not depend on the seed of training
 
@@ -45,7 +46,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What detectors said of snippets that they were not trained on.
+    """Scores of snippets on which the detectors were not trained.
 
     Attributes
     ----------
@@ -59,16 +60,17 @@ class HeldOut:
     scores: NDArray[np.float32]
 
     def ranking(self) -> float:
-        """AUC of the snippets that one detector names against all normal ones, as the other ranks them; both ways."""
+        """AUC of the snippets that one detector chooses against all normal ones, by the other's scores; both ways."""
         return float(np.mean([self._ranked_by(first, 1 - first) for first in (0, 1)]))
 
     def _ranked_by(self, names: int, ranks: int) -> float:
         return _auc(self.scores[ranks, self._named_by(names)], self.scores[ranks, ~self.is_anomalous])
 
     def judged(self) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Scores of snippets [m] that somebody else judged, and whether as anomalous: what a calibration is made of.
+        """Scores of snippets [m], and whether they count as anomalous, for calibration.
 
-        All of normal videos are normal; of anomalous ones those count that the other detector names, and as anomalous.
+        Snippets of normal videos are normal; in anomalous videos, those that the other detector chooses are anomalous,
+        and the others do not count.
         """
         chosen = [(1 - names, self._named_by(names)) for names in (0, 1)]
         anomalous = np.concatenate([self.scores[ranks, snippets] for ranks, snippets in chosen])
@@ -76,7 +78,7 @@ class HeldOut:
         return np.concatenate([anomalous, normal]), np.repeat([True, False], [len(anomalous), len(normal)])
 
     def _named_by(self, detector: int) -> NDArray[np.intp]:
-        """The highest snippets of each anomalous video; several videos' are end to end."""
+        """The highest snippets of all anomalous videos, one video after the other."""
         chosen = [
             own[np.argsort(-self.scores[detector, own], kind="stable")[: max(1, round(TOP_SHARE * len(own)))]]
             for own in (np.flatnonzero(self.videos == video) for video in np.unique(self.videos[self.is_anomalous]))
@@ -95,9 +97,9 @@ class HeldOut:
 
 
 def snippet_folds(videos: Sequence[Video], features: Sequence[VideoFeatures], n_folds: int) -> list[NDArray[np.intp]]:
-    """The fold of every snippet of every video: the one of the first video that shows it, or shows a twin of it.
+    """The fold of every snippet of every video: that of the first video with this snippet or a twin of it.
 
-    Videos are dealt out to the folds at random, normal and anomalous ones apart.
+    Videos are assigned to the folds at random, normal and anomalous ones separately.
     """
     random = np.random.default_rng(FOLD_SEED)
     of_video = np.empty(len(videos), np.intp)
@@ -115,20 +117,20 @@ def snippet_folds(videos: Sequence[Video], features: Sequence[VideoFeatures], n_
 def cross_validate(
     run: Run, compute: Compute, n_folds: int, *, every_round: bool = False
 ) -> list[dict[Branch, HeldOut]]:
-    """Train two detectors a fold without the snippets of the fold, and collect what they say of these.
+    """Train two detectors per fold without the snippets of the fold, and collect their scores of these.
 
     Returns
     -------
-    One entry a round if they are asked after every round, else of the last alone; by branch.
+    By branch; one entry per round with `every_round`, else only for the last.
 
     Raises
     ------
     TrainingError : the variant learns from a teacher, or the videos are too few for so many folds.
-    FeatureError, DatasetError, ConfigError : as of training.
+    FeatureError, DatasetError, ConfigError : as in training.
     """
     if run.needs.teacher:
         raise TrainingError(
-            f"{run.variant}: learns from a teacher, whose training has seen the videos that would be held out"
+            f"{run.variant}: learns from a teacher, which was trained on the videos that would be held out"
         )
     videos = [v for v in read_manifest(paths.manifest(run.dataset)) if v.split == "train" and not v.excluded]
     check_trainable(videos, run.dataset_section.classes)
@@ -151,7 +153,7 @@ def cross_validate(
 
 
 class _Asked:
-    """What is said of held-out snippets after some rounds: `scores`, by round and branch, float32 [2, snippets]."""
+    """Scores of held-out snippets after some rounds: `scores`, by round and branch, float32 [2, snippets]."""
 
     def __init__(self, features: Sequence[VideoFeatures], rounds: Iterable[int], device: torch.device) -> None:
         self._features, self._device = features, device
@@ -203,7 +205,7 @@ def _train(
 
 
 def _unit_rows(features: VideoFeatures) -> NDArray[np.float32]:
-    """[n, width] of length 1, of the picture where there is one."""
+    """[n, width] of length 1, visual if there are visual features."""
     rows = features.audio if features.visual is None else features.visual[0]
     assert rows is not None
     rows = rows.astype(np.float32)
@@ -212,12 +214,12 @@ def _unit_rows(features: VideoFeatures) -> NDArray[np.float32]:
 
 
 def _first_owner(rows: NDArray[np.float32], owners: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Of each row the video of its earliest twin; rows of one video come together, in the order of the videos."""
+    """For each row, the video of its earliest twin; rows are in the order of the videos."""
     first = [
         owners[np.argmax(rows[start : start + 1024] @ rows.T > SAME_SNIPPET, axis=1)]
         for start in range(0, len(rows), 1024)
     ]
-    silent = np.linalg.norm(rows, axis=1) < 0.5  # zero, and like nothing
+    silent = np.linalg.norm(rows, axis=1) < 0.5  # zero, so they have no twin
     return np.where(silent, owners, np.concatenate(first))
 
 

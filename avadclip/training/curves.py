@@ -10,11 +10,11 @@ from dvclive.live import Live
 
 from avadclip.io import naming
 
-FOLDER = "curves"  # inside the run's folder; no DVC output, because throughput is never the same twice
+FOLDER = "curves"  # in the run's folder; not a DVC output, because throughput varies
 
 
 class Curves:
-    """One point a round for each curve, in ``<run>/curves``. Writes nothing else: no dvc.yaml, no experiment.
+    """One point per round for each curve, in ``<run>/curves``. Writes nothing else: no dvc.yaml, no experiment.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class Curves:
     def __init__(self, run: Path, finished_rounds: int) -> None:
         resume = finished_rounds > 0
         self._folder = run / FOLDER
-        self._live: Any  # dvclive is typed in part only
+        self._live: Any  # dvclive is only partly typed
         _remove_damaged(self._folder / "metrics.json")
         with naming(self._folder):
             self._live = Live(str(self._folder), resume=resume, report=None, save_dvc_exp=False, dvcyaml=None)
@@ -48,7 +48,7 @@ class Curves:
 
 
 def _remove_damaged(latest: Path) -> None:
-    """dvclive, which reads its last point to go on from there, writes it in place: a kill may have left half of it."""
+    """dvclive continues from its last point, which it writes in place, so a killed run may have left half of it."""
     try:
         json.loads(latest.read_bytes())
     except FileNotFoundError:

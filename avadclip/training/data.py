@@ -25,7 +25,7 @@ Rows = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Sample:
-    """Where one sample lies in the flat arrays: one view of a video, or all its views."""
+    """The rows of one sample in the flat arrays: one view of a video, or all its views."""
 
     video: int  # index among the videos
     n_rows: int  # of each view
@@ -52,7 +52,7 @@ class TrainingSet:
         return {modality: rows.shape[1] for modality, rows in arrays.items() if rows is not None}
 
     def is_normal(self, sample: int) -> bool:
-        """Whether a sample, given by index, holds no anomaly."""
+        """Whether a sample, given by index, has no anomaly."""
         return bool(self.labels[self.samples[sample].video, 0])
 
     def batch(
@@ -78,7 +78,7 @@ class TrainingSet:
         return LabelledBatch(batch, torch.from_numpy(labels), share)
 
     def all_samples(self, n_positions: Callable[[int], int], device: torch.device) -> Iterator[LabelledBatch]:
-        """Every sample once, alone, in order: what a detector observes before training."""
+        """Every sample once, as a batch of its own, in order: what a detector observes before training."""
         for index in range(len(self.samples)):
             yield self.batch([index], n_positions, np.random.default_rng(0)).to(device)
 
@@ -93,14 +93,14 @@ def load_training_set(
     kept: Mapping[str, NDArray[np.bool_]] | None = None,
     shares: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> TrainingSet:
-    """Read every video once, make it a bag, and keep it in memory, or in a temporary file what is beyond `memory_gib`.
+    """Read every video once, make it a bag, and keep it in memory or, beyond `memory_gib`, in a temporary file.
 
     Parameters
     ----------
     views_together : all views of a video are one sample; else each is one.
-    kept : of each video [n] the snippets that may be seen, at least one; None: all.
-    shares : of each video that has segments, the share of each snippet [n] that lies in them; it becomes a bag as the
-        features do.
+    kept : of each video, the snippets [n] that may be used, at least one; None: all.
+    shares : of each video that has segments, the share of each snippet [n] that is in them; it is made a bag like the
+        features.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def load_training_set(
     audio_valid = None if audio is None else np.zeros(len(audio), bool)
     anomalous_share = np.full(sum(lengths), -1.0, np.float32) if shares else None
     samples: list[Sample] = []
-    row = 0  # of the audio features; every view has as many before it
+    row = 0  # of the audio features; the same offset holds within every view
     for index, (video, length) in enumerate(zip(videos, lengths, strict=True)):
         features = read_video(folders, video.id)
         _check_like(features, first)
@@ -148,7 +148,7 @@ def _n_snippets(folders: Folders, video_id: str, kept: Mapping[str, NDArray[np.b
 
 
 def multi_hot(videos: Sequence[Video], classes: Sequence[str]) -> NDArray[np.float32]:
-    """[videos, C]: 1 where the video has the class."""
+    """[videos, C]: 1 if the video has the class."""
     return np.array([[name in video.labels for name in classes] for video in videos], np.float32)
 
 
@@ -161,7 +161,7 @@ def _length(rows: NDArray[np.intp] | slice) -> int:
 
 
 class _Budget:
-    """Hands out arrays: in memory while they fit, then memory-mapped from temporary files that vanish with them."""
+    """Makes arrays: in memory while they fit, then memory-mapped from temporary files that are removed with them."""
 
     def __init__(self, memory_gib: float) -> None:
         self._left = memory_gib * 2**30
@@ -171,7 +171,7 @@ class _Budget:
         if self._left >= 0:
             return np.zeros((n_rows, width), np.float32)
         file = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the array
-        if hasattr(os, "posix_fallocate"):  # a disk without room refuses here, and does not end the process later
+        if hasattr(os, "posix_fallocate"):  # a full disk raises here, instead of killing the process later
             with naming(Path(tempfile.gettempdir())):
                 os.posix_fallocate(file.fileno(), 0, 4 * n_rows * width)
         return np.memmap(file, np.float32, "w+", shape=(n_rows, width))

@@ -1,4 +1,4 @@
-"""Whether videos can train a detector, or validate one."""
+"""Whether videos are sufficient to train a detector, or to validate one."""
 
 from collections.abc import Sequence
 

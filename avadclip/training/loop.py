@@ -40,16 +40,16 @@ def fit(
     watch: Watch | None = None,
     n_rounds: int | None = None,
 ) -> int:
-    """Train a detector; it ends in evaluation mode with the weights of the chosen round, whose number is returned.
+    """Train a detector, which ends in evaluation mode with the weights of the chosen round; return that round's number.
 
     Parameters
     ----------
     detector, teacher : on the same device; the teacher is frozen and in evaluation mode.
     run : folder for curves and for the state after each round; a state of the same `identity` is resumed.
-    score : of the detector after a round, the highest is chosen; None chooses the last.
+    score : scores the detector after a round; the highest is chosen; None chooses the last round.
     goes_on_from_best : each round starts from the best one so far, as in the authors' code.
-    watch : is shown the detector, in evaluation mode, after each round, whose number counts from 1.
-    n_rounds : after which training stops; None: after all of the recipe.
+    watch : called with the detector, in evaluation mode, after each round, whose number counts from 1.
+    n_rounds : number of rounds after which training stops; None: all of the recipe.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def _train_round(
     seed: int,
     finished: int,
 ) -> dict[str, float]:
-    """One round; returns the mean of every loss term over the samples, the learning rate and the throughput."""
+    """Train one round; return the mean of every loss term over the samples, the learning rate and the throughput."""
     recipe: Recipe = detector.settings.recipe
     random = seed_round(seed, finished)
     rate = set_learning_rate(optimizer, recipe, (finished - 1) % recipe.rounds + 1)

@@ -12,7 +12,7 @@ from avadclip.errors import ConfigError
 
 
 def make_optimizer(groups: Mapping[str, Sequence[nn.Parameter]], settings: Optimizer) -> torch.optim.Optimizer:
-    """torch's optimiser over the parameter groups of a detector; each group remembers its full rate as `base_rate`.
+    """An optimiser of torch over the parameter groups of a detector; each group keeps its full rate as `base_rate`.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def make_optimizer(groups: Mapping[str, Sequence[nn.Parameter]], settings: Optim
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, round_: int) -> float:
-    """Set every group's rate for a round, counted from 1; returns that of the first group."""
+    """Set every group's rate for a round, counted from 1; return that of the first group."""
     factor = rate_factor(recipe.schedule, round_, recipe.rounds)
     for group in optimizer.param_groups:
         group["lr"] = group["base_rate"] * factor
@@ -48,7 +48,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, round_: 
 
 
 def rate_factor(schedule: Schedule, round_: int, n_rounds: int) -> float:
-    """By what the full rate is multiplied in a round, counted from 1 in each phase."""
+    """The factor of the full rate in a round, counted from 1 in each phase."""
     if round_ < schedule.warm_up_rounds:
         return round_ / schedule.warm_up_rounds
     match schedule.kind:

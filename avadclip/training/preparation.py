@@ -1,4 +1,4 @@
-"""What a training starts from: one variant on one data set, its detector with fresh weights, its samples."""
+"""What training starts from: one variant on one data set, its detector with fresh weights, its samples."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Run:
 
     Attributes
     ----------
-    section, where : of the variant in params.yaml, and its name there.
+    section, where : the variant's section in params.yaml, and the name of the section.
     teacher : variant of the same data set and seed that may teach this one.
     """
 
@@ -47,23 +47,23 @@ class Run:
 
     @cached_property
     def settings(self) -> Settings:
-        """Of the detector on this data set; :class:`ConfigError` names every key that is wrong."""
+        """The settings of the detector on this data set; :class:`ConfigError` names every key that is wrong."""
         return settings_of(self.section.kind, self.section.settings_on(self.dataset), self.where)
 
     @cached_property
     def needs(self) -> Needs:
-        """Of the detector."""
+        """The needs of the detector."""
         return needs(self.section.kind, self.settings)
 
     @property
     def in_training(self) -> tuple[Modality, ...]:
-        """What training sees; a privileged modality that the data set lacks is done without."""
+        """The modalities that training uses; a privileged modality that the data set lacks is left out."""
         privileged = (name for name in self.needs.privileged if name in self.dataset_section.modalities)
         return tuple(dict.fromkeys((*self.needs.modalities, *privileged)))
 
     @property
     def teacher_folder(self) -> Path | None:
-        """Where the teacher's checkpoint lies; None if nobody teaches this detector."""
+        """Folder of the teacher's checkpoint; None if this detector has no teacher."""
         if not self.needs.teacher:
             return None
         if self.teacher is None:
@@ -73,7 +73,7 @@ class Run:
 
     @property
     def folder(self) -> Path:
-        """Where checkpoint, curves and state go."""
+        """Folder for checkpoint, curves and state."""
         return paths.run(self.dataset, self.variant, self.seed)
 
 
@@ -85,11 +85,11 @@ def prepare(
     seed: int,
     kept: Mapping[str, NDArray[np.bool_]] | None = None,
 ) -> tuple[Detector, TrainingSet]:
-    """The detector with its first weights, on its device, and the samples that it is to learn from.
+    """The detector with its initial weights, on its device, and its training samples.
 
     Parameters
     ----------
-    kept : of each video the snippets that may be seen; None: all.
+    kept : of each video, the snippets that may be used; None: all.
     """
     recipe, classes = run.settings.recipe, run.dataset_section.classes
     clip = run.dataset_section.visual.text_tower

@@ -1,4 +1,4 @@
-"""The state of a run after a round, on disk, so that a killed run goes on as if nothing had happened. No pickle."""
+"""The state of a run after a round, on disk, so that a killed run continues with the same result. Without pickle."""
 
 import json
 import logging
@@ -52,11 +52,11 @@ def save_state(
 ) -> None:
     """Write everything that the next round depends on, atomically.
 
-    Learning rate and random numbers are functions of the round, so they are not among it.
+    Learning rate and random numbers are functions of the round, so they are not saved.
 
     Parameters
     ----------
-    predecessor : the detector as it was at the end of the last phase, where it teaches in this one.
+    predecessor : the detector at the end of the last phase, if it is the teacher in this one.
     """
     moments = optimizer.state_dict()["state"]
     tensors = {f"detector/{name}": tensor for name, tensor in copy_weights(detector).items()}
@@ -78,7 +78,7 @@ def load_state(
     optimizer: torch.optim.Optimizer,
     predecessor: Detector | None = None,
 ) -> Progress:
-    """Put a run back to where it was, if there is a state of this very run; otherwise change nothing.
+    """Restore a run, if there is a state of the same run; otherwise change nothing.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A training run from files to files: manifest and features -> checkpoint."""
+"""A training run: manifest and features -> checkpoint."""
 
 import hashlib
 import json
@@ -45,9 +45,9 @@ log = logging.getLogger(__name__)
 
 
 def train(run: Run, compute: Compute) -> None:
-    """Train a detector, under its teacher if it has one, and write its checkpoint.
+    """Train a detector, with its teacher if it has one, and write its checkpoint.
 
-    Where the data set lacks what the detector needs, the reason is written in its place: the others go on.
+    If the data set lacks what the detector needs, the reason is written in its place, and other detectors continue.
 
     Raises
     ------
@@ -120,19 +120,21 @@ def _round_score(
     if selection == "released_test_selected":
         segments = read_ground_truth(paths.ground_truth(run.dataset))
         annotated = {segment.id for segment in segments}
-        # An anomalous video without segments has frames of which nobody knows what they are.
+        # It is not known which frames of an anomalous video without segments are anomalous.
         tests = [video for video in videos if video.split == "test" and (video.is_normal or video.id in annotated)]
         return released_test_score(tests, segments, run.dataset_section.visual.stride, folders, device)
     return None
 
 
 def _stops(run: Run) -> bool:
-    """Whether held-out snippets say when training ends; what learns from a teacher goes on to its last round."""
+    """Whether held-out snippets decide when training ends; a variant with a teacher is trained to its last round."""
     if run.dataset_section.selection.by != "ranking" or run.needs.teacher:
         return False
     if run.settings.recipe.average_rounds > 0:
         which = f"{run.where}.recipe.average_rounds"
-        raise ConfigError(f"{which}: the mean of the last rounds is no round that `selection.by: ranking` could choose")
+        raise ConfigError(
+            f"{which}: `selection.by: ranking` cannot choose the mean of the last rounds; set `average_rounds: 0`"
+        )
     return True
 
 
@@ -183,7 +185,7 @@ def _identity(run: Run, videos: Sequence[Video], folders: Folders, compute: Comp
         "teacher": None if teacher is None else sha256_of(teacher / WEIGHTS),
         "device": str(resolve_device(compute.device)),
         "code": fingerprint([Path(__file__), *([] if kind is None else [kind])]),
-        # Nobody else looks at it.
+        # Nothing else uses it.
         "ground_truth": sha256_of(paths.ground_truth(run.dataset))
         if selection.by == "released_test_selected" or run.settings.recipe.learns_from_segments
         else None,

@@ -1,7 +1,7 @@
-"""When something happens in training videos, where somebody has said so.
+"""The segments of training videos, for those that have some.
 
-Weak supervision knows video labels alone. Only with `recipe.loss_weights.segments` above 0 does training read the
-segments of training videos (docs/method.md, "Segments of training videos").
+Weak supervision uses video labels alone. Training reads the segments of training videos only if
+`recipe.loss_weights.segments` is above 0 (docs/method.md, "Segments of training videos").
 """
 
 import logging
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 def read_shares(dataset: str, videos: Sequence[Video], stride: int, folders: Folders) -> dict[str, NDArray[np.float32]]:
-    """By id of each of these videos that has segments: the share of each snippet's frames [n] that lies in one.
+    """By id, for each of these videos that has segments: the share of each snippet's frames [n] that is in one.
 
     Raises
     ------

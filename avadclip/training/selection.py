@@ -1,4 +1,4 @@
-"""How good a detector is after a round, for the choice among rounds."""
+"""Scores of a detector after a round, for choosing a round."""
 
 from collections.abc import Callable, Sequence
 
@@ -39,7 +39,7 @@ def validation_score(videos: Sequence[Video], folders: Folders, device: torch.de
 def released_test_score(
     videos: Sequence[Video], segments: Sequence[Segment], stride: int, folders: Folders, device: torch.device
 ) -> RoundScore:
-    """Frame-level AP of 1 - p(normal) on the *test* videos, as the authors select; whole snippets alone are counted.
+    """Frame-level AP of 1 - p(normal) on the *test* videos, as the authors select; only whole snippets are counted.
 
     Raises
     ------
@@ -60,14 +60,14 @@ def released_test_score(
     def score(detector: Detector) -> float:
         scored = [detect(detector, video, device).anomaly_probability for video in shown]
         scores = np.concatenate([s[: len(n)] for s, n in zip(scored, positive_frames, strict=True)])
-        # A snippet stands for its positive and its negative frames; weights spare the repeated array.
+        # A snippet stands for its positive and its negative frames; with weights, scores need not be repeated.
         return _average_precision(truth, np.tile(scores, 2), weights)
 
     return score
 
 
 def _average_precision(truth: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> float:
-    from sklearn.metrics import average_precision_score  # takes a second to import; most trainings keep the last epoch
+    from sklearn.metrics import average_precision_score  # takes a second to import, and most runs keep the last round
 
     return float(average_precision_score(truth, scores, sample_weight=weights))
 

@@ -18,7 +18,7 @@ def train_step(
     data: LabelledBatch,
     optimizer: torch.optim.Optimizer,
 ) -> dict[str, Tensor]:
-    """Update the detector with one batch that is on its device; returns the unweighted loss terms, detached.
+    """Update the detector with one batch on its device; return the unweighted loss terms, detached.
 
     Raises
     ------

@@ -160,7 +160,7 @@ def test_attributes_of_features(tmp_path: Path, name: str, value: object) -> Non
 @pytest.mark.parametrize("name", ["../../../../etc/passwd", "/etc/passwd", "a.mp4/../../x", "", "javascript:alert(1)"])
 def test_players_are_names_of_copies(tmp_path: Path, name: str) -> None:
     footage.write_footage(tmp_path / "a.h5", footage.Footage({}, {"v": name}, {}))
-    with pytest.raises(ReportError, match="no name of a copy"):
+    with pytest.raises(ReportError, match="not a name of a copy"):
         footage.read_footage(tmp_path / "a.h5")
 
 

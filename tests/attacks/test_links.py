@@ -73,7 +73,7 @@ def test_a_folder_that_is_a_link_is_not_entered(tmp_path: Path) -> None:
     write_features(outside / "a.h5")
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "more").symlink_to(outside)
-    with pytest.raises(FeatureError, match="holds no feature files"):
+    with pytest.raises(FeatureError, match="there are no feature files"):
         merge_features([tmp_path / "theirs"], WorkCache(Path(".cache/features")), recipes(config.load()))
 
 

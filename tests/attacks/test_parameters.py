@@ -25,7 +25,7 @@ def aliases(of: str, levels: int, first: str) -> str:
     [
         (aliases("[{}]", 10, "[x]"), "aliases .* of aliases; write them out"),
         (aliases("{{<<: [{}]}}", 10, "{x: 1}"), "merged"),
-        ("a: &a [*a]", "within themselves"),
+        ("a: &a [*a]", "contain themselves"),
         ("[" * 5_000, "nested too deeply"),
         ("{a: " * 3_000 + "}" * 3_000, "nested too deeply"),
         ('a: !!python/object/apply:os.system ["touch harmed"]', "could not determine a constructor"),

@@ -28,7 +28,7 @@ def row(**changed: str) -> bytes:
         (b"", GIGABYTE, "line 1: longer than"),
         (FIRST_LINE + b"," * 900_000, 0, "expected 9 cells, found 900001: ,+... .900000 characters"),
         (FIRST_LINE + b'"' + b"\n" * 900_000, 0, "field larger than field limit"),
-        (FIRST_LINE + b"\xff\xfe", 0, "not readable as CSV"),
+        (FIRST_LINE + b"\xff\xfe", 0, "not readable as UTF-8 CSV"),
         (row(n_frames="9" * 5_000), 0, "column n_frames: expected a whole number"),
         (row(frame_rate="1e999"), 0, "column frame_rate: expected a number"),
         (row(id="etc/x"), 0, "column id: .*path separator"),

@@ -87,7 +87,7 @@ def test_a_file_of_hostile_names_is_read_back(tmp_path, open_page):
     ("change", "message"),
     [
         (lambda text: text.replace("mine", "yours"), 'row 1: it is of data set "yours", this page of "mine"'),
-        (lambda text: text.replace("right", "fine"), 'row 1: "fine" is no judgement'),
+        (lambda text: text.replace("right", "fine"), 'row 1: "fine" is not a judgement'),
         (lambda text: text.replace("1.000", "soon"), "row 1: a time is not a number"),
         (lambda text: text.replace(",right", ""), "row 1: 10 cells were expected, not 9"),
         (lambda text: text.replace("judgement", "verdict"), f"line 1 is not {HEADER}"),

@@ -1,4 +1,4 @@
-"""A person moves the alarm level: what alarms then, of this video and of all."""
+"""A person moves the threshold: what alarms then, of this video and of all."""
 
 import json
 

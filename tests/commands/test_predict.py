@@ -86,7 +86,7 @@ def test_nothing_can_be_predicted(project: Path, monkeypatch: pytest.MonkeyPatch
     [
         ((), "elsewhere", "error: elsewhere/predictor.json: no such file; expected a model folder"),
         (("--device", "cuda:99"), "runs/toy", "error: device: 'cuda:99' asked for"),
-        (("--out", "params.yaml"), "runs/toy", "error: --out: params.yaml: expected a folder, or room for one"),
+        (("--out", "params.yaml"), "runs/toy", "error: --out: params.yaml: cannot be made or used as a folder"),
     ],
 )
 def test_what_stops_the_whole_run_is_one_line(

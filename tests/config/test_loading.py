@@ -75,7 +75,7 @@ def test_a_recipe_stands_where_the_other_data_sets_stand(tmp_path: Path, margin:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("datasets:\n  {}\n", "left as it was, since with the recipe it would not be valid"),
+        ("datasets:\n  {}\n", "left as it was, because with the recipe it would not be valid"),
         ("datasets: {}\n", "no line `datasets:`"),
     ],
 )
@@ -96,7 +96,7 @@ def test_adding_a_recipe_changes_nothing_else(with_recipes: Path) -> None:
         remaining.remove(line)
     assert sorted(remaining) == sorted(SHIPPED.read_text().splitlines())
     assert config.load(with_recipes).dataset("demo") == config.load(SHIPPED).dataset("demo")
-    with pytest.raises(ConfigError, match=r"datasets\.xd_violence is there already"):
+    with pytest.raises(ConfigError, match=r"datasets\.xd_violence exists already"):
         recipes.add("xd_violence", with_recipes)
     listed = "cctv_fights_sub, own_videos, shanghaitech, ubnormal, ucf_crime, xd_violence"
     with pytest.raises(ConfigError, match=f"no recipe 'ucf'; there are: {listed}"):
@@ -143,29 +143,33 @@ def test_adding_a_recipe_changes_nothing_else(with_recipes: Path) -> None:
         (("datasets", "xd_violence", "exclude"), {"id": 3}, "datasets.xd_violence.exclude.id: .*string, found 3"),
         (("extraction", "workers"), -1, "extraction.workers: input should be greater than or equal to 1, found -1"),
         (("extractoin",), {}, "extractoin: unknown key"),
-        (("teacher",), "nobody", "the file: teacher: 'nobody' is no variant under `train`"),
-        (("score", "variants"), ["x"], "the file: score: 'x' is no variant under `train` or `distill`"),
+        (("teacher",), "nobody", "the file: teacher: 'nobody' is not a variant under `train`"),
+        (("score", "variants"), ["x"], "the file: score: 'x' is not a variant under `train` or `distill`"),
         (
             ("score", "across", "x"),
             {"dataset": "ucf", "trained_on": "xd_violence", "variant": "audio_visual"},
-            "the file: score.across: 'ucf' is no data set under `datasets`; remove the line",
+            "the file: score.across: 'ucf' is not a data set under `datasets`; remove the line",
         ),
         (
             ("train", "audio_visual_0.5"),
             {"kind": "student"},
-            "the file: train: 'audio_visual_0.5' is no name for DVC; use letters, digits, `_` and `-` only",
+            "the file: train: 'audio_visual_0.5' is not a name for DVC; use letters, digits, `_` and `-` only",
         ),
-        (("distill", "my student"), {"kind": "student"}, "the file: distill: 'my student' is no name for DVC"),
-        (("worlds", "a/b"), {"seed": 1, "n_train": 1, "n_test": 1}, "the file: worlds: 'a/b' is no name for DVC"),
-        (("worlds", "a\n"), {"seed": 1, "n_train": 1, "n_test": 1}, r"the file: worlds: 'a\\n' is no name for DVC"),
-        (("train", ""), {"kind": "student"}, "the file: train: '' is no name for DVC"),
-        (("train", "ü"), {"kind": "student"}, "the file: train: 'ü' is no name for DVC"),
+        (("distill", "my student"), {"kind": "student"}, "the file: distill: 'my student' is not a name for DVC"),
+        (("worlds", "a/b"), {"seed": 1, "n_train": 1, "n_test": 1}, "the file: worlds: 'a/b' is not a name for DVC"),
+        (("worlds", "a\n"), {"seed": 1, "n_train": 1, "n_test": 1}, r"the file: worlds: 'a\\n' is not a name for DVC"),
+        (("train", ""), {"kind": "student"}, "the file: train: '' is not a name for DVC"),
+        (("train", "ü"), {"kind": "student"}, "the file: train: 'ü' is not a name for DVC"),
         (
             ("score", "across", "to demo"),
             {"dataset": "demo", "trained_on": "xd_violence", "variant": "audio_visual"},
-            "the file: score.across: 'to demo' is no name for DVC",
+            "the file: score.across: 'to demo' is not a name for DVC",
         ),
-        (("score", "student"), "nobody", "the file: score.student: 'nobody' is no variant under `train` or `distill`"),
+        (
+            ("score", "student"),
+            "nobody",
+            "the file: score.student: 'nobody' is not a variant under `train` or `distill`",
+        ),
         (
             ("score", "student"),
             "audio_student",
@@ -202,7 +206,7 @@ def test_every_wrong_key_gets_a_line() -> None:
 def test_a_data_set_needs_a_name_for_dvc() -> None:
     data = shipped()
     data["datasets"]["xd.violence"] = data["datasets"].pop("xd_violence")
-    with pytest.raises(ConfigError, match=r"^p: the file: datasets: 'xd\.violence' is no name for DVC"):
+    with pytest.raises(ConfigError, match=r"^p: the file: datasets: 'xd\.violence' is not a name for DVC"):
         config.validate(data, origin="p")
 
 

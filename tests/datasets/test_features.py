@@ -190,7 +190,7 @@ WRONG = {
     "too large for float16": ("visual/walk2.npy", np.full((4, 4), 1e6), "16 values are not finite, or beyond 65504"),
     "rounded to infinity": ("visual/walk2.npy", np.full((4, 4), -65520.0), "16 values are not finite, or beyond 65504"),
     "infinite in float16": ("audio/walk2.npy", np.full((4, 3), np.inf, np.float16), "12 values are not finite"),
-    "another length": ("audio/walk2.npy", np.zeros((6, 3)), "6 snippets of sound, 4 of pictures: .*_difference 1"),
+    "another length": ("audio/walk2.npy", np.zeros((6, 3)), "6 audio and 4 visual snippets: .*_difference 1"),
     "views of sound": ("audio/walk2.npy", np.zeros((2, 4, 3)), "sound has no views"),
     "more views": ("visual/walk2.npy", np.zeros((2, 4, 4)), "walk2: views for training: 2; most others have 1"),
     "whole numbers": ("visual/walk2.npy", np.zeros((4, 4), int), "found .4, 4. int64"),

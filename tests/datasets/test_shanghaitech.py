@@ -40,8 +40,8 @@ def test_masks_say_what_is_anomalous_and_when(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("masks", "train", "message"),
     [
-        ({}, "01_001\n", "holds no frame masks"),
-        (MASKS, "01_001\n01_029\n", "1 videos train and test, the first of them '01_029'"),
+        ({}, "01_001\n", "there are no frame masks"),
+        (MASKS, "01_001\n01_029\n", "1 videos are in both lists, the first of them '01_029'"),
         (MASKS | {"01_0015": [0, 2]}, "01_001\n", "expected a mask .n_frames. of 0 and 1"),
     ],
 )

@@ -68,13 +68,13 @@ HEADER = "video,labels,split\n"
         ("", "videos.csv, line 1: expected the header video,labels or video,labels,split, found nothing"),
         ("a.mp4,fighting\n", "line 1: expected the header"),
         ("video;labels\na.mp4;fighting\n", "line 1: expected the header .* found 'video;labels'"),
-        (HEADER, "a header, but no videos"),
+        (HEADER, "found the header only"),
         (f"{HEADER}a,fighting\n", "line 2: expected 3 cells, found 2"),
         (f"{HEADER}a,figthing,test\n", "line 2, column labels: 'figthing' .* normal, .* did you mean 'fighting'"),
         (f"{HEADER}a,fighting|,test\n", "line 2, column labels: '' is not one of"),
         (f"{HEADER}a,,test\n", "line 2, column labels: empty"),
-        (f"{HEADER}a,fighting|fighting,test\n", "line 2, column labels: a label twice"),
-        (f"{HEADER}a,normal|fighting,test\n", "line 2, column labels: .* normal beside another"),
+        (f"{HEADER}a,fighting|fighting,test\n", "line 2, column labels: expected each label once"),
+        (f"{HEADER}a,normal|fighting,test\n", "line 2, column labels: expected .* normal alone"),
         (f"{HEADER}a,fighting,tets\n", "line 2, column split: 'tets' is not one of train, test; did you mean 'test'"),
         (f"{HEADER}a,fighting,\n", "line 2, column split: '' is not one of train, test"),
         (f"{HEADER}c,normal,test\nstreet/e.mp4,normal,test\n", "line 3, column video: no video file 'street/e.mp4'"),
@@ -104,7 +104,7 @@ SECONDS = "video,label,start_seconds,end_seconds\n"
             f"{FRAMES}c,car accident,1,2\n",
             "line 2, column label: 'car accident' is not among the labels of 'c'.*: fighting",
         ),
-        (f"{FRAMES}b #1 'é',normal,1,2\n", "line 2, column label: only anomalous stretches"),
+        (f"{FRAMES}b #1 'é',normal,1,2\n", "line 2, column label: expected an anomaly"),
         (f"{FRAMES}b #1 'é',fighting,1,2\n", "line 2, column label: .* not among the labels of .*: normal"),
         (f"{FRAMES}a,fighting,1.5,2\n", "line 2, column start_frame: expected a whole number >= 0, found '1.5'"),
         (f"{FRAMES}a,fighting,1,x\n", "line 2, column end_frame: expected a whole number >= 0, found 'x'"),
@@ -131,7 +131,7 @@ def test_several_errors_are_reported_together(tmp_path: Path) -> None:
 
 def test_a_name_that_fits_two_files_is_refused(tmp_path: Path) -> None:
     write_videos(tmp_path, ["one/x.mp4", "two/x.mp4"])
-    with pytest.raises(DatasetError, match=r"line 2, column video: 'x' may be one/x.mp4 or two/x.mp4"):
+    with pytest.raises(DatasetError, match=r"line 2, column video: 'x' may mean one/x.mp4 or two/x.mp4"):
         load_table(tmp_path, "video,labels\nx,normal\n")
     (video,) = load_table(tmp_path, "video,labels\ntwo/x.mp4,normal\n").videos
     assert video.path == f"{tmp_path}/videos/two/x.mp4"

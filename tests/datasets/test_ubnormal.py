@@ -62,7 +62,7 @@ def test_tracks_say_when(tmp_path: Path, place: str) -> None:
             {},
             "2 abnormal test videos have no file <name>_tracks.txt: .*abnormal_scene_2_scenario_2",
         ),
-        (LISTS | {"normal_test": LISTS["abnormal_test"]}, TRACKS, "is in another list, too"),
+        (LISTS | {"normal_test": LISTS["abnormal_test"]}, TRACKS, "is in another list too"),
         ({k: v for k, v in LISTS.items() if k != "normal_test"}, TRACKS, "normal_test_video_names.txt: no such file"),
         (LISTS, TRACKS | {"abnormal_scene_2_scenario_3_fog": "1,5\n"}, "line 1: expected <object>,<first frame>"),
         (LISTS, TRACKS | {"abnormal_scene_2_scenario_3_fog": "1,7,5\n"}, "line 1: expected frames 0 <= first"),

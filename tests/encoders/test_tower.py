@@ -60,7 +60,7 @@ def test_a_batch_that_does_not_fit_says_what_to_do() -> None:
 @pytest.mark.parametrize(
     ("gpus", "expected"),
     [
-        ([], "'all' asked for, but torch .* sees no CUDA device; write `auto` or `cpu`"),
+        ([], "'all' was asked for, but torch .* sees no CUDA device; write `auto` or `cpu`"),
         (["A100", "A100"], ["cuda:0", "cuda:1"]),
         (["H100"], ["cuda:0"]),
         (["A100", "T4"], "would give different last digits: A100, T4; name one"),

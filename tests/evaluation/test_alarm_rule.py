@@ -130,7 +130,7 @@ def test_seconds_become_snippets(alarms: dict[str, float], stride: int, frame_ra
 def test_it_is_told_in_words() -> None:
     assert str(Alarms()) == ""
     assert str(Alarms(smooth_seconds=2.0, off=0.8, pad_seconds=1.0)) == (
-        "scores are means over 2 s; an alarm goes on down to 0.8 of that; 1 s are added before and after"
+        "scores are averaged over 2 s; an alarm continues down to 0.8 of that; 1 s are added before and after"
     )
 
 

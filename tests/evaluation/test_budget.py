@@ -200,10 +200,10 @@ def test_each_detector_and_seed_has_a_level_of_its_own_which_is_told_and_used() 
     assert all(chosen["false_alarms_per_hour"] <= 300 for detail in found.values() for chosen in detail["levels"])
     assert read_alarm(paths.model("demo")).threshold == levels["audio_visual"][0]
     summary = paths.summary("demo").read_text(encoding="utf-8")
-    assert "## Levels within the budget" in summary
+    assert "## Thresholds within the budget" in summary
     assert "on 4 normal videos (0.1 hours), none of which is a test video" in summary
     of_seeds = ", ".join(f"{level:.9g}" for level in levels["audio_visual"])
-    assert f"| `audio_visual` | {of_seeds} | of the training |" in summary
+    assert f"| `audio_visual` | {of_seeds} | used in its training |" in summary
     # What came of it is what a number would have given.
     write_params(levels["visual_student"][1])
     main("demo")
@@ -230,7 +230,7 @@ def test_the_stand_in_answers_for_silent_normal_videos_too() -> None:
 @pytest.mark.usefixtures("project")
 def test_videos_that_were_held_out_are_told_apart() -> None:
     write_params(BUDGET, by="validation")
-    with pytest.raises(EvaluationError, match=r"normal_scores/demo\.audio_visual\.seed0\.h5: .*belongs there"):
+    with pytest.raises(EvaluationError, match=r"normal_scores/demo\.audio_visual\.seed0\.h5: .*not among its videos"):
         main("demo")  # the files hold all four
     chosen = level_videos((*TESTED, *TRAINING), config.load().dataset("demo").selection)
     assert len(chosen) == 2
@@ -242,7 +242,7 @@ def test_videos_that_were_held_out_are_told_apart() -> None:
     assert "now: evaluate.alarm_threshold {false_alarms_per_hour: 300}" in shown.output
     for chosen in details()["audio_visual"]["levels"]:
         assert (
-            f"seed {chosen['seed']}: level {chosen['level']:.9g}, chosen on 2 normal videos (0.06 h, held out"
+            f"seed {chosen['seed']}: threshold {chosen['level']:.9g}, chosen on 2 normal videos (0.06 h, held out"
             in shown.output
         )
 
@@ -253,7 +253,7 @@ def test_too_little_video_is_told(per_hour: float, too_little: bool) -> None:
     write_params({"false_alarms_per_hour": per_hour})
     main("demo")
     summary = paths.summary("demo").read_text(encoding="utf-8")
-    assert ("**Too little video for this budget**: a single false alarm there is 9 an hour" in summary) == too_little
+    assert ("**Too little video for this budget**: a single false alarm there is 9 per hour" in summary) == too_little
     if too_little:
         assert {chosen["false_alarms"] for detail in details().values() for chosen in detail["levels"]} == {0}
 
@@ -263,7 +263,7 @@ def test_without_a_normal_training_video_there_is_nothing_to_choose_on() -> None
     copies = [replace(video, content_hash=TESTED[1].content_hash) for video in TRAINING]
     write_manifest(paths.manifest("demo"), (*TESTED, *copies))
     write_params(BUDGET)
-    with pytest.raises(EvaluationError, match=r"evaluate\.alarm_threshold: .*demo has none.*give a level"):
+    with pytest.raises(EvaluationError, match=r"evaluate\.alarm_threshold: .*demo has none.*give a threshold"):
         main("demo")
     write_params(0.5)
     main("demo")
@@ -279,7 +279,7 @@ def test_a_number_looks_at_no_normal_video_and_no_level_is_told() -> None:
     assert "now: evaluate.alarm_threshold 0.5; choose it" in shown.output
     write_params(BUDGET)
     shown = CliRunner().invoke(app, ["threshold", "demo"])
-    assert "no level was chosen for 'audio_visual' by a budget; run `dvc repro`" in shown.output
+    assert "no threshold was chosen for 'audio_visual' by a budget; run `dvc repro`" in shown.output
     with pytest.raises(EvaluationError, match="4 are not on this machine: results/demo/normal_scores/demo"):
         main("demo")
 

@@ -74,7 +74,7 @@ def test_as_many_videos_as_asked_for_each_once(n_videos: int, expected: int) -> 
 def test_videos_can_be_named() -> None:
     view = make_view(FIRST)
     assert [view.videos[choice.video].id for choice in named(view, ["quiet", "found"])] == ["quiet", "found"]
-    with pytest.raises(ConfigError, match=r"figures\.videos: 'x' is no test video"):
+    with pytest.raises(ConfigError, match=r"figures\.videos: 'x' is not a test video"):
         named(view, ["x"])
 
 

@@ -82,7 +82,7 @@ PER_HOUR, VIDEOS = {"alarm.false_alarms_per_hour"}, {"video.AP", "video.AUC", "v
             {"video.AP", "video.caught"},
             ["no anomalous test video has segments", "no test video is normal"],
         ),
-        ((*NORMAL, RIOT, COPY), WHEN, FRAMES | PER_HOUR | VIDEOS, ["1 test videos are training videos, too, .*: e$"]),
+        ((*NORMAL, RIOT, COPY), WHEN, FRAMES | PER_HOUR | VIDEOS, ["1 test videos are also training videos, .*: e$"]),
         ((*NORMAL, RIOT), WHEN, FRAMES | PER_HOUR | VIDEOS, []),
     ],
 )

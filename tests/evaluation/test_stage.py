@@ -183,7 +183,7 @@ def test_summary_says_who_learned_from_more_than_video_labels() -> None:
         write_score_file(1, "audio_visual", detector={"kind": "audio_visual", "settings": settings})
         main("demo")
         summary = (paths.results("demo") / "summary.md").read_text(encoding="utf-8")
-        assert summary.count("learned from segments of training videos too") == told
+        assert summary.count("also learned from segments of training videos") == told
 
 
 def test_same_inputs_same_bytes() -> None:
@@ -227,7 +227,7 @@ def test_the_row_that_guesses_keeps_its_name() -> None:
     text = Path("params.yaml").read_text(encoding="utf-8")
     Path("params.yaml").write_text(text.replace("audio_visual", "random") + "teacher: random\n", encoding="utf-8")
     write_score_file(1, "random")
-    with pytest.raises(ConfigError, match="'random' is the name of the row that guesses; rename the variant"):
+    with pytest.raises(ConfigError, match="'random' is the name of the random detector; rename the variant"):
         main("demo")
 
 

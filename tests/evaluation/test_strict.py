@@ -204,12 +204,12 @@ def break_case(case: Case, how: str) -> Case:
     ("how", "message"),
     [
         ("missing score", r"d: no score .*1 videos missing"),
-        ("extra score", r"c: .*no video that belongs there"),
+        ("extra score", r"c: .*not among its videos"),
         ("too few snippets", r"b: 10 snippets .*expected 11 for 41 frames at stride 4"),
         ("too many snippets", r"b: 10 snippets .*expected 9 for 36 frames at stride 4"),
         ("ground truth beyond the end", r"a: ground truth \[25, 31\) fighting: the video has 30 frames"),
         ("ground truth of an unknown video", r"x: ground truth .*no such video"),
-        ("unknown class", r"a: ground truth .*arson: no anomaly class"),
+        ("unknown class", r"a: ground truth .*arson: not an anomaly class"),
         ("normal with an event", r"b: ground truth .*labelled normal"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What each alarm level would give, against the operating point at that level."""
+"""What each threshold would give, against the operating point at that threshold."""
 
 import json
 from pathlib import Path
@@ -64,12 +64,12 @@ def test_the_command_prints_what_evaluate_wrote(tmp_path: Path, monkeypatch: pyt
         ("0.5", "6.0 [1.0, 12.5]", "80.0 [70.0, 90.0]"),
         ("0.52", "-", "75.0"),
     ]
-    (typed,) = pages.commands("docs/alarms.md", "What a level costs")
+    (typed,) = pages.commands("docs/alarms.md", "What a threshold costs")
     printed = CliRunner().invoke(app, typed.split()[1:])
     assert printed.exit_code == 0, printed.output
     assert "6.0 [1.0, 12.5]" in printed.output
     assert "now: evaluate.alarm_threshold 0.5" in printed.output
-    with pytest.raises(EvaluationError, match="nothing of 'nobody'; it holds ensemble"):
+    with pytest.raises(EvaluationError, match="no detector 'nobody'; there are: ensemble"):
         read_rows("demo", "nobody")
 
 

@@ -118,7 +118,7 @@ def check_every_fault(command: Command, project: Path, capsys: pytest.CaptureFix
         if status == 0:  # it was got round: a folder is there already, a file can be copied in another way
             assert contents(NO_RESULT) == after, f"{where}: went unnoticed"
             continue
-        advice = rf"error: (?!a file)[^\n]+: {os.strerror(error)}; (free|look)[^\n]+then run the same again"
+        advice = rf"error: (?!a file)[^\n]+: {os.strerror(error)}; (free|check)[^\n]+then run the same command again"
         assert re.search(advice, told), f"{where}: {told}"
         assert ".tmp" not in told, f"{where}: {told}"
         left = contents(NOT_FINISHED)
@@ -170,7 +170,7 @@ def test_a_file_system_without_locks_gets_one_line(
     assert run(command, capsys)[0] == 0
     assert len(list(Path("features/toy/visual").iterdir())) == 2
     (line,) = [record.message for record in caplog.records if "locks" in record.message]
-    assert re.search(r"toy\.visual\.lock: no locks on this file system .* nobody else fills features/toy/visual", line)
+    assert re.search(r"toy\.visual\.lock: this file system has no locks .* nobody else fills features/toy/visual", line)
 
 
 @pytest.mark.parametrize("n_bytes", [0, 100, 3_000, 20_000, 100_000])
@@ -190,7 +190,7 @@ def test_what_the_system_itself_refuses(tmp_path: Path, n_bytes: int) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
         signal.signal(signal.SIGXFSZ, ignored)
-    assert f"{path}: File too large; take a file system for larger files" in str(refused_write(refused.value))
+    assert f"{path}: File too large; use a file system that allows larger files" in str(refused_write(refused.value))
     assert path.read_bytes() == OLD
     assert list(tmp_path.iterdir()) == [path]
     store.write(path, features)

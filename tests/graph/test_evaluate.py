@@ -138,7 +138,7 @@ def test_a_threshold_opens_no_video(project: Path) -> None:
     for key in ("id", "media", "sound", "seconds"):
         assert [row[key] for row in after["videos"]] == [row[key] for row in before["videos"]]
     change(project, "report.players", 2)
-    with pytest.raises(AssertionError, match="videos are not as stage `prepare` saw them"):
+    with pytest.raises(AssertionError, match="videos are not as stage `prepare` read them"):
         repro(project)
     for path in VIDEOS.iterdir():
         path.unlink()  # as on a machine that has none

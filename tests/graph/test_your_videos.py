@@ -49,7 +49,7 @@ def test_three_commands_from_labels_to_a_model_and_a_page(project: Path) -> None
     add, make, predict = session("docs/your-videos.md")
     assert (add[0], make[:2], predict[0]) == ("avadclip", ["dvc", "repro"], "avadclip")
     said = avadclip(project, *add[1:], "--like", "demo")
-    assert "datasets.mine holds" in said
+    assert "datasets.mine has" in said
     dvc(project, *make[1:])
     avadclip(project, *predict[1:])
 

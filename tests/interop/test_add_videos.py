@@ -40,7 +40,7 @@ def add(*words: str) -> Result:
 def test_a_folder_and_its_only_table_become_a_data_set(clips: Path) -> None:
     result = add("mine", "../clips")
     assert result.exit_code == 0, result.output
-    assert "datasets.mine holds 4 training and 2 test videos of the classes normal, riot; `dvc repro`" in result.stdout
+    assert "datasets.mine has 4 training and 2 test videos of the classes normal, riot; `dvc repro`" in result.stdout
     dataset = config.load().dataset("mine")
     assert (dataset.kind, dataset.videos, dataset.classes) == ("table", "../clips", ("normal", "riot"))
     pinned = sha256_of(Path("../weights") / WAV2CLIP.name)
@@ -84,7 +84,7 @@ def test_like_another_data_set_and_alone(clips: Path) -> None:
     ("labels", "words", "message"),
     [
         (None, ("mine",), "expected videos.csv or one CSV of labels, found none; name it with --labels"),
-        (LABELS, ("no name",), "'no name' is no name for DVC"),
+        (LABELS, ("no name",), "'no name' is not a name for DVC"),
         (LABELS, ("mine", "--like", "nobody"), "no data set 'nobody'"),
         (LABELS, ("mine", "--labels", "gone.csv"), "gone.csv: no such file"),
         (LABELS.replace("riot\n", "normal\n"), ("mine",), "expected videos labelled 'normal' and others"),

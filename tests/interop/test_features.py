@@ -225,8 +225,8 @@ def test_everything_that_is_wrong_is_listed_at_once_and_can_be_excluded(project:
         riot: f"its views differ in shape: .*{riot}__3.npy",
         abuse: f"{abuse}__0.npy: not readable as an array",
         fight: "features of width",
-        talk: "100 snippets of sound, 256 of pictures",
-        real: "annotated riot from frame 0 to 150, but there are features of 64 frames only",
+        talk: "100 audio and 256 visual snippets",
+        real: "annotated riot from frame 0 to 150, but there are features of only 64 frames",
     }
     for id_, expected in message.items():
         assert any(name.strip('"') == id_ for name in reasons), id_
@@ -259,7 +259,7 @@ def test_sound_of_another_length_is_cut_or_filled(project: Path) -> None:
     _, valid = read_sound(config.load(), videos["test.talk__#1_label_A"])
     assert valid.sum() == 250
     _set("datasets", NAME, "audio", "max_length_difference", 5)
-    with pytest.raises(DatasetError, match=r"250 snippets of sound, 256 of pictures: more apart than audio\.max"):
+    with pytest.raises(DatasetError, match=r"250 audio and 256 visual snippets: they differ by more than audio\.max"):
         read_sound(config.load(), videos["test.talk__#1_label_A"])
 
 
@@ -285,8 +285,8 @@ def test_a_file_that_changed_or_went_after_prepare_is_refused(project: Path) -> 
     ("line", "message"),
     [
         ("/x/a_label_A.npy,/x/a_label_A.npy,A", "column path: expected <id>__<view>.npy, found 'a_label_A.npy'"),
-        ("/x/a__0.npy,/x/b.npy,A", "column audio_path: expected 'a.npy', to go with 'a__0.npy', found 'b.npy'"),
-        ("/x/a__0.npy,/x/a.npy,B3", "column label: label codes 'B3' make no sense"),
+        ("/x/a__0.npy,/x/b.npy,A", "column audio_path: expected 'a.npy', which belongs to 'a__0.npy', found 'b.npy'"),
+        ("/x/a__0.npy,/x/a.npy,B3", "column label: label codes 'B3' are not valid"),
         ("/x/.a__0.npy,/x/.a.npy,A", "column path: video id '.a' starts with a dot"),
         ("/x/a__0.npy,/x/a.npy,A\n/x/a__0.npy,/x/a.npy,A", "a__0.npy appears twice"),
     ],
@@ -299,9 +299,9 @@ def test_lists_that_make_no_sense(tmp_path: Path, line: str, message: str) -> No
 
 def test_a_name_that_is_taken_and_files_that_are_no_release(project: Path) -> None:
     source = project.parent / "release"
-    with pytest.raises(ConfigError, match="demo is there already, of kind table"):
+    with pytest.raises(ConfigError, match="demo exists already, of kind table"):
         adopt(source, "demo")
-    with pytest.raises(ConfigError, match=r"datasets: 'xd\.2' is no name for DVC"):
+    with pytest.raises(ConfigError, match=r"datasets: 'xd\.2' is not a name for DVC"):
         adopt(source, "xd.2")
     assert not Path("data").exists()
     with pytest.raises(DatasetError, match=r"xd_CLIP_rgbtest\.csv: no such file"):

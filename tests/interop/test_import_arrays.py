@@ -50,7 +50,7 @@ def test_from_two_folders_to_a_table(project: Path) -> None:
     """What ``dvc repro`` runs after the command, with the detectors that are shipped."""
     write_dataset(project.parent / "in", {"visual": 6})
     output = adopt(project.parent / "in", "visual")
-    assert "holds 4 training and 2 test videos, 6 files; `dvc repro` imports them" in output
+    assert "has 4 training and 2 test videos, 6 files; `dvc repro` imports them" in output
     assert "not trained there: audio_visual: it takes audio features, and 'own' has none" in output
     change(project, "train.visual_ensemble.recipe", {"rounds": 2, "batch_size": 4})
     params = config.load()
@@ -140,9 +140,9 @@ def test_pictures_and_sound_and_a_new_video(project: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--dataset", "demo", "--stride", "1"), "datasets.demo is there already, of kind table"),
-        (("--dataset", "a b", "--stride", "1"), "'a b' is no name for DVC"),
-        (("--dataset", NAME), "say --stride and --frame-rate, which no file tells"),
+        (("--dataset", "demo", "--stride", "1"), "datasets.demo exists already, of kind table"),
+        (("--dataset", "a b", "--stride", "1"), "'a b' is not a name for DVC"),
+        (("--dataset", NAME), "give --stride and --frame-rate, which are not in the files"),
     ],
 )
 def test_what_is_not_declared_is_refused(project: Path, options: tuple[str, ...], message: str) -> None:

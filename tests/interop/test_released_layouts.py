@@ -108,7 +108,7 @@ def test_the_commands_of_the_page() -> None:
     for command in pages.commands("docs/features.md", "Features that others released"):
         done = CliRunner().invoke(app, command.split()[1:])
         assert done.exit_code == 0, done.output
-        assert "holds 2 training and 2 test videos" in done.output
+        assert "has 2 training and 2 test videos" in done.output
 
 
 def adopt(release: Path, *modalities: str, code: int = 0) -> str:
@@ -159,7 +159,7 @@ def test_a_release_becomes_a_data_set(
     tested_view: int,
 ) -> None:
     write(release)
-    assert "holds 2 training and 2 test videos" in adopt(release, *modalities)
+    assert "has 2 training and 2 test videos" in adopt(release, *modalities)
     for stage in (prepare, extract_visual, extract_audio):
         stage.main(NAME)
     videos = read_manifest(paths.manifest(NAME))
@@ -225,7 +225,7 @@ def test_pictures_alone_of_a_release_with_sound(release: Path) -> None:
             i3d,
             lambda lists: (lists / "rgb.list").write_text((lists / "rgb_test.list").read_text()),
             ("visual",),
-            "2 videos train and test",
+            "2 videos are in both lists",
         ),
         (
             i3d,

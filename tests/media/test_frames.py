@@ -262,5 +262,5 @@ def test_decord_leaves_large_files_to_pyav(tmp_path, monkeypatch):
     monkeypatch.setattr(decord_reader, "_MAX_FILE_BYTES", path.stat().st_size)
     decode(path, info, indices, "decord")
     monkeypatch.setattr(decord_reader, "_MAX_FILE_BYTES", path.stat().st_size - 1)
-    with pytest.raises(MediaError, match="which decord would hold in memory; use PyAV"):
+    with pytest.raises(MediaError, match="which decord would keep in memory; use PyAV"):
         decode(path, info, indices, "decord")

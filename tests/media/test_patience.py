@@ -92,7 +92,7 @@ def test_decord_leaves_many_large_frames_to_pyav(tmp_path, monkeypatch):
     monkeypatch.setattr(decord_reader, "_MAX_RGB_BYTES", 4 * 64 * 48 * 3)
     assert sum(len(batch.rgb) for batch in decode_frames(path, info, indices, "decord")) == 4
     monkeypatch.setattr(decord_reader, "_MAX_RGB_BYTES", 4 * 64 * 48 * 3 - 1)
-    with pytest.raises(MediaError, match="which decord would hold; use PyAV"):
+    with pytest.raises(MediaError, match="which decord would keep; use PyAV"):
         list(decode_frames(path, info, indices, "decord"))
 
 

@@ -35,7 +35,7 @@ def heard(path: Path, info: VideoInfo) -> tuple[np.ndarray, np.ndarray]:
         ("midgop3.ts", 250, 1, "begins inside a group of pictures: the first 202"),
         ("apac.mp4", 250, None, "no decoder for apac: sound counts as absent"),
         ("bursts.mkv", 500, 1, None),
-        ("future_v.mkv", 500, 1, "1 packets of its picture are stamped far from their neighbours"),
+        ("future_v.mkv", 500, 1, "1 packets of its picture have timestamps far from their neighbours"),
         ("empty1st.mkv", 250, 2, None),
     ],
 )

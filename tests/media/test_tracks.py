@@ -163,7 +163,7 @@ def test_sound_wholly_beside_the_picture_is_said(tmp_path, offset_seconds, is_be
     )
     info = probe(path)
     assert info.has_audio == (not is_beside)
-    assert any("lies wholly outside of its picture" in note for note in info.notes) == is_beside
+    assert any("is wholly outside its picture" in note for note in info.notes) == is_beside
 
 
 def test_the_oracle_of_the_table_is_the_crc_of_mpeg():

@@ -147,7 +147,7 @@ def test_files_folders_and_patterns(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     }
     assert not found.failures
     assert [line.split(";")[0] for line in found.passed_over] == [
-        "in: a file is passed over, not ending like a video: notes.txt"
+        "in: a file is skipped for want of a video extension: notes.txt"
     ]
     assert list(find_videos(["in"], except_below=(tmp_path / "in" / "deep")).videos) == ["b"]
     missing = find_videos(["empty", "nowhere.mp4", "*.avi"])

@@ -85,7 +85,7 @@ def test_a_run_that_is_stopped_keeps_what_is_done_and_goes_on(monkeypatch: pytes
     again = FakePredictor()
     result = run(monkeypatch, again)
     assert result.exit_code == 0
-    assert "2 of 3 videos are done already, by this model: out" in result.stdout
+    assert "2 of 3 videos were already done by this model: out" in result.stdout
     assert (again.predicted, again.drawn) == (["c.mp4"], ["c.mp4"])
 
     assert run(monkeypatch, FakePredictor(), out="at once").exit_code == 0

@@ -108,4 +108,4 @@ def test_before_anything_is_evaluated_the_level_is_that_of_the_defaults(
     (folder / ALARM).unlink()
     found = read_alarm(folder)
     assert (found.threshold, found.branch) == (Evaluate().alarm_threshold, Evaluate().alarm_branch)
-    assert "alarm.json: no such file, so the alarm level is 0.5; `dvc repro evaluate`" in caplog.text
+    assert "alarm.json: no such file, so the threshold is 0.5; `dvc repro evaluate`" in caplog.text

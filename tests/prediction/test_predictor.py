@@ -251,7 +251,7 @@ def test_an_interrupted_prediction_does_not_answer_into_the_next_one(project: Pa
         ("audio_visual/seed0/model.json", None, CheckpointError, "model.json: no such file"),
         ("predictor.json", ('"stride": 4', '"stride": 8'), CheckpointError, "expects visual features with stride 4"),
         ("predictor.json", ('"width": 8', '"width": 16'), CheckpointError, "expects audio features with width 8"),
-        ("visual_student/seed0/model.json", ('"fighting"', '"riot"'), CheckpointError, "knows the classes"),
+        ("visual_student/seed0/model.json", ('"fighting"', '"riot"'), CheckpointError, "has the classes"),
         ("encoders/audio.pt", None, WeightsError, "no such file"),
         ("encoders/visual.safetensors", ("", "x"), WeightsError, "not the pinned weights"),
     ],

@@ -77,7 +77,7 @@ def test_refusal_lists_the_videos() -> None:
 
 
 def test_the_student_has_to_know_the_same_classes_and_videos() -> None:
-    with pytest.raises(EvaluationError, match=r"visual_student: knows the classes .*riot.*audio_visual.*fighting"):
+    with pytest.raises(EvaluationError, match=r"visual_student: has the classes .*riot.*audio_visual.*fighting"):
         answer(DETECTOR, make("visual_student", ("visual",), USED, 2, classes=("normal", "riot")), "stand_in")
     fewer = make("visual_student", ("visual",), {"loud": "visual", "mute": "visual"}, 2)
     with pytest.raises(EvaluationError, match="quiet: not scored by visual_student"):

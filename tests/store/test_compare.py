@@ -139,7 +139,7 @@ def test_what_only_one_has_is_told() -> None:
     ("other", "message"),
     [
         ({"q": FINE["a"]}, "no video is in both; A has 'a', for example, and B 'q'"),
-        ({"a": FINE["a"][..., :7]}, "a: features of width 24 in x and 7 in x: other encoders"),
+        ({"a": FINE["a"][..., :7]}, "a: features of width 24 in x and 7 in x: cosines cannot"),
         ({"a": np.repeat(FINE["a"], 4, axis=1)}, "0.25 snippets for each one of x: name the finer set first"),
     ],
 )

@@ -207,7 +207,7 @@ def test_folder_refuses_a_renamed_file_a_mixed_recipe_and_no_folder(tmp_path: Pa
     store.write(tmp_path / "a.h5", features("b"))
     store.write(tmp_path / "c.h5", features("c", recipe={**RECIPE, "stride": 4}))
     folder = FeatureFolder(tmp_path)
-    with pytest.raises(FeatureError, match="holds the features of 'b'"):
+    with pytest.raises(FeatureError, match="has the features of 'b'"):
         folder.read("a")
     with pytest.raises(FeatureError, match="stride is 4, expected 16"):
         folder.read("c")

@@ -198,7 +198,7 @@ def test_a_damaged_file_of_our_own_is_replaced() -> None:
 
 @pytest.mark.parametrize(
     ("source", "words"),
-    [("nowhere", "nowhere: no such folder"), ("annotations", "annotations: holds no feature files")],
+    [("nowhere", "nowhere: no such folder"), ("annotations", "annotations: there are no feature files")],
 )
 def test_nothing_to_merge_is_one_line(source: str, words: str) -> None:
     result = merge(source)

@@ -106,7 +106,7 @@ def test_each_missing_row_has_a_recipe() -> None:
 def test_a_variant_that_is_another_detector_fills_no_row() -> None:
     found = made("VII", make_record("fusion_add", [70.0], [9.0], settings={"fusion": "adaptive"}))
     assert {cells[0].word for _, cells in found.rows} == {"missing"}
-    assert "missing: fusion_add is not what this row is of: fusion: 'adaptive'" in found.lines
+    assert "missing: fusion_add is not the detector of this row: fusion: 'adaptive'" in found.lines
 
 
 def test_a_class_agnostic_detector_has_empty_localisation_and_no_zero() -> None:

@@ -130,7 +130,7 @@ def test_choose_prefers_what_generalises_and_is_the_same_twice() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["nothing"], "train.nothing: no variant that is trained from labels; there are: good, deaf"),
+        (["nothing"], "train.nothing: not a variant that is trained from labels; there are: good, deaf"),
         (
             ["good", "--folds", "40"],
             "40 folds need as many training videos of each sort, found 8 normal and 16 anomalous; use fewer folds",

@@ -195,7 +195,7 @@ def test_modalities_off_one_timeline_are_refused(project: list[Video]) -> None:
     audio = store.read(paths.features(NAME, "audio") / f"{project[1].id}.h5")
     changes = {"values": audio.values[1:], "valid": audio.valid[1:], "boundary_seconds": audio.boundary_seconds[1:]}
     rewrite(project[1], "audio", **changes)
-    with pytest.raises(FeatureError, match="video001: modalities are not on one timeline"):
+    with pytest.raises(FeatureError, match="video001: expected the same number of snippets in all modalities"):
         load(project)
 
 

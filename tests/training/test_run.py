@@ -381,7 +381,7 @@ def test_the_teacher_is_not_trained(project: Path) -> None:
 def test_a_student_needs_a_known_teacher_and_a_name_of_its_own(project: Path) -> None:
     yaml = YAML(typ="safe")
     params = yaml.load(Path("params.yaml"))
-    with pytest.raises(ConfigError, match="teacher: 'nobody' is no variant under `train`"):
+    with pytest.raises(ConfigError, match="teacher: 'nobody' is not a variant under `train`"):
         config.validate(params | {"teacher": "nobody"}, "params.yaml")
     with pytest.raises(ConfigError, match="`train` and `distill` both have a variant 'audio_visual'"):
         config.validate(params | {"distill": {"audio_visual": {"kind": "student"}}}, "params.yaml")

@@ -1,1 +1,1 @@
-"""What several detectors share, one idea a file. Tensors in, tensors out."""
+"""What several detectors share, one idea per file. Tensors in, tensors out."""

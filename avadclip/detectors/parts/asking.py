@@ -1,11 +1,11 @@
-"""One modality asks another what belongs to it: the transformer layer of MACIL-SD."""
+"""Attention from one modality to another: the transformer layer of MACIL-SD."""
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 
 class AskingLayer(nn.Module):
-    """One modality [b, n, d] asks another, or itself; pre-norm, but only the one that asks is normalised."""
+    """Attention from one modality [b, n, d] (the queries) to another, or to itself; pre-norm, of the queries only."""
 
     def __init__(self, width: int, heads: int, mlp_width: int, dropout: float) -> None:
         super().__init__()
@@ -16,7 +16,7 @@ class AskingLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, asking: Tensor, asked: Tensor, attendable: Tensor | None) -> Tensor:
-        """`attendable` [b, n]: positions that may be asked; None for all."""
+        """`attendable` [b, n]: positions that may be attended to; None for all."""
         query, key, value = self.query(self.attention_norm(asking)), self.key(asked), self.value(asked)
         query, key, value = (x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (query, key, value))
         allowed = None if attendable is None else attendable[:, None, None, :]

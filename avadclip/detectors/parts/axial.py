@@ -1,4 +1,4 @@
-"""Axial attention over a video that is a grid of segments with as many snippets in each (AnomalyCLIP).
+"""Axial attention over a video as a grid of segments with the same number of snippets each (AnomalyCLIP).
 
 What the package axial-attention 0.6.1 computes for one reversible layer, without its way of saving memory.
 """
@@ -9,7 +9,7 @@ from torch.nn import functional
 
 
 class AxialEncoder(nn.Module):
-    """Grids [b, segments, snippets, d] -> the same in context; positions have an embedding along either axis."""
+    """Grids [b, segments, snippets, d] -> the same in context; positions have an embedding along each axis."""
 
     def __init__(self, width: int, heads: int, n_layers: int, segments: int, snippets: int) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class AxialEncoder(nn.Module):
 
 
 class AxialLayer(nn.Module):
-    """Two streams: each takes what the other one sees along one axis, and then what it sees around itself."""
+    """Two reversible streams: each gets attention along one axis from the other, and then the other's MLP."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()

@@ -36,13 +36,13 @@ class BranchSettings(PaddingSettings):
     prompt_prefix: Annotated[int, Field(ge=0)] = 10  # learned vectors before the class name
     prompt_suffix: Annotated[int, Field(ge=0)] = 10  # and after it
     temperature: Positive = 0.07  # by which the cosines of the alignment map are divided
-    # Against learning a few training videos by heart. As released, all of it is off.
+    # Against memorising a few training videos. As released, all of them are off.
     feature_norm: Positive | None = None  # features of each modality are scaled to this length; null: as extracted
-    feature_dropout: Share = 0.0  # of the features that the branches see
+    feature_dropout: Share = 0.0  # of the features before both branches
     positions: bool = True  # a learned position embedding
     skip: bool = False  # a linear layer beside the temporal model, whose result then passes a gate that starts at 0
     freeze_prompts: bool = False  # the vectors around the class names are not learned
-    # In which the temporal model first learns to restore hidden snippets; not written down where there are none.
+    # Rounds in which the temporal model first learns to restore hidden snippets; not written into files if 0.
     pretraining_rounds: Annotated[int, Field(ge=0, exclude_if=lambda rounds: rounds == 0)] = 0
     recipe: Recipe = RELEASED_RECIPE
 
@@ -55,7 +55,7 @@ class BranchDetector(PaddingDetector):
     seen: Modality  # by the temporal model
 
     def observe(self, samples: Iterable[LabelledBatch]) -> None:
-        """Pretrain the temporal model on the features of the modality that it sees, without their labels."""
+        """Pretrain the temporal model on the features of its modality, without labels."""
         if self.settings.pretraining_rounds > 0:
             videos = [
                 self.snippets(sample.batch, self.seen)[view : view + 1, :n]
@@ -65,7 +65,7 @@ class BranchDetector(PaddingDetector):
             pretrain(self.temporal, videos, self.settings.pretraining_rounds)
 
     def temporal_model(self, modality: Modality) -> TemporalModel:
-        """With fresh weights, as the settings say."""
+        """A temporal model with fresh weights, by the settings."""
         settings, dimensions, self.seen = self.settings, self.dimensions, modality
         return TemporalModel(
             width_in=dimensions.widths[modality],
@@ -78,24 +78,24 @@ class BranchDetector(PaddingDetector):
         )
 
     def snippets(self, batch: Batch, modality: Modality) -> Tensor:
-        """As in the base class; of length `feature_norm` where that is set."""
+        """As in the base class; of length `feature_norm` if that is set."""
         features, norm = super().snippets(batch, modality), self.settings.feature_norm
         return features if norm is None else norm * unit(features)
 
     def confidences(self, output: "BranchOutput", batch: Batch) -> Tensor:
-        """Of both branches [b, n, 2]."""
+        """Confidences of both branches [b, n, 2]."""
         return torch.stack([output.anomaly_logits.float().sigmoid(), 1.0 - output.class_probabilities[..., 0]], dim=-1)
 
 
 @dataclass(frozen=True)
 class BranchOutput:
-    """What detectors with both branches give for each position."""
+    """The output of detectors with both branches for each position."""
 
     anomaly_logits: Tensor  # [b, n], classification branch; confidence A = sigmoid
     class_logits: Tensor  # [b, n, C], alignment map M; class probabilities = softmax
-    features: Tensor  # [b, n, d], what the branches saw, before dropout; students are taught to reproduce it
+    features: Tensor  # [b, n, d], input of the branches, before dropout; students learn to reproduce it
     class_embeddings: Tensor  # [C, d], of the class prompts alone
-    log_variance: Tensor | None = None  # [b, n, d], how unsure a student is of `features`
+    log_variance: Tensor | None = None  # [b, n, d], a student's uncertainty of `features`
 
     @property
     def class_probabilities(self) -> Tensor:

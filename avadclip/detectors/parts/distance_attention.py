@@ -1,4 +1,4 @@
-"""A transformer that looks at a video twice: at what is alike, and at what is near (UR-DMU; BN-WVAD has taken it over).
+"""A transformer with attention by similarity and by distance, from UR-DMU; BN-WVAD uses it, too.
 
 From translayer.py of henrryzh1/UR-DMU at 40cfdf5: every head joins attention with a mean over the neighbours whose
 weights fall with the distance in snippets, ``D_ij = exp(-|i - j| / e)``, divided by the sums of its columns.
@@ -29,7 +29,7 @@ class Encoder:
 class DistanceEncoder(nn.Module):
     """Snippets [b, n, width in] -> [b, n, width]: a convolution over three snippets, then the layers.
 
-    Padding reaches nothing: `valid` is bool [b, n].
+    Padding influences nothing: `valid` is bool [b, n].
     """
 
     def __init__(self, width_in: int, sizes: Encoder) -> None:
@@ -40,7 +40,7 @@ class DistanceEncoder(nn.Module):
     def forward(self, snippets: Tensor, valid: Tensor) -> Tensor:
         x = functional.relu(self.embed(masked(snippets, valid)))
         near = distance_edges(x)
-        # A valid position is its own neighbour with weight 1, so that the clamp changes padding alone.
+        # A valid position is its own neighbour with weight 1, so the clamp changes only padding.
         share = valid / (valid.to(x.dtype) @ near).clamp(min=1.0)
         for layer in self.layers:
             x = layer(x, near, share, valid)
@@ -48,7 +48,7 @@ class DistanceEncoder(nn.Module):
 
 
 class DistanceLayer(nn.Module):
-    """Pre-norm: both kinds of looking around, then an MLP with GELU; each with a shortcut."""
+    """Pre-norm: both kinds of attention, then an MLP with GELU; each with a shortcut."""
 
     def __init__(self, sizes: Encoder) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class DistanceLayer(nn.Module):
         self.dropout = nn.Dropout(sizes.dropout)
 
     def forward(self, x: Tensor, near: Tensor, share: Tensor, valid: Tensor) -> Tensor:
-        """`near` [n, n]: D, not normalised; `share` [b, n]: what each column of it is multiplied by."""
+        """`near` [n, n]: D, not normalised; `share` [b, n]: the factor of each of its columns."""
         b, n, _ = x.shape
         query, key, value, beside = self.query_key_values(self.attention_norm(x)).chunk(4, dim=-1)
         query, key, value = (part.reshape(b, n, self.heads, -1).transpose(1, 2) for part in (query, key, value))

@@ -60,7 +60,7 @@ class CrossAttentionFusion(nn.Module):
 
     def forward(self, visual: Tensor, audio: Tensor, audible: Tensor) -> Tensor:
         key, value = self.key_value(audio).chunk(2, dim=-1)
-        # A video without any sound would be 0 / 0; it looks at everything, and the result is not used.
+        # A video without any sound would give 0 / 0; it attends to everything, and the result is not used.
         allowed = audible | ~audible.any(dim=1, keepdim=True)
         mixed = functional.scaled_dot_product_attention(self.query(visual), key, value, attn_mask=allowed[:, None, :])
         fused: Tensor = visual + self.out(mixed)

@@ -1,4 +1,4 @@
-"""Detectors with three graphs over a video's snippets, by similarity, distance and score: HL-Net, and AVVD after it."""
+"""Detectors with three graphs over the snippets of a video, by similarity, distance and score: HL-Net and AVVD."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -25,7 +25,7 @@ APPROXIMATOR_REACH = 5  # snippets: the one that is scored and those before it
 
 
 def graph_recipe(loss_weights: dict[str, float]) -> Recipe:
-    """Of HL-Net's `option.py` and `main.py`."""
+    """The recipe of HL-Net's `option.py` and `main.py`."""
     return Recipe(
         rounds=50,
         batches="mixed",
@@ -67,7 +67,7 @@ class Approximator(nn.Module):
 
 
 class GraphDetector(Detector):
-    """Similarity, distance and score graph over one video, of any length; `n_outputs` logits a snippet."""
+    """Similarity, distance and score graph over one video, of any length; `n_outputs` logits per snippet."""
 
     settings: GraphSettings
 
@@ -92,13 +92,13 @@ class GraphDetector(Detector):
         return not self.settings.mask_padding
 
     def parameter_groups(self) -> Mapping[str, Sequence[nn.Parameter]]:
-        """The approximator learns half as fast."""
+        """The approximator, which learns half as fast, and the rest."""
         slow = [*self.approximator.parameters()]
         ids = {id(parameter) for parameter in slow}
         return {"graphs": [p for p in self.parameters() if id(p) not in ids], "approximator": slow}
 
     def logits(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Of the graphs [b, n, outputs], and of the approximator [b, n], which is online."""
+        """Logits of the graphs [b, n, outputs], and of the approximator [b, n], which is online."""
         raw = self.joined_snippets(batch)
         attendable, valid = (batch.valid if self.settings.mask_padding else None), batch.valid
         x = self.dropout(functional.relu(self.first(raw)))
@@ -118,6 +118,6 @@ class GraphDetector(Detector):
 
 
 def approximation(confidence: Tensor, online_logits: Tensor, batch: Batch) -> Tensor:
-    """The online score is to be high where the confidence [b, n] of the graphs is; nothing asks for low ones."""
+    """The online score should be high where the confidence [b, n] of the graphs is; no term asks for low scores."""
     distances = -confidence.detach() * functional.logsigmoid(online_logits.float()) * batch.valid
     return (distances.sum(dim=1) / batch.n_snippets).mean()

@@ -1,4 +1,4 @@
-"""Graph convolutions over the snippets of a video: who is alike, who is near, who is as anomalous.
+"""Graph convolutions over the snippets of a video, with edges by similarity, distance and score.
 
 First used by HL-Net (Wu et al., ECCV 2020), then by VadCLIP and AVadCLIP.
 """
@@ -13,9 +13,9 @@ from torch.nn import functional
 
 from avadclip.detectors.parts.layers import TemporalConv, masked, quick_gelu, unit
 
-SIMILARITY_THRESHOLD = 0.7  # cosine; what is not above it is no edge
+SIMILARITY_THRESHOLD = 0.7  # cosine; there is no edge at or below it
 SCORE_STEEPNESS = 10.0  # of the sigmoid around a closeness of 0.5
-HELD, ROWS = 2048, 64  # snippets up to which all edges are held, and else rows that are computed at a time
+HELD, ROWS = 2048, 64  # up to this many snippets all edges are kept; beyond, this many rows are computed at a time
 EVERY = slice(None)
 
 
@@ -47,7 +47,7 @@ class GraphBranch(nn.Module):
 
 @dataclass(frozen=True)
 class RowBlocks:
-    """Edges [b or 1, n, n] of a video so long that they are not held, but computed by rows whenever they are used."""
+    """Edges [b or 1, n, n] of a long video, which are not kept but computed by rows whenever they are used."""
 
     rows: Callable[[slice], Tensor]  # some rows of the edges
     n: int
@@ -70,7 +70,7 @@ def similarity_edges(x: Tensor, valid: Tensor) -> Tensor:
 
 
 def cosine_edges(directions: Tensor, valid: Tensor, rows: slice = EVERY) -> Tensor:
-    """The same of snippets [b, n, d] that have length 1."""
+    """The same for snippets [b, n, d] of length 1."""
     of_rows = directions if rows == EVERY else directions[:, rows]  # a slice of all changes the gradient's last digits
     cosines = functional.threshold(of_rows @ directions.transpose(1, 2), SIMILARITY_THRESHOLD, 0.0)
     return _row_softmax(cosines, valid, rows)
@@ -79,7 +79,7 @@ def cosine_edges(directions: Tensor, valid: Tensor, rows: slice = EVERY) -> Tens
 def distance_edges(x: Tensor, rows: slice = EVERY) -> Tensor:
     """[n, n] for x [b, n, d]: ``exp(-|i - j| / e)``, not normalised."""
     position = torch.arange(x.shape[1], dtype=x.dtype, device=x.device)
-    # Beyond 80, exp takes twenty times as long to say 0.
+    # Beyond 80, exp takes twenty times as long to give 0.
     return torch.exp(-((position[rows, None] - position).abs() / math.e).clamp(max=80.0))
 
 

@@ -33,12 +33,12 @@ class TemporalConv(nn.Conv1d):
 
 
 def to_width(width_in: int, width_out: int) -> nn.Module:
-    """[..., width in] -> [..., width out]: nothing where both are the same, or a linear layer without bias."""
+    """[..., width in] -> [..., width out]: the identity if both are the same, else a linear layer without bias."""
     return nn.Identity() if width_in == width_out else nn.Linear(width_in, width_out, bias=False)
 
 
 def masked(x: Tensor, attendable: Tensor | None) -> Tensor:
-    """Zero the positions of x [b, n, d] that nothing may look at; `attendable` is bool [b, n], None for all."""
+    """Zero the positions of x [b, n, d] that may not be attended to; `attendable` is bool [b, n], None for all."""
     return x if attendable is None else x * attendable[:, :, None]
 
 

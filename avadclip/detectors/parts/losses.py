@@ -1,4 +1,4 @@
-"""Every loss term of the paper (sec. III-E, III-F), as a pure function of what a detector gives. All in float32.
+"""Every loss term of the paper (sec. III-E, III-F), as a pure function of a detector's output. All in float32.
 
 n_snippets int64 [b] is the number of valid snippets of each video, C the number of classes, class 0 is `normal`.
 """
@@ -52,7 +52,7 @@ def align(class_logits: Tensor, labels: Tensor, n_snippets: Tensor, focal_weight
 
 
 def _class_terms(class_logits: Tensor, labels: Tensor, n_snippets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of each video: labels that sum to 1 [b, C], cross entropy [b], and the probability of its labels [b]."""
+    """For each video: labels that sum to 1 [b, C], cross entropy [b], and the probability of its labels [b]."""
     share = labels / labels.sum(dim=1, keepdim=True)
     log_probabilities = top_k_mean(class_logits.float(), n_snippets).log_softmax(dim=1)
     cross_entropy = -(share * log_probabilities).sum(dim=1)
@@ -117,21 +117,21 @@ def _mean(elements: Tensor, counted: Tensor) -> Tensor:
 
 
 def segments(confidences: Tensor, anomalous_share: Tensor, valid: Tensor) -> Tensor:
-    """Cross entropy of confidences [b, n, k] against the share of each snippet that lies in a segment [b, n].
+    """Cross entropy of confidences [b, n, k] against the share of each snippet that is in a segment [b, n].
 
-    Summed over k, averaged over the snippets of a video, and then over all b videos, of which those without segments
-    (their share is -1) count 0. So with weight 1, a video with segments counts as much by them as by its label.
+    Summed over k, averaged over the snippets of a video, and then over all b videos, where those without segments
+    (with share -1) count 0. So with weight 1, a video with segments counts as much by them as by its label.
     """
     known = (valid & (anomalous_share >= 0))[..., None]
     said, wanted = confidences.float().masked_fill(~known, 0.0), anomalous_share[..., None].masked_fill(~known, 0.0)
-    errors = functional.binary_cross_entropy(said, wanted.expand_as(said), reduction="none")  # of 0 against 0: 0
+    errors = functional.binary_cross_entropy(said, wanted.expand_as(said), reduction="none")  # 0 against 0 gives 0
     return (errors.sum(dim=(1, 2)) / valid.sum(dim=1)).mean()
 
 
 def rank(confidence: Tensor, is_anomalous: Tensor, valid: Tensor) -> Tensor:
     """Hinge between the highest confidence [b, n] of each normal and each anomalous video (DeepMIL, eq. 6).
 
-    Summed over the anomalous videos and averaged over the normal ones, as in the authors' code; 0 where one sort is
+    Summed over the anomalous videos and averaged over the normal ones, as in the authors' code; 0 if one sort is
     missing.
     """
     highest = confidence.masked_fill(~valid, -torch.inf).amax(dim=1)
@@ -151,10 +151,10 @@ def smooth(confidence: Tensor, valid: Tensor) -> Tensor:
 
 
 def magnitude(lengths: Tensor, is_anomalous: Tensor, margin: float) -> Tensor:
-    """Square of how far an anomalous video is from the margin, and a normal one from zero, together (RTFM).
+    """Squared sum of the distance of an anomalous video from the margin and of a normal one from zero (RTFM).
 
-    `lengths` [b, views] is how long the mean feature of each video is. The first anomalous video goes with the first
-    normal one, and so on; 0 where one sort is missing.
+    `lengths` [b, views] are the lengths of the mean feature of each video. The first anomalous video is paired with the
+    first normal one, and so on; 0 if one sort is missing.
     """
     anomalous, normal = lengths[is_anomalous], lengths[~is_anomalous]
     n = min(len(anomalous), len(normal))

@@ -1,4 +1,4 @@
-"""Detectors that judge a video by its snippets of the largest feature magnitude: RTFM, and CLIP-TSA after it."""
+"""Detectors that score a video by its snippets of the largest feature magnitude: RTFM and CLIP-TSA."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -38,8 +38,8 @@ class MagnitudeSettings(Settings):
     # Units of the head; null: a quarter and a sixteenth of the width of the features, as in CLIP-TSA.
     hidden: tuple[Count, Count] | None = None
     dropout: Share = 0.7
-    n_chosen: Count = 3  # snippets that stand for a video
-    ignored: Share = 0.7  # of the snippets, at random in each step, are not chosen from
+    n_chosen: Count = 3  # snippets that represent a video
+    ignored: Share = 0.7  # of the snippets, which are excluded at random in each step
     margin: Positive = 100.0
     smooth_across_videos: bool = False  # true: as released, also from the end of one video to the next of the batch
 
@@ -67,11 +67,11 @@ class MagnitudeDetector(Detector):
 
     @property
     def width_in(self) -> int:
-        """Of the joined features."""
+        """Width of the joined features."""
         return sum(self.dimensions.widths[modality] for modality in self.settings.modalities)
 
     def attended(self, x: Tensor, batch: Batch) -> Tensor:
-        """What the temporal network sees of the features [b, n, width]; all of them, unless overridden."""
+        """The input of the temporal network, from features [b, n, width]; unchanged unless overridden."""
         return x
 
     def forward(self, batch: Batch) -> MagnitudeOutput:

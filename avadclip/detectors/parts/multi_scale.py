@@ -1,7 +1,7 @@
-"""RTFM's multi-scale temporal network (MTN): dilated convolutions see near and far, attention sees the whole video.
+"""RTFM's multi-scale temporal network (MTN): dilated convolutions at several scales, attention over the whole video.
 
-Within this file videos are [b, width, n], as convolutions want them. `valid` is bool [b, n], or None where nothing is
-padding; padding influences nothing, statistics of normalisation included.
+In this file videos are [b, width, n], as convolutions need them. `valid` is bool [b, n], or None if there is no
+padding, which influences nothing, not even the statistics of normalisation.
 """
 
 import torch
@@ -14,7 +14,7 @@ DILATIONS = (1, 2, 4)
 
 
 class MultiScaleNetwork(nn.Module):
-    """Snippet features [b, n, width] -> the same in the context of the video, added to what they were.
+    """Snippet features [b, n, width] -> the same plus their context in the video.
 
     A branch is a quarter as wide, as in the released code, whose features are 2048 wide.
     """
@@ -65,14 +65,14 @@ class NonLocal(nn.Module):
         lengths: Tensor | int = n
         if valid is not None:
             value, lengths = value * valid[:, None, :], valid.sum(dim=1)[:, None, None]
-        # Without a softmax, (query key) value is query (key value), and nothing is n by n.
+        # Without a softmax, (query key) value is query (key value), so no n by n matrix is needed.
         summary = value @ self.key(x).transpose(1, 2) / lengths
         attended: Tensor = self.norm(self.out(summary @ self.query(x)), valid) + x
         return attended
 
 
 class ValidNorm(nn.BatchNorm1d):
-    """Batch normalisation of [b, width, n] over snippets; padding is not counted, and comes out as zero."""
+    """Batch normalisation of [b, width, n] over snippets; padding is not counted, and is zero in the output."""
 
     def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:  # type: ignore[override]
         if valid is None:

@@ -6,7 +6,7 @@ from torch.nn import functional
 
 
 def mutual(logits: Tensor, other_logits: Tensor, valid: Tensor) -> Tensor:
-    """KL divergence of what each network says [b, n] from what the other says, which is taken as given.
+    """KL divergence of the output of each network [b, n] from that of the other, which gets no gradient.
 
     The sum of both directions, averaged over the valid snippets [b, n] of each video and then over the videos.
     """

@@ -31,7 +31,7 @@ class PaddingDetector(Detector):
         return not self.settings.mask_padding
 
     def n_positions(self, longest: int) -> int:
-        """Where padding takes part in the computation, its amount has to be the one of training."""
+        """If padding takes part in the computation, there must be as much of it as in training."""
         return longest if self.settings.mask_padding else self.dimensions.max_snippets
 
     def attendable(self, batch: Batch) -> Tensor | None:

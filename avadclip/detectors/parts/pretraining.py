@@ -1,7 +1,7 @@
-"""A temporal model that has learned, without any label, to tell hidden snippets from those around them.
+"""Pretraining of a temporal model without labels: to restore hidden snippets from those around them.
 
-As BERT does with words (Devlin et al., NAACL 2019): some snippets of a video are hidden, and a linear layer on top of
-the temporal model, which is thrown away afterwards, restores their features.
+As in BERT with words (Devlin et al., NAACL 2019), some snippets of a video are hidden, and a linear layer on top of the
+temporal model, which is discarded afterwards, restores their features.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ LEARNING_RATE = 1e-4
 
 
 def pretrain(temporal: TemporalModel, videos: Sequence[Tensor], rounds: int) -> float:
-    """Train on videos, features [1, n, width in] each, one after the other; the mean error of the last round.
+    """Train on videos, features [1, n, width in] each, one after the other; return the mean error of the last round.
 
     Features are compared at a root mean square of 1; those of a hidden snippet are 0. Draws torch's random numbers.
     """

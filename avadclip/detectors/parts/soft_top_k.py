@@ -1,4 +1,4 @@
-"""A gate that lets the most relevant snippets through, and can be learned: a top-k under noise (CLIP-TSA).
+"""A learnable gate that passes the most relevant snippets: a top-k under noise (CLIP-TSA).
 
 The perturbed optimiser of Berthet et al. (2020): the share of noisy draws in which a snippet is among the k best is a
 smooth function of the scores.
@@ -20,9 +20,9 @@ class SnippetGate(nn.Module):
 
     Parameters
     ----------
-    kept : share of the snippets of a video that are let through.
-    n_draws, noise : how often scores of 0..1 are disturbed, and by which standard deviation.
-    most : snippets that are let through at most when testing; None for no limit.
+    kept : share of the snippets of a video that pass.
+    n_draws, noise : how often noise is added to scores of 0..1, and its standard deviation.
+    most : greatest number of snippets that pass in testing; None for no limit.
     """
 
     def __init__(self, width: int, kept: float, n_draws: int, noise: float, most: int | None) -> None:
@@ -31,7 +31,7 @@ class SnippetGate(nn.Module):
         self.kept, self.n_draws, self.noise, self.most = kept, n_draws, noise, most
 
     def forward(self, snippets: Tensor, n_snippets: Tensor) -> Tensor:
-        """`n_snippets` int64 [b]; snippets behind them come out as zero."""
+        """`n_snippets` int64 [b]; positions after them are zero in the output."""
         valid = torch.arange(snippets.shape[1], device=snippets.device) < n_snippets[:, None]
         snippets = masked(snippets, valid)
         relevance = self.last(functional.relu(self.first(snippets))).squeeze(-1).float().sigmoid()
@@ -43,18 +43,18 @@ class SnippetGate(nn.Module):
         return snippets * shares_of_top_k(relevance, draws, self.noise, k)[:, :, None]
 
     def draws(self, n_snippets: Tensor, n: int) -> Tensor:
-        """Noise of N(0, 1), [b, draws, n]: new in training; else always the same, so that a video has one score."""
+        """Noise of N(0, 1), [b, draws, n]: new in training, otherwise always the same, so that scores do not vary."""
         if self.training:
             return torch.randn(len(n_snippets), self.n_draws, n, device=n_snippets.device)
         rows = []
-        for length in n_snippets.tolist():  # that of a video depends on no other video, and not on padding
+        for length in n_snippets.tolist():  # the noise of a video does not depend on other videos or on padding
             drawn = torch.randn(self.n_draws, length, generator=torch.Generator().manual_seed(0))
             rows.append(functional.pad(drawn, (0, n - length)))
         return torch.stack(rows).to(n_snippets.device)
 
 
 def shares_of_top_k(scores: Tensor, draws: Tensor, noise: float, k: Tensor) -> Tensor:
-    """[b, n]: in which share of the draws a score [b, n] is among the k [b] highest when it is disturbed.
+    """[b, n]: the share of the draws in which a score [b, n] plus noise is among the k [b] highest.
 
     `draws` [b, draws, n] are of N(0, 1), and `noise` their factor. The gradient with respect to the scores is the
     estimate from the same draws.

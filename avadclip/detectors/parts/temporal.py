@@ -21,7 +21,7 @@ class TemporalModel(nn.Module):
     max_snippets : length of the learned position embedding.
     n_layers, window : of the local transformer.
     positions : whether there is a position embedding.
-    skip : a linear layer over single snippets stands beside all this, whose result then passes a gate that starts at 0.
+    skip : adds a linear layer over single snippets beside all this, whose result then passes a gate that starts at 0.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class TemporalModel(nn.Module):
             self.gate = nn.Parameter(torch.zeros(()))
 
     def forward(self, snippets: Tensor, valid: Tensor, attendable: Tensor | None) -> Tensor:
-        """`valid` [b, n]: not padding. `attendable` [b, n]: positions that others may look at, None for all."""
+        """`valid` [b, n]: not padding. `attendable` [b, n]: positions that others may attend to, None for all."""
         n = snippets.shape[1]
         x = snippets if self.positions is None else snippets + self.positions[:n]
         attend = partial(window_attention, allowed=window_mask(x, attendable, self.window), window=self.window)
@@ -73,11 +73,11 @@ def window_attention(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor 
 
 
 def window_mask(x: Tensor, attendable: Tensor | None, window: int) -> Tensor | None:
-    """For x [b, n, d], bool [b * windows, 1, window, window]: may query i look at key j? None if always."""
+    """For x [b, n, d], bool [b * windows, 1, window, window]: whether query i may attend to key j; None if always."""
     n = x.shape[1]
     if attendable is None and n % window == 0:
         return None
     looked_at = torch.ones_like(x[:, :, 0], dtype=torch.bool) if attendable is None else attendable
     filled = functional.pad(looked_at, (0, -n % window)).reshape(-1, 1, window)
-    # A position that is not attendable looks at everything: the result is not used, and it must not be 0 / 0.
+    # A position that is not attendable attends to everything: the result is not used, but must not be 0 / 0.
     return filled[:, :, None, :] | ~filled[:, :, :, None]

@@ -8,7 +8,7 @@ from torch.nn.utils.parametrizations import weight_norm
 class AudioModel(nn.Module):
     """Audio features [b, n, width in] -> the same in the context of what was audible before [b, n, width out].
 
-    Causal: padding at the end reaches nothing.
+    Causal, so that padding at the end has no influence.
     """
 
     def __init__(self, width_in: int, width_out: int, n_levels: int, dropout: float) -> None:

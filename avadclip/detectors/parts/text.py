@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # scoring must not wait for open_clip's import
 
 
 class TextTower:
-    """CLIP's text tower, frozen. On purpose no module: it is not trained, and it is in no checkpoint.
+    """CLIP's frozen text tower. It is deliberately not a module, so that it is neither trained nor saved.
 
     Parameters
     ----------
@@ -36,17 +36,17 @@ class TextTower:
 
     @property
     def width(self) -> int:
-        """Of a token."""
+        """Width of a token."""
         return self.positions.shape[1]
 
     @property
     def context_length(self) -> int:
-        """Positions that the tower knows; 77 in CLIP."""
+        """Number of positions of the tower; 77 in CLIP."""
         return self.positions.shape[0]
 
     @property
     def embedding_width(self) -> int:
-        """Of an embedding."""
+        """Width of an embedding."""
         return self.projection.shape[1]
 
     def __call__(self, tokens: Tensor, ends: Tensor) -> Tensor:
@@ -99,7 +99,7 @@ class TokenTemplate:
 def token_template(tower: TextTower, prefix: int, suffix: int, token_ids: Tensor | None = None) -> TokenTemplate:
     """Lay out the class names, `prefix` learned vectors before and `suffix` after each, no longer than needed.
 
-    `token_ids` are other names than those of the tower.
+    `token_ids` replace the names of the tower.
 
     Raises
     ------
@@ -125,9 +125,9 @@ class ClassPrompts(nn.Module):
     """One table of learned context vectors, shared by the classes and indexed by position -> X_c [C, d].
 
     In evaluation X_c is constant: it is computed once, when training mode is left, and saved with the detector. So a
-    saved detector scores without CLIP's weights; it cannot be trained without them.
+    saved detector scores without CLIP's weights, but it cannot be trained without them.
 
-    `frozen` context vectors stay what they were at the start; with `own_projection` the tower ends in a copy of its
+    `frozen` context vectors keep their initial values; with `own_projection`, the tower ends in a copy of its
     projection, which is learned.
     """
 
@@ -170,7 +170,9 @@ class ClassPrompts(nn.Module):
         if not self.training:
             return self.class_embeddings
         if self._tower is None:
-            raise CheckpointError("a detector from a checkpoint has no text tower and cannot be trained; train it anew")
+            raise CheckpointError(
+                "a detector from a checkpoint has no text tower and cannot be trained; train a new one"
+            )
         return self._compute(self._tower)
 
     def _compute(self, tower: TextTower) -> Tensor:

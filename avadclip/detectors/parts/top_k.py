@@ -1,4 +1,4 @@
-"""Which snippets of a video stand for it: those with the highest or the lowest values of some ranking."""
+"""The snippets that represent a video: those with the highest or the lowest values of a ranking."""
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ def top_k(ranking: Tensor, n_snippets: Tensor, k: Tensor | None = None, largest:
     ----------
     ranking : [b, n].
     n_snippets : int64 [b], how many of the values are valid.
-    k : int64 [b], at most `n_snippets`; None: floor(n / 16) + 1, as everywhere in this field.
+    k : int64 [b], at most `n_snippets`; None: floor(n / 16) + 1, as is usual.
     """
     n = ranking.shape[1]
     position = torch.arange(n, device=ranking.device)
@@ -29,5 +29,5 @@ def chosen_mean(x: Tensor, chosen: Tensor) -> Tensor:
 
 
 def mean_or_zero(values: Tensor) -> Tensor:
-    """Mean of all elements; 0 of none, which a batch without anomalous or without normal videos gives."""
+    """Mean of all elements; 0 if there are none, as in a batch without anomalous or without normal videos."""
     return values.sum() / max(1, values.numel())

@@ -1,4 +1,4 @@
-"""A transformer layer like those of CLIP, in which a detector says who looks at whom."""
+"""A transformer layer like those of CLIP, with an attention function of the detector's own."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from avadclip.detectors.parts.layers import Mlp
 
-# Query, key and value [b, n, d] -> what each query has found [b, n, d].
+# Query, key and value [b, n, d] -> the result of each query [b, n, d].
 Attention = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
@@ -38,7 +38,7 @@ def head_attention(query: Tensor, key: Tensor, value: Tensor, heads: int, mask: 
     Parameters
     ----------
     query, key, value : [b, n, d], each head has its own d / heads of the features; keys may be more than queries.
-    mask : for [b, heads, queries, keys], bool (who may be looked at) or float (what is added to the logits).
+    mask : for [b, heads, queries, keys], bool (may be attended to) or float (added to the logits).
     """
     query, key, value = (x.reshape(*x.shape[:2], heads, -1).transpose(1, 2) for x in (query, key, value))
     found = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)

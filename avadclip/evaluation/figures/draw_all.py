@@ -19,19 +19,19 @@ from avadclip.evaluation.timeline import Timeline
 def draw_all(
     folder: Path, detectors: Sequence[ScoredDetector], test_set: TestSet, evaluate: Evaluate, settings: Figures
 ) -> list[Path]:
-    """Draw the videos that `settings` name, or the most instructive ones; returns the files written.
+    """Draw the videos that `settings` name, or the most instructive ones; return the files.
 
     Parameters
     ----------
-    folder : where pictures go, as ``<video id>.<format>``.
+    folder : where the pictures are written, as ``<video id>.<format>``.
     detectors : of the data set; their first seed is drawn.
     test_set : manifest and ground truth.
-    evaluate : has branch and threshold of the alarms.
+    evaluate : section `evaluate`, for branch and threshold of the alarms.
     settings : section `figures`.
 
     Raises
     ------
-    ConfigError : `settings` name a video or a detector that there is not.
+    ConfigError : `settings` name a video or a detector that does not exist.
     EvaluationError : scores do not fit the test set.
     """
     folder.mkdir(parents=True, exist_ok=True)  # DVC expects it, and there may be no test video

@@ -1,4 +1,4 @@
-"""One video, one picture: scores over time, what is annotated, and which class each detector sees."""
+"""One picture per video: scores over time, the annotation, and the most probable class by each detector."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from avadclip.io import replacing
 
 STYLE = mpl.RcParams(
     {
-        "font.family": "DejaVu Sans",  # comes with matplotlib, so that pictures are the same everywhere
+        "font.family": "DejaVu Sans",  # ships with matplotlib, so that pictures are the same everywhere
         "font.size": 9,
         "axes.edgecolor": FAINT,
         "axes.linewidth": 0.6,
@@ -42,7 +42,7 @@ WIDTH_INCHES, BAND_INCHES = 8.6, 0.17
 
 @dataclass(frozen=True)
 class Curve:
-    """What one detector says about one video, snippet by snippet.
+    """Scores of one detector for one video, snippet by snippet.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Picture:
-    """Everything that is drawn of one video; events and segments are (start, end) in seconds."""
+    """Everything that is drawn for one video; events and segments are (start, end) in seconds."""
 
     title: str
     subtitle: str
@@ -70,7 +70,7 @@ class Picture:
     events: tuple[tuple[float, float], ...]
     segments: Mapping[str, Sequence[tuple[float, float]]]
     alarm_threshold: float
-    is_located: bool = True  # False: it is anomalous, and nobody says when
+    is_located: bool = True  # False: it is anomalous, but not annotated in time
 
 
 def compose(
@@ -80,7 +80,7 @@ def compose(
     reason: str,
     alarm_threshold: float,
 ) -> Picture:
-    """Cut one video out of the scores [snippets] of several detectors."""
+    """Take one video from the scores [snippets] of several detectors."""
     first = next(iter(views.values()))
     facts = first.videos[video]
     curves = []
@@ -212,7 +212,7 @@ def _annotated(class_name: str) -> str:
 
 
 def _left_margin(band_labels: Sequence[str]) -> float:
-    """Share of the width that the labels of the bands need; a letter of their size is about 0.06 inches wide."""
+    """Share of the width that the labels of the bands need; one of their letters is about 0.06 inches wide."""
     longest = max(map(len, band_labels), default=0)
     return max(1.16, 0.22 + 0.06 * longest) / WIDTH_INCHES
 

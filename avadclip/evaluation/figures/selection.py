@@ -1,4 +1,4 @@
-"""Which videos are worth a picture, if nobody says."""
+"""Which videos are drawn by default."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,27 +25,29 @@ def named(view: Timeline, ids: Sequence[str]) -> list[Choice]:
 
     Raises
     ------
-    ConfigError : one of them is no test video.
+    ConfigError : one of them is not a test video.
     """
     index = {video.id: position for position, video in enumerate(view.videos)}
     if unknown := [video_id for video_id in ids if video_id not in index]:
-        raise ConfigError(f"params.yaml: figures.videos: {unknown[0]!r} is no test video; take ids from the manifest")
+        raise ConfigError(
+            f"params.yaml: figures.videos: {unknown[0]!r} is not a test video; take ids from the manifest"
+        )
     return [Choice(index[video_id], "") for video_id in ids]
 
 
 def most_instructive(views: Mapping[str, Timeline], branch: Branch, n_videos: int) -> list[Choice]:
-    """Take turns between what detectors get right, what they get wrong, and where they disagree.
+    """Choose in turn videos that detectors get right, videos that they get wrong, and videos on which they disagree.
 
-    Five lists, each from the clearest case down, are served in turn until `n_videos` are chosen: anomalous videos on
-    which two detectors differ most; those that the first detector separates best (by its mean score inside minus
-    outside of the annotated events); those whose events it scores lowest; those of which nobody says when, and the
-    normal videos, that it scores highest.
+    Five lists, each with the clearest case first, take turns until `n_videos` are chosen: anomalous videos on which
+    two detectors differ most; those that the first detector separates best (by its mean score inside minus outside the
+    annotated events); those whose events it scores lowest; those without segments that it scores highest; and the
+    normal videos that it scores highest.
 
     Parameters
     ----------
-    views : by detector, on the same videos; the first is the one that matters most.
+    views : by detector, on the same videos; the first is the most important.
     branch : whose scores are compared.
-    n_videos : how many; fewer if there are not so many.
+    n_videos : how many; fewer if there are fewer.
     """
     first = next(iter(views.values()))
     scores = [view.alarm_scores(branch).astype(np.float64) for view in views.values()]

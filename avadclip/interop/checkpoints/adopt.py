@@ -1,4 +1,4 @@
-"""A released checkpoint as a variant of `train`: the stage imports it, and everything after goes as usual."""
+"""A released checkpoint as a variant of `train`: the stage imports it, and all later stages run as usual."""
 
 import logging
 from pathlib import Path
@@ -33,7 +33,7 @@ HEAD_WIDTH = 64  # of every CLIP by OpenAI
 def adopt_checkpoint(dataset: str, section: Dataset, variant: str, seed: int, released: Released) -> None:
     """Import the checkpoint that a variant names, for the features of a data set.
 
-    It knows no seed; `seed` is that of the folder in ``runs``, where it is the same for all.
+    It does not depend on a seed; `seed` only names the folder in ``runs``.
 
     Raises
     ------
@@ -54,17 +54,17 @@ def adopt_checkpoint(dataset: str, section: Dataset, variant: str, seed: int, re
     save_checkpoint(paths.run(dataset, variant, seed), checkpoint.detector, checkpoint.description)
     unused = () if isinstance(found, Published) else found.unused
     logger.info(
-        "%s/%s: %s imported from %s; not needed of it: %s",
+        "%s/%s: %s imported from %s; not needed from it: %s",
         *(dataset, variant, checkpoint.description.kind, path, ", ".join(_grouped(unused)) or "nothing"),
     )
 
 
 def recognised(path: Path) -> names.Released | Published:
-    """What a file holds: AVadCLIP's teacher or student, VadCLIP, or another published detector.
+    """The detector in a file: AVadCLIP's teacher or student, VadCLIP, or another published detector.
 
     Raises
     ------
-    CheckpointError : nothing that is known, or not all of it.
+    CheckpointError : the file is not a known detector, or not complete.
     """
     tensors = read_tensors(path)
     return find(tensors, str(path)) or names.sort(tensors, str(path))
@@ -73,7 +73,7 @@ def recognised(path: Path) -> names.Released | Published:
 def assemble(
     released: names.Released | Published, file: Weights, dataset: str, section: Dataset, variant: str, folders: Folders
 ) -> Checkpoint:
-    """The detector and its description; without `folders`, the features are taken for those that it expects."""
+    """The detector and its description; without `folders`, the features are assumed to be those that it expects."""
     classes = section.classes
     if isinstance(released, Published):
         widths = {modality: _width(folder) for modality, folder in folders.items()} or None
@@ -106,7 +106,7 @@ def _of_avadclip(released: names.Released, path: Path, dataset: str, classes: tu
     tensors = released.detector
     if FOCAL in tensors and len(tensors[FOCAL]) != len(classes):
         raise CheckpointError(
-            f"{path}: knows {len(tensors[FOCAL])} classes, but datasets.{dataset}.classes has {len(classes)}; they must"
+            f"{path}: has {len(tensors[FOCAL])} classes, but datasets.{dataset}.classes has {len(classes)}; they must"
             " be those of the release, in its order"
         )
     kind, settings = _settings(released)
@@ -121,7 +121,7 @@ def _of_avadclip(released: names.Released, path: Path, dataset: str, classes: tu
 
 
 def tower_of(text: dict[str, Tensor], classes: tuple[str, ...], path: Path) -> TextTower:
-    """CLIP's text tower from its tensors, of whatever depth and width; the image tower beside it is a dummy."""
+    """CLIP's text tower from its tensors, of any depth and width; the image tower beside it is a dummy."""
     vocabulary, width = text["token_embedding.weight"].shape
     context_length = len(text["positional_embedding"])
     clip = open_clip.CLIP(
@@ -142,12 +142,14 @@ def tower_of(text: dict[str, Tensor], classes: tuple[str, ...], path: Path) -> T
         raise CheckpointError(f"{path}: its CLIP has tensors of unexpected shapes: {error}") from None
     token_ids = open_clip.tokenize(list(classes), context_length)
     if int(token_ids.max()) >= vocabulary:
-        raise CheckpointError(f"{path}: its CLIP knows {vocabulary} tokens, but CLIP's tokenizer has 49408")
+        raise CheckpointError(
+            f"{path}: its CLIP has {vocabulary} tokens, but CLIP's tokenizer has 49408; get another file"
+        )
     return TextTower(clip, token_ids)
 
 
 def _settings(released: names.Released) -> tuple[str, dict[str, Any]]:
-    """Kind and settings. Window, prefix and suffix leave no trace in a checkpoint; our defaults are as released."""
+    """Kind and settings. Window, prefix and suffix are not visible in a checkpoint; our defaults are as released."""
     layers = {"local_layers": released.n_local_layers}
     match released.role:
         case "teacher":
@@ -175,7 +177,7 @@ def _dimensions(released: names.Released, n_classes: int) -> Dimensions:
 
 
 def _looked_at(released: names.Released | Published, dataset: str) -> tuple[Modality, ...]:
-    """The modalities whose features are needed; of another published detector, their widths tell, so all there are."""
+    """The modalities whose features are needed; for another published detector all, because their widths decide."""
     if isinstance(released, Published):
         there: tuple[Modality, ...] = ("visual", "audio")
         return tuple(
@@ -200,7 +202,7 @@ def _width(folder: FeatureFolder) -> int:
 
 
 def _grouped(unused: tuple[str, ...]) -> list[str]:
-    """Names without the many of the image tower and the repeated ones."""
+    """Names without those of the image tower, which are many, and without copies."""
     groups = ["clipmodel.visual.*" if name.startswith("clipmodel.visual.") else name for name in unused]
     groups = ["temporalconvnet.*.net.*" if ".net." in name else name for name in groups]
     return list(dict.fromkeys(groups))

@@ -1,4 +1,4 @@
-"""What a layout has to say, and the helpers that say it."""
+"""The definition of a layout, and helpers to write one."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ Tensors = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Layout:
-    """How the authors of one detector lay out its state dict.
+    """The layout of the authors' state dict of one detector.
 
     Attributes
     ----------
     recognises : whether names and shapes are those of this detector; true for at most one layout.
-    width : of the features that it was trained on, visual and audio joined where it takes both.
-    settings : what the shapes say of our settings; all others are our defaults.
+    width : of the features that it was trained on, visual and audio joined if it takes both.
+    settings : those of our settings that the shapes tell; all others are our defaults.
     renamed : the tensors under our names, in our shapes; :class:`CheckpointError` lists what is missing or unknown.
-    embedding_width : of what it compares with class names; 0 where it knows none.
+    embedding_width : of what it compares with class names; 0 if it names none.
     """
 
     recognises: Callable[[Shapes], bool]
@@ -38,7 +38,7 @@ def taken(tensors: Tensors, names: Mapping[str, str], unused: Iterable[str] = ()
 
     Raises
     ------
-    CheckpointError : names are missing, or neither wanted nor known to be unused.
+    CheckpointError : names are missing, or are neither needed nor known to be unused.
     """
     problems = []
     if missing := sorted(set(names.values()) - tensors.keys()):

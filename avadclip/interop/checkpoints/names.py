@@ -13,13 +13,13 @@ from avadclip.interop.checkpoints.state_dict import listed
 
 CLIP = "clipmodel."
 TEXT = ("token_embedding.weight", "positional_embedding", "ln_final.weight", "ln_final.bias", "text_projection")
-# The image tower made the features and is not needed; `sigma` is in no computation of the authors' either.
+# The image tower made the features and is not needed; the authors do not use `sigma` either.
 UNUSED = re.compile(r"disAdj\.sigma|clipmodel\.(visual\..+|logit_scale|input_resolution|context_length|vocab_size)")
 _REPEATED = re.compile(r"(temporalconvnet\.network\.\d+)\.net\.([04])\.(.+)")
 _FIRST, _SECOND = "conv1", "conv2"
 NAMES = {"teacher": "a teacher of the release", "student": "a student of the release", "VadCLIP": "VadCLIP"}
 FOCAL = {"branches.focal_weights": "alpha"}
-# All sizes are read off these.
+# All sizes are read from these.
 DIMENSIONS = {
     "alpha": 1,
     "frame_position_embeddings.weight": 2,
@@ -29,7 +29,7 @@ DIMENSIONS = {
     "clipmodel.positional_embedding": 2,
     "clipmodel.text_projection": 2,
 }
-# Convolutions over single snippets are linear layers to us.
+# Convolutions over single snippets are linear layers here.
 _POINTWISE = ("uncertainty.inner.weight", "uncertainty.outer.weight")
 
 Role = Literal["teacher", "student", "VadCLIP"]
@@ -37,14 +37,14 @@ Role = Literal["teacher", "student", "VadCLIP"]
 
 @dataclass(frozen=True)
 class Released:
-    """A released detector, sorted.
+    """The tensors of a released detector, sorted.
 
     Attributes
     ----------
     role : the audio-visual detector, its visual student, or VadCLIP, from which both grew.
-    detector : tensors of the detector under *our* names; all but X_c, which the text tower gives.
-    text : tensors of CLIP's text tower under OpenAI's names.
-    unused : names that are known and not needed.
+    detector : tensors of the detector by *our* names; all except X_c, which the text tower gives.
+    text : tensors of CLIP's text tower by OpenAI's names.
+    unused : names that are known but not needed.
     """
 
     role: Role
@@ -57,7 +57,7 @@ class Released:
 
 
 def sort(tensors: Mapping[str, Tensor], origin: str) -> Released:
-    """Tell the detectors apart by the keys, and translate the names.
+    """Recognise the detector by the keys, and translate the names.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def _role(tensors: Mapping[str, Tensor], origin: str) -> Role:
     if heard == taught:
         found = "both" if heard else "neither"
         raise CheckpointError(
-            f"{origin}: no detector that is known: of AVadCLIP, a teacher has tensors `temporalconvnet.*` and"
+            f"{origin}: not a known detector: of AVadCLIP, a teacher has tensors `temporalconvnet.*` and"
             f" `temporalgatedresidual.*`, a student `fe_net.*`, this file has {found}; its names: {listed([*tensors])}"
         )
     return "teacher" if heard else "student"
@@ -195,5 +195,5 @@ def _mlp(ours: str, theirs: str) -> dict[str, str]:
 
 
 def _original(match: re.Match[str]) -> str:
-    # The authors register both convolutions a second time, within a sequence.
+    # The authors register both convolutions a second time, in a sequence.
     return f"{match[1]}.{_FIRST if match[2] == '0' else _SECOND}.{match[3]}"

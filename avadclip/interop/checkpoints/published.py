@@ -1,6 +1,6 @@
-"""Files of other published detectors: which detector one holds is told by the names and shapes of its tensors.
+"""Files of other published detectors, which are recognised by the names and shapes of their tensors.
 
-Nothing lists them: a file in `layouts` named as a kind is one more, and no detector is trained again because of it.
+There is no list of them: a file in `layouts` with the name of a kind adds one, and no detector is trained again.
 """
 
 import importlib
@@ -28,10 +28,10 @@ class Published:
 
     Attributes
     ----------
-    kind, settings : what differs from our defaults.
-    width : of its features, visual and audio joined where it takes both.
-    tensors : under our names.
-    embedding_width : of what it compares with class names; 0 where it knows none.
+    kind, settings : the kind, and settings that differ from our defaults.
+    width : of its features, visual and audio joined if it takes both.
+    tensors : by our names.
+    embedding_width : of what it compares with class names; 0 if it names none.
     """
 
     kind: str
@@ -49,11 +49,11 @@ def layouts() -> dict[str, Layout]:
 
 
 def find(tensors: Mapping[str, Tensor], origin: str) -> Published | None:
-    """The detector whose layout the tensors have; None if there is none.
+    """The detector whose layout matches the tensors; None if there is none.
 
     Raises
     ------
-    CheckpointError : it looks like one, and tensors are missing or unknown.
+    CheckpointError : it looks like one, but tensors are missing or unknown.
     """
     if all(name.startswith(_PARALLEL) for name in tensors):
         tensors = {name.removeprefix(_PARALLEL): tensor for name, tensor in tensors.items()}
@@ -76,7 +76,7 @@ def build_published(
 
     Parameters
     ----------
-    widths : of the features that are there; None if that is not known yet.
+    widths : of the existing features; None if they are not known yet.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def build_published(
 
 
 def _chosen(published: Published, widths: Mapping[Modality, int] | None, origin: str) -> dict[Modality, int]:
-    """The modalities that it takes: visual alone or with audio, whichever is as wide as the checkpoint."""
+    """The modalities that it takes: visual alone or with audio, depending on the width of the checkpoint."""
     if widths is None:
         return {"visual": published.width}
     for modalities in (("visual",), ("visual", "audio")):

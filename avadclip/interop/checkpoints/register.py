@@ -1,4 +1,4 @@
-"""``avadclip import-checkpoint``: check a released file and write it into ``params.yaml``; stage `train` imports it."""
+"""``avadclip import-checkpoint``: check a released file and add it to ``params.yaml``; stage `train` imports it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from avadclip.io import sha256_of
 
 @dataclass(frozen=True)
 class Registered:
-    """What was found in a released file; `unused` names the tensors that no detector of ours has a place for."""
+    """What was found in a released file; `unused` names the tensors that our detectors do not have."""
 
     what: str
     sha256: str
@@ -28,7 +28,7 @@ def register_checkpoint(path: Path, dataset: str, variant: str, params: Path) ->
     Raises
     ------
     CheckpointError : the file is not a released detector, or not for the classes of this data set.
-    ConfigError : no such data set, or there is a variant of this name that is trained.
+    ConfigError : no such data set, or a variant of this name is trained.
     """
     loaded = config.load(params)
     section = loaded.dataset(dataset)
@@ -42,14 +42,14 @@ def register_checkpoint(path: Path, dataset: str, variant: str, params: Path) ->
             raise ConfigError(
                 f"{params}: there is a variant {variant!r} already, which is trained; choose another name"
             )
-        # In place: the comment after a section hangs on the last entry in it.
+        # In place, because the comment after a section is attached to its last entry.
         entry["released"].update(path=file.path, sha256=file.sha256)
         score = content.setdefault("score", {})
         scored = score.setdefault("variants", [])
         if variant not in scored:
             scored.append(variant)
-        # The graph needs one for videos without sound, even where none has none, and one that decides: who hears, too,
-        # rather than a released student.
+        # The graph needs a detector for videos without sound, even if all have sound, and one that decides: preferably
+        # one that uses sound, rather than a released student.
         known = {**trained, **taught}
         if loaded.score.student not in known:
             score["student"] = variant

@@ -20,24 +20,24 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
     Raises
     ------
-    CheckpointError : not a file of torch's, or one that holds anything but named tensors.
+    CheckpointError : not a file of torch, or one with anything but named tensors.
     """
     if is_torchscript(path):
-        raise CheckpointError(f"{path}: expected a state dict, found a TorchScript archive; nothing of it was run")
+        raise CheckpointError(f"{path}: expected a state dict, found a TorchScript archive; no code in it was run")
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        # The rest of torch's message advises to load the file without this protection.
+        # The rest of torch's message recommends loading the file without this protection.
         named = re.search(r"GLOBAL (\S+)", str(error))
         what = f"something else (`{named[1]}`)" if named else "something else"
         raise CheckpointError(
-            f"{path}: refused, nothing of it was run: a released checkpoint is a state dict of tensors, and this file"
-            f" holds {what}; get the authors' state dict, of AVadCLIP model_xd_t.pth or model_xd_s.pth"
+            f"{path}: refused, and no code in it was run: a released checkpoint is a state dict of tensors, and this"
+            f" file has {what}; get the authors' state dict, of AVadCLIP model_xd_t.pth or model_xd_s.pth"
         ) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
         raise CheckpointError(f"{path}: not readable as a file of torch: {error}; download it again") from None
     if isinstance(found, Mapping) and isinstance(found.get(_MODEL), Mapping):
-        found = found[_MODEL]  # beside it lies the state of the optimiser
+        found = found[_MODEL]  # beside it is the state of the optimiser
     if not isinstance(found, Mapping):
         raise CheckpointError(f"{path}: expected a state dict, found {type(found).__name__}")
     if others := [name for name, value in found.items() if not (isinstance(name, str) and isinstance(value, Tensor))]:

@@ -1,4 +1,4 @@
-"""From a judged alarm back to a label: ``corrections.csv``, as the page saves it, changes the tables of a data set.
+"""From judged alarms to labels: ``corrections.csv``, which the page saves, changes the tables of a data set.
 
-What each judgement does is told in :mod:`avadclip.interop.corrections.decisions`.
+:mod:`avadclip.interop.corrections.decisions` says what each judgement does.
 """

@@ -1,4 +1,4 @@
-"""Writing a plan: the two tables, whole or not at all, and in an order in which each state between can be read."""
+"""Write a plan: the two tables, each whole or not at all, in an order in which each state in between can be read."""
 
 import subprocess
 from collections import Counter, defaultdict
@@ -20,7 +20,7 @@ from avadclip.io import write_text
 
 @dataclass(frozen=True)
 class Edits:
-    """What is to be written, one after the other: links (link, file), then texts (file, text)."""
+    """What will be written, in this order: links (link, file), then texts (file, text)."""
 
     links: tuple[tuple[Path, Path], ...]
     texts: tuple[tuple[Path, str], ...]
@@ -31,7 +31,7 @@ class Edits:
         return tuple(dict.fromkeys(path for path, _ in self.texts))
 
     def write(self) -> None:
-        """Write everything. Whoever is interrupted applies the same corrections again."""
+        """Write everything. After an interruption, apply the same corrections again."""
         for link, file in self.links:
             if not link.is_symlink():
                 link.symlink_to(file)
@@ -42,9 +42,9 @@ class Edits:
 def edits(plan: Plan) -> Edits:
     """The texts of a plan, which the strict reader has read back.
 
-    ``videos.csv`` is written with the labels of before and after, then ``segments.csv``, then ``videos.csv`` without
-    the labels of before: at each moment every segment has one of its video's labels, and the same corrections lead from
-    there to the same end.
+    ``videos.csv`` is written with the old and the new labels, then ``segments.csv``, then ``videos.csv`` without the
+    old labels: at each moment every segment has one of its video's labels, and the same corrections lead to the same
+    result.
 
     Raises
     ------
@@ -77,10 +77,10 @@ def edits(plan: Plan) -> Edits:
 
 
 def notes(edits: Edits) -> list[str]:
-    """What the table of changes does not show: links, and what git could not undo."""
+    """What the table of changes does not show: links, and changes that git could not undo."""
     links = [f"{link}: becomes a link to {file}" for link, file in edits.links]
     return links + [
-        f"{path}: git does not have it as it is now, and could not undo this; commit it first"
+        f"{path}: git does not have its current content, and could not undo this; commit it first"
         for path in edits.files
         if path.exists() and not _is_committed(path)
     ]
@@ -90,7 +90,7 @@ def _is_committed(path: Path) -> bool:
     command = ["git", "-C", str(path.parent), "status", "--porcelain", "--ignored", "--", path.name]
     try:
         found = subprocess.run(command, capture_output=True, check=True)
-    except (OSError, subprocess.CalledProcessError):  # no git here, or no repository
+    except (OSError, subprocess.CalledProcessError):  # no git here, or not a repository
         return False
     return not found.stdout.strip()
 
@@ -101,7 +101,7 @@ def _both(change: Change) -> tuple[str, ...]:
 
 
 def _relative(change: Change, plan: Plan) -> str:
-    """Where an added video is below the folder of videos: it lies there, or a link will."""
+    """The path of an added video below the folder of videos, where it is or a link will be."""
     assert plan.files is not None
     target, folder = change.target, Path(plan.dataset.videos)
     place = target.path.resolve()
@@ -113,7 +113,7 @@ def _relative(change: Change, plan: Plan) -> str:
     taken = {ids.collision_key(row.video.id) for row in plan.tables.videos}
     link = folder / relative
     if ids.collision_key(target.id) in taken or (link.exists() and not link.samefile(target.path)):
-        raise DatasetError(f"{target.path}: {folder} has another video that is called {target.id!r}; rename the file")
+        raise DatasetError(f"{target.path}: {folder} has another video with the id {target.id!r}; rename the file")
     return relative
 
 
@@ -167,7 +167,7 @@ def _that_change(texts: Sequence[tuple[Path, str]]) -> Iterator[tuple[Path, str]
 
 
 def _read_back(plan: Plan, videos: str, segments: str, added: Mapping[str, str]) -> None:
-    """Nobody else's labels, segments or side may have changed, and what was changed has to be there."""
+    """Check that all planned changes are there, and that no other labels, segments or splits changed."""
     files = plan.files
     if files is not None:
         files = VideoFiles(files.folder, tuple(sorted({*files.relative, *added.values()})), files.others)
@@ -176,7 +176,7 @@ def _read_back(plan: Plan, videos: str, segments: str, added: Mapping[str, str])
             if text:
                 Path(folder, name).write_bytes(text.encode())
         found = read_tables(plan.dataset.model_copy(update={"annotations": folder}), files)
-    # A new video has the id that the table gives it, which may have its folders in it.
+    # A new video has the id that the table gives it, which may contain its folders.
     new_ids = [row.video.id for row in found.videos[len(plan.tables.videos) :]]
     id_of = {row.video.id: row.video.id for row in plan.tables.videos} | dict(zip(added, new_ids, strict=True))
     labels = {row.video.id: row.video.labels for row in plan.tables.videos}
@@ -192,5 +192,5 @@ def _read_back(plan: Plan, videos: str, segments: str, added: Mapping[str, str])
         or Counter((row.id, row.span) for row in found.segments) != spans
     ):
         raise DatasetError(
-            f"{plan.dataset.annotations}: the tables would be read otherwise than they were meant; nothing was written"
+            f"{plan.dataset.annotations}: the tables would not be read as intended; nothing was written; report this"
         )

@@ -1,15 +1,15 @@
 """What the judgements of one video mean for its labels and segments. Only alarms were judged, so:
 
-- *Events* (`right`, `other_class`). Edges that the person moved replace what the table has of this class there. Edges
-  that nobody moved are the detector's, which are blurred: where the table has an event of this class, that one stays.
-  Judged events of a class that overlap are one. The video has the class from now on, and is not `normal`.
-- *Another class.* Segments of the alarm's class there get the class that the person named, unless another event
-  confirms theirs. The alarm's class leaves the labels if no segment and no unsure alarm speaks for it any longer.
-- *All judged alarms wrong*: the video is `normal`, without segments, unless the table has a segment that none of the
-  alarms meets: then somebody has seen an event there, and nothing changes.
-- A *wrong* alarm beside an event or an unsure one changes nothing, and *unsure* ones never do.
+- *Events* (`right`, `other_class`). Edges that the person moved replace segments of this class there. Edges that were
+  not moved are the detector's, which are imprecise: if the table has an event of this class there, it stays. Judged
+  events of a class that overlap are merged. The video gets the class, and is no longer `normal`.
+- *Another class.* Segments of the alarm's class there get the class that the person chose, unless another event
+  confirms theirs. The alarm's class is removed from the labels if no segment and no unsure alarm has it any longer.
+- *All judged alarms wrong*: the video becomes `normal`, without segments, unless the table has a segment that none of
+  the alarms meets: then there is an event, and nothing changes.
+- A *wrong* alarm beside an event or an unsure one changes nothing, and *unsure* ones never change anything.
 
-Applied once more, the same judgements change nothing.
+Applying the same judgements again changes nothing.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ from avadclip.datasets.model import ANY_CLASS, NORMAL
 
 @dataclass(frozen=True)
 class Span:
-    """Something from `start` to before `end`, in the unit of the table of segments."""
+    """A segment [start, end), in the unit of the table of segments."""
 
     label: str
     start: float
@@ -31,7 +31,7 @@ class Span:
         return self.start < other.end and other.start < self.end
 
     def is_of(self, other: "Span") -> bool:
-        """Whether they are one event: of one class, and they share time."""
+        """Whether they are one event: of the same class, and sharing time."""
         return self.label == other.label and self.meets(other)
 
 
@@ -47,7 +47,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Decision:
-    """What the video is from now on; `reason` says why nothing is learnt from the judgements, None if something is."""
+    """The new labels and segments of a video; `reason` says why the judgements change nothing, None if they do."""
 
     labels: tuple[str, ...]
     segments: tuple[Span, ...]
@@ -61,7 +61,7 @@ def decide(
 
     Parameters
     ----------
-    labels, segments : as the tables have them; no labels: the video is new.
+    labels, segments : as in the tables; no labels: the video is new.
     classes : of the data set, in whose order labels are added.
     """
     unchanged = Decision(labels, tuple(segments))
@@ -83,7 +83,7 @@ def _with_events(before: Decision, verdicts: Sequence[Verdict], classes: Sequenc
     moved = _united(placed for verdict, placed in events if verdict.is_moved)
     segments = [span for span in segments if not any(span.is_of(new) for new in moved)] + moved
     _add_missing(segments, _united(placed for verdict, placed in events if not verdict.is_moved))
-    if any(span.label == ANY_CLASS for span in segments):  # which then alone say what is anomalous
+    if any(span.label == ANY_CLASS for span in segments):  # then these alone say what is anomalous
         _add_missing(segments, _united(replace(placed, label=ANY_CLASS) for _, placed in events))
     gained = {placed.label for _, placed in events}
     contested = {verdict.raised.label for verdict, placed in events} - gained
@@ -94,7 +94,7 @@ def _with_events(before: Decision, verdicts: Sequence[Verdict], classes: Sequenc
 
 
 def _relabelled(segments: Iterable[Span], events: Sequence[tuple[str, Span]]) -> list[Span]:
-    """Segments of the class that an alarm had, where the person named another one; `events` with the alarm's class."""
+    """Segments of an alarm's class get the class that the person chose; `events` are pairs of alarm class and event."""
     kept, changed = [], []
     for span in segments:
         here = [(raised, placed.label) for raised, placed in events if placed.meets(span)]
@@ -115,7 +115,7 @@ def _add_missing(segments: list[Span], new: Iterable[Span]) -> None:
 
 
 def _united(spans: Iterable[Span]) -> list[Span]:
-    """Those of one class that share time are one."""
+    """Merge spans of one class that share time."""
     united: list[Span] = []
     for span in sorted(spans, key=lambda span: (span.label, span.start, span.end)):
         if united and span.is_of(united[-1]):

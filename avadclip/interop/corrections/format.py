@@ -1,13 +1,13 @@
-"""``corrections.csv``: one row a judged alarm, as the page saves it. UTF-8, header :data:`HEADER`.
+"""``corrections.csv``: one row per judged alarm, as the page saves it. UTF-8, header :data:`HEADER`.
 
-- `dataset`: name of the data set; empty where `avadclip predict` made the page of somebody's folder.
-- `video`: its id. `content_hash`: sha256 of its file, as in ``manifest.csv``; empty where unknown.
+- `dataset`: name of the data set; empty if `avadclip predict` made the page.
+- `video`: its id. `content_hash`: sha256 of its file, as in ``manifest.csv``; empty if unknown.
 - `judgement`: `right`, `wrong`, `unsure` or `other_class`.
-- `start_seconds`, `end_seconds`: edges of the event as the person left them, and `class`, which counts where there is
-  an event (`right` and `other_class`).
+- `start_seconds`, `end_seconds`: edges of the event as the person left them, and `class`, which counts if there is an
+  event (`right` and `other_class`).
 - `alarm_start_seconds`, `alarm_end_seconds`, `alarm_class`: the alarm as it was raised.
 
-Seconds count from the moment of the first frame, as in ``segments.csv``.
+Seconds count from the first frame, as in ``segments.csv``.
 """
 
 import re
@@ -23,16 +23,16 @@ HEADER = (
     *("alarm_start_seconds", "alarm_end_seconds", "alarm_class"),
 )
 JUDGEMENTS = ("right", "wrong", "unsure", "other_class")
-UNNAMED = "anomaly"  # class of an alarm of a detector that names none
+UNNAMED = "anomaly"  # class of an alarm if the detector names no classes
 _EVENTS = ("right", "other_class")
-_MOST_BYTES = 64 << 20  # some 400,000 judgements, more than a person makes in a life
+_MOST_BYTES = 64 << 20  # some 400,000 judgements, more than a person makes in a lifetime
 _SHA256 = re.compile("[0-9a-f]{64}")
-_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})?")  # no sign, no exponent, no NaN; tables have them so, too
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})?")  # no sign, exponent or NaN, as in tables
 
 
 @dataclass(frozen=True)
 class Judged:
-    """One judged alarm; `row` says where it stands. Spans are [start, end) in seconds."""
+    """One judged alarm; `row` is its row in the file. Spans are [start, end) in seconds."""
 
     row: Row
     judgement: str
@@ -43,31 +43,31 @@ class Judged:
 
     @property
     def dataset(self) -> str:
-        """Empty: the video is in none."""
+        """Name of the data set; empty if the video is in none."""
         return self.row.cells["dataset"]
 
     @property
     def video(self) -> str:
-        """Its id."""
+        """Id of the video."""
         return self.row.cells["video"]
 
     @property
     def content_hash(self) -> str:
-        """Empty where it is not known."""
+        """sha256 of the video file; empty if it is not known."""
         return self.row.cells["content_hash"]
 
     @property
     def is_event(self) -> bool:
-        """Whether something happens there."""
+        """Whether it is an event."""
         return self.judgement in _EVENTS
 
 
 def read_corrections(path: Path) -> list[Judged]:
-    """Read the file; whether there are such videos and classes is not known here.
+    """Read the file; whether its videos and classes exist is not checked here.
 
     Raises
     ------
-    DatasetError : no such file, too large, cut off, another header, no rows; or a line for each wrong cell and for each
+    DatasetError : no such file, too large, cut off, another header, no rows; or one line for each wrong cell and each
         alarm that is judged twice, with file, line and column.
     """
     if path.is_file() and (size := path.stat().st_size) > _MOST_BYTES:
@@ -76,7 +76,9 @@ def read_corrections(path: Path) -> list[Judged]:
     if not path.read_bytes().endswith(b"\n"):  # the page ends every line
         raise DatasetError(f"{path}: expected a last line that ends, found none: it is cut off; save it again")
     if not rows:
-        raise DatasetError(f"{path}: a header, but no judgements; judge alarms on the page and save them again")
+        raise DatasetError(
+            f"{path}: expected judgements, found the header only; judge alarms on the page and save them again"
+        )
     line_of: dict[tuple[object, ...], int] = {}
 
     def parse(row: Row) -> Judged:

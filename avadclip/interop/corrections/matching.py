@@ -1,4 +1,4 @@
-"""Which video of a data set, or of a folder, each judged alarm is about; everything that may be wrong with it."""
+"""Find the video of a data set, or of a folder, of each judged alarm, and check the judgement against it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ class Target:
 
     Attributes
     ----------
-    listed : its row; None: it is to be added, and `path` is its file.
+    listed : its row; None: it will be added, and `path` is its file.
     """
 
     id: str
@@ -37,7 +37,7 @@ class Target:
 
     @property
     def duration_seconds(self) -> float:
-        """From the moment of the first frame to the end of the last one."""
+        """From the beginning of the first frame to the end of the last one."""
         return self.n_frames / self.frame_rate
 
 
@@ -51,11 +51,11 @@ class Matched:
 
 @dataclass
 class Matcher:
-    """Finds videos; each is looked at once.
+    """Finds videos; each is examined once.
 
     Parameters
     ----------
-    folder : of the videos that ``avadclip predict`` looked at, or None.
+    folder : of the videos that ``avadclip predict`` was given, or None.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Matcher:
         self._hashes: dict[Path, str] = {}
 
     def match(self, judged: Judged) -> Matched:
-        """The video of one judgement, and what it says.
+        """The video of one judgement, and the judgement in the unit of the table.
 
         Raises
         ------
@@ -81,7 +81,7 @@ class Matcher:
         if judged.dataset not in ("", self.name):
             found = shortened(judged.dataset)
             judged.row.fail(
-                "dataset", f"expected {self.name!r}, found {found!r}: say --dataset as the page was made of"
+                "dataset", f"expected {self.name!r}, found {found!r}: use --dataset with the data set of the page"
             )
         key = (judged.dataset, judged.video)
         if key not in self._known:
@@ -110,16 +110,19 @@ class Matcher:
     def _of_folder(self, judged: Judged) -> Target:
         row, id_ = judged.row, judged.video
         if self.folder is None:
-            row.fail("dataset", "empty: the page was made by `avadclip predict`; say --videos with the folder it read")
+            row.fail(
+                "dataset", "empty: the page was made by `avadclip predict`; name the folder that it read with --videos"
+            )
         if self.dataset.kind == "features":
             row.fail(
-                "dataset", f"empty, but {self.name!r} has features, no videos; `avadclip import-features` adds some"
+                "dataset",
+                f"empty, but {self.name!r} has features instead of videos; `avadclip import-features` adds some",
             )
         if (path := self._in_folder.get(id_)) is None:
             near = did_you_mean(id_, self._in_folder)
             found = shortened(id_)
             row.fail(
-                "video", f"expected a video below {self.folder}, found {found!r}{near}; say its folder as --videos"
+                "video", f"expected a video below {self.folder}, found {found!r}{near}; name its folder with --videos"
             )
         known = self._same_video(path)
         if known is not None and known.video.id in self.manifest:
@@ -133,7 +136,7 @@ class Matcher:
         )
 
     def _same_video(self, path: Path) -> VideoRow | None:
-        """The row of this file in the data set, or of one with the same content, whatever it is called there."""
+        """The row of this file in the data set, or of one with the same content under any name."""
         content = self._hash_of(path)
         for row in self.tables.videos:
             known = self.manifest.get(row.video.id)

@@ -1,4 +1,4 @@
-"""What a file of corrections changes in the tables of a data set: all of it is known before anything is written."""
+"""What a file of corrections changes in the tables of a data set, all determined before anything is written."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ from avadclip.interop.corrections.tables import KINDS, Tables, read_tables
 
 @dataclass(frozen=True)
 class Change:
-    """A video that will be another one; `was` is empty where it is added."""
+    """A video whose labels or segments change; `was` is empty if it is added."""
 
     target: Target
     was: tuple[str, ...]
@@ -37,13 +37,13 @@ class Change:
 
 @dataclass(frozen=True)
 class Plan:
-    """What will be changed, and what not, and why.
+    """What will be changed, what will not, and why.
 
     Attributes
     ----------
-    splits : of every video of the tables, from now on.
-    n_unsure : judgements that change nothing by themselves.
-    notes : what its owner should know before it is written, a line each.
+    splits : of every video of the tables, after the change.
+    n_unsure : number of unsure judgements, which change nothing by themselves.
+    notes : for the owner of the tables, before they are written; one line each.
     """
 
     dataset: Dataset
@@ -56,7 +56,7 @@ class Plan:
 
     @property
     def summary(self) -> str:
-        """One line, which counts."""
+        """One line with the numbers of changes."""
         n_added = n_removed = n_changed = 0
         for change in self.changes:
             n_both = min(len(change.added), len(change.removed))
@@ -92,14 +92,14 @@ def make_plan(
     Parameters
     ----------
     path : the file that the page saved.
-    name : of the data set whose tables are to change.
-    folder : where the videos lie that ``avadclip predict`` looked at, of which some are judged.
-    move_to_training : learn from judged test videos, too: they become training videos.
+    name : of the data set whose tables change.
+    folder : of the videos that ``avadclip predict`` was given, of which some are judged.
+    move_to_training : also use judged test videos, which become training videos.
 
     Raises
     ------
-    DatasetError : the tables of this data set are made by the pipeline or are of another kind, there is no manifest; or
-        a line for each row that cannot be used.
+    DatasetError : the tables of this data set are made by the pipeline or are of another kind; there is no manifest; or
+        rows cannot be used, with one line for each.
     """
     dataset = params.dataset(name)
     _check_editable(name, dataset, params)
@@ -139,7 +139,7 @@ def _check_editable(name: str, dataset: Dataset, params: Params) -> None:
 def _changes(
     matched: Iterable[Matched], tables: Tables, dataset: Dataset, move_to_training: bool
 ) -> tuple[tuple[Change, ...], list[str], list[str]]:
-    """What changes, why other videos do not, and the judged test videos that stay as they are."""
+    """The changes, the reasons why other videos do not change, and the judged test videos, which stay."""
     verdicts: dict[str, list[Verdict]] = defaultdict(list)
     targets: dict[str, Target] = {}
     for each in matched:
@@ -174,21 +174,21 @@ def _notes(
     notes = []
     if tested:
         notes.append(
-            f"test videos stay as they are, although judged: {listed(tested)}; what learns from a video is not"
-            " measured with it any more. --move-to-training makes training videos of them"
+            f"judged test videos stay as they are: {listed(tested)}; a detector that learns from a video must not be"
+            " tested on it. --move-to-training makes them training videos"
         )
     labels = {row.video.id: row.video.labels for row in tables.videos if row.video.id not in dataset.exclude}
     learnt_before = _labels_of(labels, {row.video.id: row.video.split for row in tables.videos})["train"]
     labels |= {change.target.id: change.labels for change in changes}
     now = _labels_of(labels, splits)
     if lost := [label for label in dataset.classes if label in learnt_before and label not in now["train"]]:
-        notes.append(f"no training video is labelled {listed(lost)} any longer, so that training would stop")
+        notes.append(f"no training video is labelled {listed(lost)} any longer, so training would stop")
     if any(change.is_moved for change in changes):
         left = [label_set for id_, label_set in labels.items() if splits[id_] == "test"]
         n_normal = left.count((NORMAL,))
-        notes.append(f"test videos that are left: {len(left) - n_normal} anomalous, {n_normal} normal")
+        notes.append(f"remaining test videos: {len(left) - n_normal} anomalous, {n_normal} normal")
     if changes and not tables.has_split:
-        notes.append("videos.csv gets a column split, as the videos are divided today: nobody changes sides")
+        notes.append("videos.csv gets a column split with the current split of the videos")
     return notes
 
 

@@ -1,4 +1,4 @@
-"""A CSV table as text: rows that do not change keep their bytes, so that git shows what was changed alone."""
+"""A CSV table as text: rows that do not change keep their bytes, so that git shows only the changes."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ Cells = Sequence[str]
 
 
 class Record(NamedTuple):
-    """A row as it is written, with its line end; `line` is the last one that it is written on."""
+    """A row as text, with its line end; `line` is the last line that it is on."""
 
     line: int
     raw: str
@@ -18,7 +18,7 @@ class Record(NamedTuple):
 
 
 def read_records(path: Path) -> list[Record]:
-    """The header and all rows of a table that a strict reader has taken."""
+    """The header and all rows of a table that a strict reader has accepted."""
     taken: list[str] = []
 
     def lines() -> Iterator[str]:
@@ -44,9 +44,9 @@ def edited(
 
     Parameters
     ----------
-    changed : line -> all cells that it has now; None: it goes.
-    added : line -> new rows behind it.
-    column : line -> cell of one more column, at the end of what is not in `changed`.
+    changed : line -> all its new cells; None: it is removed.
+    added : line -> new rows after it.
+    column : line -> cell of one more column, at the end of lines that are not in `changed`.
     """
     end = _split_end(records[0].raw)[1] or "\n"
     parts: list[str] = []

@@ -1,4 +1,4 @@
-"""The two tables of a data set of kind ``table`` or ``features``, as they are now, row by row."""
+"""The two tables of a data set of kind ``table`` or ``features``, row by row."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ def read_tables(dataset: Dataset, files: VideoFiles | None) -> Tables:
 
     Raises
     ------
-    DatasetError : a line for each wrong cell.
+    DatasetError : one line for each wrong cell.
     """
     folder = Path(dataset.annotations)
     if files is not None:
@@ -70,7 +70,7 @@ def read_tables(dataset: Dataset, files: VideoFiles | None) -> Tables:
     rows = csv_file.read(folder / VIDEOS, *headers, strip=True)
     has_segments = (folder / SEGMENTS).exists()
     segments = csv_file.read(folder / SEGMENTS, *segment_headers, strip=True) if has_segments else []
-    if files is not None:  # in the order of the rows; what a row is called, only the reader of this kind knows
+    if files is not None:  # in the order of the rows; only the reader of this kind knows their ids
         ids, segment_ids = [video.id for video in listing.videos], [segment.id for segment in listing.segments]
     else:
         ids, segment_ids = list(map(feature_tables.id_of, rows)), list(map(feature_tables.id_of, segments))
@@ -85,7 +85,7 @@ def read_tables(dataset: Dataset, files: VideoFiles | None) -> Tables:
 
 
 def _header(path: Path, headers: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
-    """Of a table of segments without rows, or of one that will be written."""
+    """The header of a table of segments without rows, or of one that will be written."""
     if not path.exists():
         return SECONDS
     found = tuple(cell.strip("\ufeff ") for cell in read_records(path)[0].cells)
@@ -98,14 +98,14 @@ def _span(row: Row) -> Span:
 
 
 def place_of(path: Path) -> Path:
-    """The file that a table is: links are followed, so that the table is edited where its owner keeps it.
+    """The file of a table, through links, so that the table is edited where its owner keeps it.
 
     Raises
     ------
     DatasetError : it may not be written.
     """
     place = path.resolve()
-    # DVC protects what it has linked into its cache so; who writes there damages the cache.
+    # DVC makes links into its cache read-only; writing there would damage the cache.
     if place.exists() and not place.stat().st_mode & 0o200:
         raise DatasetError(f"{place}: expected a file that can be edited, found it read-only; `dvc unprotect {path}`")
     return place

@@ -1,1 +1,1 @@
-"""Temporal labels of other programs, in and out: one file a format, and `convert` for all of them."""
+"""Import and export of temporal labels of other programs: one file per format, and `convert` for all of them."""

@@ -1,4 +1,4 @@
-"""Audacity's label tracks: a line ``start<TAB>end<TAB>label`` an event, in seconds; a file a video."""
+"""Audacity's label tracks: one line ``start<TAB>end<TAB>label`` per event, in seconds; one file per video."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from avadclip.io import write_text
 
 
 class Audacity:
-    """Lines that begin with a backslash are frequency ranges, and passed over."""
+    """Lines that begin with a backslash are frequency ranges, which are skipped."""
 
     suffix, one_video = ".txt", True
 
@@ -16,7 +16,7 @@ class Audacity:
         try:
             lines = path.read_text(encoding="utf-8-sig").split("\n")
         except (OSError, UnicodeDecodeError) as error:
-            raise DatasetError(f"{path}: not readable as text in UTF-8: {error}") from None
+            raise DatasetError(f"{path}: not readable as UTF-8 text: {error}") from None
         numbered = [(number, line.rstrip("\r")) for number, line in enumerate(lines, start=1)]
         events = [
             _event(f"{path}, line {number}", line)

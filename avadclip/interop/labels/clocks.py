@@ -1,4 +1,4 @@
-"""Frames and seconds: at an even rate, or as the video files themselves say."""
+"""Frames and seconds: at a constant rate, or by the video files themselves."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ class EvenClock:
 
 @dataclass(frozen=True)
 class FileClock:
-    """The times in the video files, whatever their rate does.
+    """The times in the video files, also at a variable rate.
 
     Parameters
     ----------
@@ -54,12 +54,12 @@ class FileClock:
 
 
 class NoClock:
-    """For formats that count no frames."""
+    """For formats that do not count frames."""
 
     def seconds(self, video: str, frame: int) -> float:
         raise DatasetError(
-            f"{video}: this format counts frames: say how many a second has (--frame-rate), or where the videos lie"
-            " (--videos)"
+            f"{video}: this format counts frames: give the number per second (--frame-rate), or the folder of the"
+            " videos (--videos)"
         )
 
     def frame(self, video: str, seconds: float) -> int:

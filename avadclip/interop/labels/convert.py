@@ -1,4 +1,4 @@
-"""``avadclip labels convert``: which format a file has, and from one into another."""
+"""``avadclip labels convert``: recognise the format of a file, and convert it to another."""
 
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -45,13 +45,13 @@ def convert(source: Path, target: Path, clock: Clock, source_format: str = "", t
 
     Parameters
     ----------
-    source : a file, or, of a format with a file a video, a folder of them.
-    target : a file, or a folder where a format with a file a video gets more than one.
-    source_format, target_format : names out of `FORMATS`; empty: as the content, or the ending, says.
+    source : a file or, for a format with one file per video, a folder of them.
+    target : a file or, for several videos in a format with one file per video, a folder.
+    source_format, target_format : names of `FORMATS`; empty: by the content or the suffix.
 
     Raises
     ------
-    DatasetError : no such file or format, several formats have that ending, or a file is not as its format wants it.
+    DatasetError : no such file or format, several formats have that suffix, or a file is not valid in its format.
     """
     read_as = source_format or _format_of(source)
     write_as = target_format or _format_of_ending(target)
@@ -81,7 +81,7 @@ def write(target: Path, labels: Labels, name: str, clock: Clock) -> None:
         chosen.write(target, labels, clock)
     elif target.suffix.lower() == chosen.suffix:
         if len(labels) != 1:
-            raise DatasetError(f"{target}: {name} has a file a video, and these are {len(labels)}; name a folder")
+            raise DatasetError(f"{target}: {name} has one file per video, and these are {len(labels)}; name a folder")
         chosen.write(target, labels, clock)
     else:
         stems = {video: ids.from_name(PurePosixPath(video).name) for video in labels}
@@ -99,7 +99,7 @@ def _named(name: str) -> Format:
 
 
 def _format_of(path: Path) -> str:
-    """What a file holds, where its ending leaves that open."""
+    """The format of a file, by its content if its suffix is not enough."""
     if path.is_dir():
         names = [name for name, known in FORMATS.items() if known.one_video and any(path.glob(f"*{known.suffix}"))]
         if len(names) != 1:

@@ -1,7 +1,7 @@
-"""ELAN's .eaf (https://archive.mpi.nl/tla/elan): XML, a file a video, times in milliseconds.
+"""ELAN's .eaf (https://archive.mpi.nl/tla/elan): XML, one file per video, times in milliseconds.
 
-The label of an annotation is its text, or where that is empty the name of its tier. We write a tier a label, since
-annotations of one tier must not overlap. Annotations that only refer to others have no times, and are passed over.
+The label of an annotation is its text or, if that is empty, the name of its tier. We write one tier per label, because
+annotations of one tier must not overlap. Annotations that only refer to others have no times, and are skipped.
 """
 
 from pathlib import Path, PurePosixPath
@@ -16,7 +16,7 @@ _TYPE = "default-lt"
 
 
 class Elan:
-    """The video is named by the file's media descriptor, or as the file itself where there is none."""
+    """The name of the video is in the file's media descriptor; without one, it is that of the file."""
 
     suffix, one_video = ".eaf", True
 
@@ -75,5 +75,5 @@ def _event(where: str, annotation: Element, tier: str, slots: dict[str | None, s
 
 
 def _xml(text: str) -> str:
-    """Without the characters that no XML can hold."""
+    """A text without the characters that XML does not allow."""
     return "".join(c for c in one_line(text) if c.isprintable())

@@ -9,7 +9,7 @@ from avadclip.interop.labels.model import Clock, Labels
 
 
 class FiftyOne:
-    """Beside the file goes the folder ``data`` with the videos, whose names without the ending are the keys."""
+    """Beside the file belongs the folder ``data`` with the videos, whose names without the suffix are the keys."""
 
     suffix, one_video = ".json", False
 

@@ -1,4 +1,4 @@
-"""JSON that may be anything: read with errors that name the file."""
+"""Any JSON, read with errors that name the file."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from avadclip.io import write_text
 
 
 def read(path: Path) -> Any:
-    """The content of a JSON file; :class:`DatasetError` if it is none."""
+    """The content of a JSON file; :class:`DatasetError` if it is not JSON."""
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""What every format of temporal labels comes down to."""
+"""The common model of all formats of temporal labels."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -11,14 +11,14 @@ from avadclip.errors import DatasetError
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happens in a video, from its first moment: [start_seconds, end_seconds)."""
+    """An event in a video, [start_seconds, end_seconds), counted from its beginning."""
 
     label: str
     start_seconds: float
     end_seconds: float
 
 
-# Video as the file names it -> its events in the order of the file; several may be at once, and there may be none.
+# Video as the file names it -> its events in the order of the file; they may overlap, and there may be none.
 Labels = Mapping[str, tuple[Event, ...]]
 
 
@@ -26,17 +26,17 @@ class Clock(Protocol):
     """When the frames of a video are shown, for the formats that count frames."""
 
     def seconds(self, video: str, frame: int) -> float:
-        """When a frame is first shown, or, one after the last frame, when the video ends."""
+        """When a frame is first shown; for the number after the last frame, when the video ends."""
 
     def frame(self, video: str, seconds: float) -> int:
-        """The frame that begins nearest to a moment."""
+        """The frame that begins nearest to a time."""
 
 
 class Format(Protocol):
     """How labels are read and written."""
 
     suffix: str  # of its files
-    one_video: bool  # whether a file holds one video, which is named as the file is
+    one_video: bool  # whether a file is of one video, which has the name of the file
 
     def read(self, path: Path, clock: Clock) -> Labels:
         """Labels of one file; :class:`DatasetError` says what is wrong with it, and where."""
@@ -46,7 +46,7 @@ class Format(Protocol):
 
 
 def event(where: str, label: Any, start: Any, end: Any) -> Event:
-    """An event of what a file holds.
+    """An event from the values in a file.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def event(where: str, label: Any, start: Any, end: Any) -> Event:
 
     Raises
     ------
-    DatasetError : no label, or times that are no numbers, below zero, or not in order.
+    DatasetError : no label, or times that are not numbers, below zero, or not in order.
     """
     try:
         start_seconds, end_seconds = float(start), float(end)

@@ -1,4 +1,4 @@
-"""SRT and WebVTT, which players show over the video; a file a video, only written: a subtitle may say anything."""
+"""SRT and WebVTT, which players show over the video; one file per video, only written, not read."""
 
 from html import escape
 from pathlib import Path
@@ -9,7 +9,7 @@ from avadclip.io import write_text
 
 
 class Subtitles:
-    """One cue an event.
+    """One cue per event.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """CSV of our own: ``segments.csv`` of a table, and the one that ``avadclip predict`` writes.
 
-Columns `video` (or `id`) and `label`, and `start_seconds` with `end_seconds`, or `start_frame` with `end_frame`. Where
-all four are, seconds count; other columns are ignored. A video without events has no row.
+Columns `video` (or `id`) and `label`, and `start_seconds` with `end_seconds`, or `start_frame` with `end_frame`. If
+all four exist, seconds count; other columns are ignored. A video without events has no row.
 """
 
 import csv
@@ -20,7 +20,7 @@ class Table:
 
     Parameters
     ----------
-    unit : that is written.
+    unit : the one that is written.
     """
 
     suffix, one_video = ".csv", False
@@ -59,7 +59,7 @@ def _rows(path: Path) -> list[Row]:
                 if cells:
                     rows.append(Row(path, lines.line_num, dict(zip(header, cells, strict=True))))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path}: not readable as CSV in UTF-8: {error}") from None
+        raise DatasetError(f"{path}: not readable as UTF-8 CSV: {error}") from None
     known = set(header)
     if not (known & {"video", "id"} and "label" in known and _unit(known)):
         expected = " or ".join(",".join(_HEADER).format(unit, unit) for unit in ("seconds", "frame"))

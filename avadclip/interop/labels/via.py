@@ -1,8 +1,8 @@
 """CSV of the VGG Image Annotator 3 (https://www.robots.ox.ac.uk/~vgg/software/via), temporal segments in seconds.
 
-Behind lines of comments, one of which names the attributes, a row has the columns ``metadata_id, file_list, flags,
-temporal_coordinates, spatial_coordinates, metadata``; all but the flags are JSON. The label is what an attribute says:
-the name of an option, or free text. Regions of single frames are passed over.
+After lines of comments, one of which names the attributes, a row has the columns ``metadata_id, file_list, flags,
+temporal_coordinates, spatial_coordinates, metadata``; all except the flags are JSON. The label is the value of an
+attribute: the name of an option, or free text. Regions of single frames are skipped.
 """
 
 import csv
@@ -30,7 +30,7 @@ class Via:
         try:
             lines = path.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise DatasetError(f"{path}: not readable as text in UTF-8: {error}") from None
+            raise DatasetError(f"{path}: not readable as UTF-8 text: {error}") from None
         options = _options(path, lines)
         events: list[tuple[str, Event]] = []
         for number, line in enumerate(lines, start=1):

@@ -1,4 +1,4 @@
-// Where an alarm is on, to the last bit as `AlarmRule.alarmed` of avadclip/evaluation/alarm_rule.py says.
+// Where an alarm is on, exactly as by `AlarmRule.alarmed` of avadclip/evaluation/alarm_rule.py.
 
 // scores: Float32Array [n]. rule: { smooth, off, bridge, shortest, pad }, in snippets; see there.
 // Returns a Uint8Array [n].
@@ -25,7 +25,7 @@ function alarmedSnippets(scores, threshold, rule) {
   return alarmed;
 }
 
-// The mean over `reach` snippets on either side, as many as there are.
+// The mean over `reach` snippets on either side, fewer at the ends.
 function smoothScores(scores, reach) {
   if (!reach) return scores;
   const sums = new Float64Array(scores.length + 1);

@@ -110,7 +110,7 @@ for (const tab of tabs) {
   });
 }
 
-// The system's choice, until somebody presses the button.
+// The system's choice, until the button is pressed.
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const isDark = () => (document.documentElement.dataset.theme ?? (dark.matches ? "dark" : "light")) === "dark";
 function nameTheme() {

@@ -1,5 +1,5 @@
-// Everything over time, in rows that share one axis: scores, alarms, what is annotated, what each detector sees, how
-// unsure it is, and the sound. Rows have the same heights for every video, so that nothing moves from one to the next.
+// Everything over time, in rows that share one axis: scores, alarms, annotations, the class that each detector sees,
+// its uncertainty, and the sound. Rows have the same heights for every video, so that nothing moves between videos.
 
 function createChart(index, { onSeek, onSegment, onEdge, onHover }) {
   const host = byId("chart");

@@ -36,7 +36,7 @@ function parseTable(text) {
   return rows;
 }
 
-// What a file says of the videos of this page: [[facts, judgement], ...]. An Error says what is wrong with it.
+// The judgements of a file on the videos of this page: [[facts, judgement], ...]. An Error says what is wrong with it.
 function readCorrections(index, text) {
   const [header, ...rows] = parseTable(text.replace(/^\uFEFF/, ""));
   if (String(header) !== String(COLUMNS)) throw new Error(`line 1 is not ${COLUMNS.join(",")}`);
@@ -47,10 +47,10 @@ function readCorrections(index, text) {
     const [dataset, id, contentHash, judgement, start, end, label, alarmStart, alarmEnd, alarmLabel] = cells;
     const seconds = [start, end, alarmStart, alarmEnd].map((cell) => (cell.trim() ? Number(cell) : NaN));
     if (dataset !== index.dataset) throw refuse(`it is of data set "${dataset}", this page of "${index.dataset}"`);
-    if (!Object.hasOwn(JUDGEMENTS, judgement)) throw refuse(`"${judgement}" is no judgement`);
+    if (!Object.hasOwn(JUDGEMENTS, judgement)) throw refuse(`"${judgement}" is not a judgement`);
     if (!seconds.every(Number.isFinite)) throw refuse("a time is not a number");
     const facts = videos.get(JSON.stringify([id, contentHash]));
-    // Where its alarms are known only when the video is shown, they are taken for those of the evaluation's level.
+    // Its alarms are known only when the video is shown, so these count as alarms at the threshold of the evaluation.
     const [s, e, alarmS, alarmE] = seconds;
     const read = { judgement, start: s, end: e, label, alarmStart: alarmS, alarmEnd: alarmE, alarmLabel };
     return facts ? [[facts, { ...read, levels: [facts.given.level] }]] : [];

@@ -1,13 +1,13 @@
-// What a person says of alarms. The browser keeps it for this data set and these scores, so that it survives a reload.
+// Judgements of alarms. The browser keeps them for this data set and these scores, so that they survive a reload.
 
 const JUDGEMENTS = { right: "right", wrong: "wrong", unsure: "unsure", other_class: "other class" };
 const STORED = "avadclip judgements ";
 
 // A judgement: { judgement, start, end, label, alarmStart, alarmEnd, alarmLabel, levels }, in seconds as corrections.csv
-// has them. `levels` are the keys of the levels (see `unpackRow`) at which the detector is known to raise this alarm.
+// has them. `levels` are the keys of the thresholds (see `unpackRow`) at which the detector raises this alarm.
 function createJudgements(index) {
   const own = new Map(); // video -> its judgements, in order of time
-  const earlier = new Map(); // the same, of the scores that an earlier training gave
+  const earlier = new Map(); // the same, for the scores of an earlier training
   const nameOf = ({ id, contentHash }) => JSON.stringify([id, contentHash]);
   let isKept = true;
 
@@ -19,7 +19,7 @@ function createJudgements(index) {
         const [target, name] = [identity === index.identity ? own : earlier, nameOf({ id, contentHash })];
         target.set(name, [...(target.get(name) ?? []), ...JSON.parse(localStorage.getItem(item))]);
       } catch {
-        continue; // somebody else's
+        continue; // not an entry of this page
       }
     }
   }
@@ -49,7 +49,7 @@ function createJudgements(index) {
     },
     find: (facts, alarm) => of(facts).find((judgement) => isOf(judgement, alarm)),
     remove: (facts, alarm) => replace(facts, of(facts).filter((judgement) => !isOf(judgement, alarm))),
-    // The last word counts: what was said of other alarms there, raised at another level, goes away.
+    // The last judgement counts: those of overlapping alarms at another threshold are removed.
     put(facts, judgement) {
       const { alarmStart, alarmEnd } = judgement;
       replace(facts, [...of(facts).filter((other) => other.alarmEnd <= alarmStart || alarmEnd <= other.alarmStart), judgement]);
@@ -60,7 +60,7 @@ function createJudgements(index) {
         ({ judgement, alarmStart, alarmEnd }) => judgement === "wrong" && alarmStart < alarm.endSeconds && alarm.startSeconds < alarmEnd,
       );
     },
-    // The alarms of a video at a level are known: which of its judgements are of one of them.
+    // The alarms of a video at a threshold are known: note which of its judgements are of one of them.
     meet(facts, level, alarms) {
       const met = (judgement) => alarms.some((alarm) => isOf(judgement, alarm));
       const changed = of(facts).filter((judgement) => judgement.levels.includes(level) !== met(judgement));
@@ -70,7 +70,7 @@ function createJudgements(index) {
       }
       if (changed.length) replace(facts, of(facts));
     },
-    // How many alarms of a video are judged, of those at the level that the list shows.
+    // How many alarms of a video are judged, among those at the threshold that the list shows.
     count: (facts) => of(facts).filter(({ levels }) => levels.includes(facts.now.level)).length,
   };
 }
@@ -79,7 +79,7 @@ function isOf({ alarmStart, alarmEnd, alarmLabel }, { startSeconds, endSeconds, 
   return alarmLabel === label && alarmStart === milliseconds(startSeconds) && alarmEnd === milliseconds(endSeconds);
 }
 
-// Seconds as they stand in corrections.csv.
+// Seconds as in corrections.csv.
 function milliseconds(seconds) {
   return Number(seconds.toFixed(3));
 }

@@ -1,4 +1,4 @@
-// One alarm is judged, with buttons or keys: right, wrong, unsure, of another class; and its edges are put right.
+// Judge one alarm, with buttons or keys: right, wrong, unsure, of another class; and correct its edges.
 
 const EDGE_STEP = 0.1; // seconds by which a key moves an edge
 
@@ -10,7 +10,7 @@ function createJudging(index, judgements, { showEdges, onSeek, onJudged }) {
   const select = byId("other-class");
 
   const current = () => alarm && judgements.find(facts, alarm);
-  // What would stand in corrections.csv: what the person says so far, or what the detector says.
+  // What corrections.csv would have: the person's judgement so far, or the detector's alarm.
   const draft = () =>
     current() ?? {
       judgement: null,
@@ -58,7 +58,7 @@ function createJudging(index, judgements, { showEdges, onSeek, onJudged }) {
     onJudged(alarm);
   }
 
-  // The same word twice is taken back.
+  // The same judgement twice is taken back.
   function judge(judgement) {
     if (!alarm) return;
     const next = draft();
@@ -72,7 +72,7 @@ function createJudging(index, judgements, { showEdges, onSeek, onJudged }) {
     else takeBack();
   }
 
-  // Who moves an edge says that there is an event.
+  // Moving an edge means that there is an event.
   function setEdge(edge, seconds) {
     if (!alarm) return;
     const next = draft();
@@ -117,7 +117,7 @@ function createJudging(index, judgements, { showEdges, onSeek, onJudged }) {
 
 const WRONG_BEFORE = "judged wrong before";
 
-// What the list of alarms says of one.
+// What the list of alarms shows for one.
 function verdict(facts, alarm, judgements) {
   const said = judgements.find(facts, alarm);
   const parts = [];

@@ -1,4 +1,4 @@
-// The list of videos: filtered, sorted, chosen with mouse or keys; for the alarm level that a person has chosen.
+// The list of videos: filtered, sorted, chosen with mouse or keys; for the threshold that a person has chosen.
 
 const OUTCOMES = { missed: "missed", "false alarm": "false alarm", caught: "caught", quiet: "rightly quiet" };
 
@@ -12,7 +12,7 @@ function createList(index, judgements, { onChoose, threshold }) {
   for (const name of Object.keys(index.classColors)) byId("filter-class").append(element("option", { value: name }, name));
   byId("filter-outcome").hidden = !index.isAnnotated;
 
-  // Everything that the list says depends on the level; entries are drawn again where it says something else.
+  // Everything in the list depends on the threshold; entries are drawn again if they change.
   function followLevel() {
     const level = threshold();
     for (const facts of index.videos) {
@@ -116,7 +116,7 @@ function createList(index, judgements, { onChoose, threshold }) {
 
   return {
     refresh,
-    // Another level has been chosen, or none any more.
+    // Another threshold has been chosen, or the choice was reset.
     followLevel() {
       followLevel();
       refresh();
@@ -127,7 +127,7 @@ function createList(index, judgements, { onChoose, threshold }) {
       videos.forEach(noteJudged);
       showProgress();
     },
-    // Goes on to the next video that has alarms to judge; false: there is none.
+    // Go to the next video that has alarms to judge; false if there is none.
     stepUnjudged() {
       const at = shown.findIndex((facts) => facts.number === chosen);
       const next = [...shown.slice(at + 1), ...shown.slice(0, at + 1)].find((facts) => judgements.count(facts) < facts.now.nAlarms);
@@ -142,7 +142,8 @@ function createList(index, judgements, { onChoose, threshold }) {
   };
 }
 
-// A row as an object, `level` being what tells it from the other rows of the video; the order is that of `AtLevel` in avadclip/report/levels.py, and of `OUTCOMES` there.
+// A row as an object; `level` distinguishes it from the other rows of the video. The order is that of `AtLevel` and of
+// `OUTCOMES` in avadclip/report/levels.py.
 function unpackRow(names, [nAlarms, seconds, labels, loudest, outcome], level) {
   return {
     level,
@@ -154,7 +155,7 @@ function unpackRow(names, [nAlarms, seconds, labels, loudest, outcome], level) {
   };
 }
 
-// Levels that alarm in the same snippets as the one below them have no row of their own.
+// Thresholds with alarms in the same snippets as the one below them have no row of their own.
 function atLevel(facts, level) {
   return facts.levels.findLast((row) => row.level <= Math.round(level * STEPS));
 }
@@ -173,7 +174,7 @@ function createEntry(facts) {
   );
 }
 
-// What depends on the alarm level.
+// What depends on the threshold.
 function describeEntry(entry, { now, hasAudio }, index) {
   const what = [element("span", { class: "none" }, "no alarm")];
   if (now.loudest) {

@@ -1,12 +1,12 @@
-// Orders of the list. Videos come in the order of their alarm, which is kept among equals.
+// Orders of the list. Videos are given in the order of their highest score, which is kept among equals.
 
 function createOrders(index, judgements, levelOf) {
   const uncertainty = createUncertainty(index);
   const isDone = (facts) => Number(judgements.count(facts) >= facts.now.nAlarms);
 
-  // How much a judgement of the video is likely to teach, 0..1: the mean of what is known of
-  // - borderline: 1 - |highest score - alarm level|;
-  // - uncertainty: of the detector where the score is highest, 0 at the surest video of the page, 1 at the least sure;
+  // How much a judgement of the video is likely to teach, 0..1: the mean of those that are known of
+  // - borderline: 1 - |highest score - threshold|;
+  // - uncertainty: of the detector where the score is highest, 0 for the surest video of the page, 1 for the least sure;
   // - disagreement: |highest score of the deciding detector - highest score of the one shown beside it|.
   function informative(facts) {
     const borderline = 1 - Math.abs(facts.alarm - levelOf(facts));
@@ -16,7 +16,7 @@ function createOrders(index, judgements, levelOf) {
 
   return {
     alarm: (a, b) => b.alarm - a.alarm,
-    // What has nothing left to judge comes last.
+    // Videos without an alarm left to judge come last.
     informative: (a, b) => isDone(a) - isDone(b) || informative(b) - informative(a),
     time: (a, b) => b.now.seconds - a.now.seconds,
     name: (a, b) => a.id.localeCompare(b.id, "en", { numeric: true }),
@@ -24,7 +24,7 @@ function createOrders(index, judgements, levelOf) {
   };
 }
 
-// Detectors are uncertain in units of their own, so each is compared with itself.
+// Each detector has its own scale of uncertainty, so each is compared with itself only.
 function createUncertainty(index) {
   const ranges = new Map();
   for (const [detector, value] of index.videos.map(({ doubt }) => doubt.uncertainty).filter(Boolean)) {

@@ -1,12 +1,12 @@
-// One playhead for every video: the player's own where the browser can play the file, otherwise a hand on the curve.
+// One playhead for every video: the player's own if the browser can play the file, otherwise one on the curve.
 
 function createPlayer({ onMove, onState }) {
   const media = byId("player");
   const notice = byId("player-notice");
   let playable = false;
   let ownSeconds = 0;
-  let clockStart = 0; // what the media's clock says where the page counts zero
-  let wantedSeconds = null; // of the media's clock, where it cannot go yet
+  let clockStart = 0; // the time of the media's clock at the page's zero
+  let wantedSeconds = null; // on the media's clock, to which it cannot seek yet
   let range = [0, 0];
 
   function tell(text) {
@@ -28,11 +28,11 @@ function createPlayer({ onMove, onState }) {
     const kind = media.dataset.kind;
     giveUp(
       `The video is not where this page looks for it, or this browser cannot play ${kind ? `.${kind} files` : "such files"}. ` +
-        "The curve below works all the same; to watch the video, open it in a media player.",
+        "The curve below still works; to watch the video, open it in a media player.",
     );
   });
   media.addEventListener("loadedmetadata", () => {
-    if (media.videoWidth === 0) giveUp("This browser hears this video but cannot show its picture. The curve works.");
+    if (media.videoWidth === 0) giveUp("This browser plays the sound of this video but cannot show its picture. The curve works.");
     else if (clockStart > 0) reach(clockStart);
   });
   for (const name of ["play", "pause", "ended"]) media.addEventListener(name, () => (onState(), follow()));
@@ -45,7 +45,7 @@ function createPlayer({ onMove, onState }) {
   }
   media.addEventListener("durationchange", () => wantedSeconds !== null && reach(wantedSeconds));
 
-  // While it plays the playhead moves with every picture of the screen.
+  // During playback the playhead moves with every frame of the screen.
   let following = false;
   function follow() {
     if (following || media.paused) return;
@@ -74,8 +74,8 @@ function createPlayer({ onMove, onState }) {
         tell("");
       } else {
         media.removeAttribute("src");
-        media.load(); // lets go of the video before
-        tell("The video file is not beside this page. The curve below works all the same.");
+        media.load(); // releases the previous video
+        tell("The video file is not beside this page. The curve below still works.");
       }
       onState();
     },

@@ -30,7 +30,7 @@ function classOf(probabilities, nAnomalies, first, end) {
   return best + 1;
 }
 
-// Alarms as a person reads them: with a name, and in seconds.
+// Alarms with a class name, and in seconds.
 function findSegments(video, threshold) {
   const nAnomalies = video.classes.length - 1;
   return findAlarms(video.curves[0].anomaly, video.probabilities, nAnomalies, threshold, video.alarmRule).map((alarm) => ({

@@ -1,4 +1,4 @@
-// Small helpers: elements, whose text is always text and never markup, and times for people.
+// Small helpers: elements, whose text is always text and never markup, and times as text.
 
 const SVG = "http://www.w3.org/2000/svg";
 

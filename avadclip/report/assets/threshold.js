@@ -1,18 +1,18 @@
-// The level from which on an alarm is raised: dragged with mouse or finger, or moved with keys.
+// The threshold, from which on an alarm is raised: dragged with mouse or finger, or moved with keys.
 
-const STEPS = 100; // from 0 to 1, so that the level can be read out and written into params.yaml
+const STEPS = 100; // from 0 to 1, so that the threshold can be read and written into params.yaml
 
 // `row` is the element of the score curve, from 1 at its top to 0 at its bottom.
 function createThreshold(row, { onChange, onTap }) {
   const line = element(
     "div",
-    { class: "threshold", role: "slider", tabindex: "0", "aria-label": "Alarm level", "aria-orientation": "vertical" },
+    { class: "threshold", role: "slider", tabindex: "0", "aria-label": "Threshold", "aria-orientation": "vertical" },
     element("span", { class: "grip", "aria-hidden": "true" }),
   );
   line.setAttribute("aria-valuemin", "0");
   line.setAttribute("aria-valuemax", "1");
   row.append(line);
-  let own = null; // what a person has chosen; null: the level of the evaluation
+  let own = null; // what a person has chosen; null: the threshold of the evaluation
   let given = 0.5;
 
   const value = () => own ?? given;
@@ -78,7 +78,7 @@ function createThreshold(row, { onChange, onTap }) {
     get isOwn() {
       return own !== null;
     },
-    // The level of the evaluation; a person's choice stays over it.
+    // The threshold of the evaluation; a person's choice overrides it.
     setGiven(threshold) {
       given = threshold;
       show();

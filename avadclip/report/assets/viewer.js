@@ -1,4 +1,4 @@
-// One video: player, curves, alarms, and what is said at the playhead.
+// One video: player, curves, alarms, and the text about the playhead.
 
 // Into a snippet, not onto its edge: a player that rounds would show the picture before it.
 const INTO_SECONDS = 1e-3;
@@ -71,7 +71,7 @@ function createViewer(index, judgements, { onThreshold, onJudged }) {
     try {
       loaded = await loadVideo(facts.number);
     } catch (error) {
-      if (facts === nextFacts) byId("readout").textContent = error.message; // told where the curve's words would be
+      if (facts === nextFacts) byId("readout").textContent = error.message; // shown in place of the text about the curve
       return;
     }
     if (facts !== nextFacts) return; // another video was chosen meanwhile
@@ -128,7 +128,7 @@ function createViewer(index, judgements, { onThreshold, onJudged }) {
     judgements.meet(facts, facts.now.level, segments);
     chart.showSegments(segments);
     const digits = video.endSeconds - video.startSeconds < 600 ? 1 : 0;
-    // A level close to the curve can give thousands; a person reads the first ones and moves the level.
+    // A threshold close to the curve can give thousands of alarms; people read the first ones and move the threshold.
     const rows = segments.slice(0, 500).map((segment, i) =>
       element(
         "li",
@@ -180,7 +180,7 @@ function createViewer(index, judgements, { onThreshold, onJudged }) {
     if (at && at !== chosen) choose(at);
   }
 
-  // When, and what: the words under the player.
+  // Time and scores: the text under the player.
   function describe(seconds) {
     if (!video) return;
     const i = snippetAt(video.edges, seconds);
@@ -202,7 +202,7 @@ function createViewer(index, judgements, { onThreshold, onJudged }) {
     judging,
     toggle: player.toggle,
     zoom: chart.zoom,
-    // Whole snippets back or on, from where they begin.
+    // Whole snippets back or forward, to their beginning.
     stepSnippets(by) {
       if (!video) return;
       const i = snippetAt(video.edges, player.seconds);
@@ -213,7 +213,7 @@ function createViewer(index, judgements, { onThreshold, onJudged }) {
       const ahead = by > 0 ? segments.find((s) => s.startSeconds > now + 1e-2) : segments.findLast((s) => s.startSeconds < now - 0.5);
       if (ahead) seekSegment(ahead);
     },
-    // Goes on to the next alarm of this video that is not judged; false: there is none.
+    // Go to the next alarm of this video that is not judged; false if there is none.
     stepUnjudged() {
       const at = segments.indexOf(chosen);
       const next = [...segments.slice(at + 1), ...segments.slice(0, at)].find(isOpen);

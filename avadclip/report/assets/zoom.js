@@ -81,7 +81,7 @@ function createZoom(host, surface, { onChange }) {
     zoom,
     // Moves on to a moment that is not shown, if need be.
     reveal(seconds) {
-      const slack = 0.01 * (part[1] - part[0]); // players stop a hair before or behind what they are told
+      const slack = 0.01 * (part[1] - part[0]); // players stop slightly before or after the wanted time
       if (seconds >= part[0] - slack && seconds <= part[1] + slack) return;
       set(seconds - 0.1 * (part[1] - part[0]), part[1] - part[0]);
     },

@@ -57,7 +57,7 @@ def test_a_file_of_judgements_changes_the_tables_and_nothing_else() -> None:
     assert (
         "note: hall: stays as it is: its alarms were wrong, but the table has riot from 1 to 2, where" in shown.stdout
     )
-    assert "note: test videos stay as they are, although judged: lane;" in shown.stdout
+    assert "note: judged test videos stay as they are: lane;" in shown.stdout
     counted = "1 video becomes normal, 2 events added, 1 video with other classes, 1 unsure left alone"
     assert shown.stdout.endswith(f"nothing is written; it would be: {counted}\n")
     assert run(answer="n\n").stdout.endswith(f"nothing is written; it would be: {counted}\n")
@@ -77,12 +77,12 @@ def test_test_videos_learn_only_when_they_are_told_to() -> None:
     save(row("lane", "wrong", 3, 5), row("dock", "wrong", 1, 2))
     before = texts()
     result = run("--yes")
-    assert "test videos stay as they are, although judged: dock, lane;" in result.stdout
+    assert "judged test videos stay as they are: dock, lane;" in result.stdout
     assert result.stdout.endswith("nothing changes\n")
     assert texts() == before
     result = run("--yes", "--move-to-training")
     assert result.stdout.count("moves from test to training") == 2
-    assert "note: test videos that are left: 0 anomalous, 0 normal" in result.stdout
+    assert "note: remaining test videos: 0 anomalous, 0 normal" in result.stdout
     assert "2 videos moved from test to training; now: dvc repro" in result.stdout
     assert {video.id: video.split for video in read().videos}["dock"] == "train"
     assert labels()["lane"] == ("normal",)
@@ -131,7 +131,7 @@ def test_tables_are_edited_where_their_owner_keeps_them() -> None:
 
 def test_git_undoes_it_and_is_missed_where_it_cannot() -> None:
     save(row("gate", "wrong", 1, 2))
-    assert "videos.csv: git does not have it as it is now, and could not undo this" in run("--dry-run").stdout
+    assert "videos.csv: git does not have its current content, and could not undo this" in run("--dry-run").stdout
     for words in (
         ["init", "-q"],
         ["add", "annotations"],
@@ -139,7 +139,7 @@ def test_git_undoes_it_and_is_missed_where_it_cannot() -> None:
     ):
         subprocess.run(["git", *words], check=True)
     before = texts()
-    assert "git does not have it" not in run("--yes").stdout
+    assert "git does not have its" not in run("--yes").stdout
     assert texts() != before
     subprocess.run(["git", "checkout", "-q", "--", "annotations"], check=True)
     assert texts() == before
@@ -254,7 +254,10 @@ def test_a_video_of_somebodys_folder_is_added() -> None:
         row("Gate 7", "right", 0.5, 1, "theft", dataset="", content=content),
         row("broken", "unsure", 0.5, 1, dataset=""),
     )
-    assert "line 2, column dataset: empty: the page was made by `avadclip predict`; say --videos" in run().stderr
+    assert (
+        "line 2, column dataset: empty: the page was made by `avadclip predict`; name the folder that it read"
+        in run().stderr
+    )
     result = run("--yes", "--videos", "cctv")
     assert "note: videos/Gate 7.MP4: becomes a link to /" in result.stdout
     assert "note: broken: is not added: no alarm was confirmed" in result.stdout
@@ -278,7 +281,7 @@ def test_a_video_that_the_data_set_has_by_another_name_is_not_added_again() -> N
     save(row("copy", "wrong", 0.5, 1, dataset=""))
     before = texts()
     result = run("--yes", "--videos", "cctv")
-    assert "test videos stay as they are, although judged: dock;" in result.stdout
+    assert "judged test videos stay as they are: dock;" in result.stdout
     assert texts() == before
 
 

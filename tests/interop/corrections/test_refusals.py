@@ -48,8 +48,8 @@ REFUSED: dict[str, tuple[list[str], str]] = {
     "a normal event": ([row("gate", "right", 1, 2, "normal")], "column class: expected one of"),
     "no class": ([row("gate", "other_class", 1, 2)], "column class: empty"),
     "cut off": ([FINE, FINE[:20]], "line 3: expected 10 cells, found 3"),
-    "nothing": ([], "a header, but no judgements"),
-    "not in a folder": ([row("gate", "wrong", 1, 2, dataset="")], "column dataset: empty.* say --videos"),
+    "nothing": ([], "found the header only"),
+    "not in a folder": ([row("gate", "wrong", 1, 2, dataset="")], "column dataset: empty.* with --videos"),
 }  # fmt: skip
 
 
@@ -69,7 +69,7 @@ def test_files_that_are_none() -> None:
         (b"", "line 1: expected the header dataset,video,"),
         (b"dataset,video\n", "line 1: expected the header dataset,video,content_hash"),
         (f"{','.join(HEADER)}\n{FINE}".encode(), "expected a last line that ends, found none: it is cut off"),
-        (b"\xff\xfe\x00", "not readable as CSV in UTF-8"),
+        (b"\xff\xfe\x00", "not readable as UTF-8 CSV"),
         (",".join(HEADER).encode() + b"\n" + b"x" * (1 << 20), "longer than 1048576 characters"),
     ):
         Path("corrections.csv").write_bytes(content)
@@ -109,7 +109,7 @@ def test_data_sets_that_cannot_be_edited() -> None:
 def test_a_class_that_nobody_teaches_any_longer_is_told_before() -> None:
     save(row("door", "other_class", 1, 2, "theft", alarm_label="riot"), row("hall", "other_class", 1, 2, "theft"))
     write_tables(VIDEOS.replace("fighting|riot", "fighting"), None)
-    assert "note: no training video is labelled riot any longer, so that training would stop" in run().stdout
+    assert "note: no training video is labelled riot any longer, so training would stop" in run().stdout
 
 
 # The full circle.

@@ -84,7 +84,7 @@ def test_a_variable_rate_follows_the_files_own_times(tmp_path: Path, name: str) 
     events = tuple(Event("x", times[a], times[b]) for a, b in [(0, 1), (1, 3), (4, 5), (0, 5)])
     write(path, {"v.mp4": events}, name, clock)
     assert read(path, name, clock) == {"v.mp4": events}
-    with pytest.raises(DatasetError, match=r"counts frames: say how many a second has"):
+    with pytest.raises(DatasetError, match=r"counts frames: give the number per second"):
         read(path, name, NoClock())
     with pytest.raises(DatasetError, match=r"v.mp4: frame \d+, but the file has 2"):
         read(path, name, FileClock(lambda video: times[:3]))
@@ -240,7 +240,7 @@ def test_the_command(tmp_path: Path) -> None:
         ("out.json", [], "may be activitynet or label-studio or fiftyone; say which with --from or --to"),
         ("out.json", ["--to", "label-studio"], "counts frames"),
         ("out.json", ["--to", "label-studio", "--frame-rate", "25"], "from csv to label-studio"),
-        ("out.eaf", [], "elan has a file a video, and these are 2; name a folder"),
+        ("out.eaf", [], "elan has one file per video, and these are 2; name a folder"),
         ("out.xyz", [], "may be one of csv"),
     ):
         done = runner.invoke(app, ["labels", "convert", str(tmp_path / "in.csv"), str(tmp_path / target), *options])

@@ -1,1 +1,1 @@
-"""How the authors of published detectors lay out their state dicts: a file `<kind>.py` with one `LAYOUT` for each."""
+"""Layouts of the state dicts of published detectors: one file `<kind>.py` with a `LAYOUT` for each."""

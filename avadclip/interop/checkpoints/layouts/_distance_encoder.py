@@ -1,4 +1,4 @@
-"""The transformer that UR-DMU and BN-WVAD have in common, as both lay it out."""
+"""The transformer that UR-DMU and BN-WVAD have in common, with the same layout."""
 
 from typing import Any
 
@@ -8,17 +8,17 @@ _QKV = "selfatt.layers.0.0.fn.to_qkv.weight"
 
 
 def is_there(shapes: Shapes) -> bool:
-    """Whether a file holds that transformer."""
+    """Whether a file has this transformer."""
     return {"embedding.conv_1.0.weight", _QKV} <= shapes.keys()
 
 
 def width(shapes: Shapes) -> int:
-    """Of the features."""
+    """Width of the features."""
     return shapes["embedding.conv_1.0.weight"][1]
 
 
 def settings(shapes: Shapes) -> dict[str, Any]:
-    """All sizes but the number of heads, which is 4 wherever it has been published."""
+    """All sizes except the number of heads, which is 4 in all publications."""
     inner, own_width = shapes[_QKV]
     return {
         "width": own_width,

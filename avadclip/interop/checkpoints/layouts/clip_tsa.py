@@ -1,4 +1,4 @@
-"""CLIP-TSA: joos2010kj/CLIP-TSA at a58353c. The share that the gate lets through leaves no trace in a file."""
+"""CLIP-TSA: joos2010kj/CLIP-TSA at a58353c. The share that passes the gate is not visible in a file."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from torch import Tensor
 from avadclip.interop.checkpoints.layout import Layout, Shapes, Tensors, affine
 from avadclip.interop.checkpoints.layouts import rtfm
 
-# The authors build the reduction always, and use it for features wider than CLIP's 512.
+# The authors always build the reduction, but use it only for features wider than CLIP's 512.
 REDUCTION = affine("reduction.0", "mlp.fc1") | affine("reduction.2", "mlp.fc2")
 
 

@@ -1,4 +1,4 @@
-"""HL-Net: Roc-Ng/XDVioDet at f846d8c, whose repository holds a trained file for I3D and VGGish (1024 + 128)."""
+"""HL-Net: Roc-Ng/XDVioDet at f846d8c, whose repository has a trained file for I3D and VGGish (1024 + 128)."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ UNUSED = (
     *(f"{layer}.{part}" for layer in ("conv1d3", "conv1d4") for part in ("weight", "bias")),
     *("simAdj.weight0", "simAdj.weight1", "disAdj.sigma"),
 )
-LINEAR = {  # convolutions over single snippets are linear layers to us
+LINEAR = {  # convolutions over single snippets are linear layers here
     "first": "conv1d1",
     "second": "conv1d2",
     "approximator.first": "approximator.0",

@@ -1,4 +1,4 @@
-"""MACIL-SD: JustinYuu/MACIL_SD at c20943f, whose repository holds a trained file for I3D and VGGish (1024 and 128)."""
+"""MACIL-SD: JustinYuu/MACIL_SD at c20943f, whose repository has a trained file for I3D and VGGish (1024 and 128)."""
 
 from typing import Any
 

@@ -39,7 +39,7 @@ def names() -> dict[str, str]:
 
 
 def renamed(tensors: Tensors, names_: dict[str, str], unused: tuple[str, ...] = ()) -> dict[str, Tensor]:
-    """Under our names, with the one bias that we do not have in the running mean that it is subtracted from."""
+    """Tensors by our names; the one bias that we do not have is subtracted from the running mean after it."""
     bias, mean = f"{NON_LOCAL}.W.0.bias", "temporal.attention.norm.running_mean"
     ours = taken(tensors, names_ | {"bias": bias}, unused)
     ours[mean] = ours[mean] - ours.pop("bias")
