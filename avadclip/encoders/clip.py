@@ -18,6 +18,7 @@ from avadclip.config.features import Clip, Visual
 from avadclip.device import resolve_devices
 from avadclip.encoders.fused import fuse
 from avadclip.encoders.images import crops, normalise
+from avadclip.encoders.lean import bring_timm
 from avadclip.encoders.torchscript import is_torchscript, read_torchscript
 from avadclip.encoders.tower import Begun, Tower
 from avadclip.encoders.weights import DAMAGED, locate, published_clip, refused_weights
@@ -97,6 +98,8 @@ def load_clip(visual: Clip) -> open_clip.CLIP:
             f"visual.encoder: {visual.encoder} computes GELU, but {path} is a release of OpenAI, whose networks need "
             f"QuickGELU; write {visual.encoder}-quickgelu"
         )
+    if "timm_model_name" in architecture["vision_cfg"]:
+        bring_timm()
     try:
         with _Uninitialised():
             model = open_clip.CLIP(**architecture)
