@@ -28,6 +28,7 @@ class Pending:
     path: Path
     source: Source
     probes: Path | None = None  # a cache in which what is known of the file may stand
+    info: str | None = None  # what is known of it, see VideoInfo.to_text
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ class VideoFrames:
             image_size(visual.encoder, visual.encoder_config),
             visual.batch_size,
             probes=video.probes,
+            info=video.info,
         )
 
 
@@ -71,5 +72,11 @@ class VideoSound:
         """Decode the sound of one video into spectrograms."""
         audio = self._audio
         return AudioTask(
-            video.path, video.source, self.stride, audio.window_seconds, audio.batch_size, probes=video.probes
+            video.path,
+            video.source,
+            self.stride,
+            audio.window_seconds,
+            audio.batch_size,
+            probes=video.probes,
+            info=video.info,
         )
