@@ -10,7 +10,7 @@ import open_clip
 import torch
 from numpy.typing import NDArray
 from open_clip.factory import load_state_dict
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from avadclip.config.architectures import read_architecture
@@ -18,6 +18,7 @@ from avadclip.config.features import Clip, Visual
 from avadclip.device import resolve_devices
 from avadclip.encoders.fused import fuse
 from avadclip.encoders.images import crops, normalise
+from avadclip.encoders.lean import bring_timm
 from avadclip.encoders.torchscript import is_torchscript, read_torchscript
 from avadclip.encoders.tower import Begun, Tower
 from avadclip.encoders.weights import DAMAGED, locate, published_clip, refused_weights
@@ -37,7 +38,9 @@ class ImageEncoder:
 
     def __init__(self, visual: Visual, device: str = "auto") -> None:
         devices = resolve_devices(device)
-        image_tower = load_clip(visual).visual
+        image_tower = _load(visual).visual
+        if devices[0].type == "cuda" or visual.precision == "float32":  # otherwise casting makes a copy
+            _copy(image_tower)
         self.width: int = image_tower.output_dim
         self.weights_sha256 = visual.weights.sha256
         self._visual = visual
@@ -88,6 +91,13 @@ def load_clip(visual: Clip) -> open_clip.CLIP:
     ConfigError : no such architecture, or OpenAI's weights for one without QuickGELU.
     WeightsError : no file, not the pinned file, or its tensors do not fit the architecture.
     """
+    model = _load(visual)
+    _copy(model)
+    return model
+
+
+def _load(visual: Clip) -> open_clip.CLIP:
+    """:func:`load_clip`, but the tensors may be those of the file: whoever wants one tower does not read the other."""
     architecture = read_architecture(visual.encoder, visual.encoder_config)
     path = locate(visual.weights, published_clip(visual), "visual.weights")
     by_openai = is_torchscript(path)
@@ -97,13 +107,18 @@ def load_clip(visual: Clip) -> open_clip.CLIP:
             f"visual.encoder: {visual.encoder} computes GELU, but {path} is a release of OpenAI, whose networks need "
             f"QuickGELU; write {visual.encoder}-quickgelu"
         )
+    if "timm_model_name" in architecture["vision_cfg"]:
+        bring_timm()
     try:
         with _Uninitialised():
             model = open_clip.CLIP(**architecture)
     except TypeError as error:  # open_clip passes the JSON's keys on as arguments
         raise ConfigError(f"visual.encoder_config: {visual.encoder_config}: {error}") from error
     try:
-        model.load_state_dict(_read(path, by_openai))
+        kinds = {name: tensor.dtype for name, tensor in model.state_dict().items()}
+        found = _read(path, by_openai)
+        tensors = {name: tensor.to(kinds.get(name, tensor.dtype)) for name, tensor in found.items()}
+        model.load_state_dict(tensors, assign=True)
     except pickle.UnpicklingError as error:
         raise refused_weights(path, error) from None
     except DAMAGED as error:
@@ -111,12 +126,18 @@ def load_clip(visual: Clip) -> open_clip.CLIP:
     return model.eval().requires_grad_(False)
 
 
+def _copy(network: nn.Module) -> None:
+    """Move the tensors of a network to memory of its own, where no change of the file can reach them."""
+    for tensor in [*network.parameters(), *network.buffers()]:
+        tensor.data = tensor.data.clone()
+
+
 class _Uninitialised(TorchFunctionMode):
     """Skips the random initialisation, as a file replaces all parameters; it takes 1.6 s of CPU time for ViT-B/16."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = kwargs or {}
-        if getattr(func, "__module__", None) == torch.nn.init.__name__:
+        if getattr(func, "__module__", None) == torch.nn.init.__name__ or func is Tensor.uniform_:
             return given["tensor"] if "tensor" in given else args[0]
         return func(*args, **given)
 

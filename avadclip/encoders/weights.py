@@ -5,9 +5,12 @@ import re
 import shutil
 import tempfile
 import urllib.request
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from threading import Thread
 from zipfile import BadZipFile
 
 from rich.progress import wrap_file
@@ -19,6 +22,7 @@ from avadclip.io import sha256_of
 
 SHARED = Path("weights")  # of the project: weights that the team shares there through DVC have precedence
 TIMEOUT_SECONDS = 30.0  # without data, not for the whole download
+_ahead: dict[tuple[Path, int, int], Future[str]] = {}  # of files that are being hashed
 
 
 # What may be raised by reading a damaged file of weights, or one of another network.
@@ -89,6 +93,35 @@ def locate(weights: Weights, published: Published | None, key: str = "weights") 
     return path
 
 
+def hash_ahead(weights: Weights, published: Published | None) -> None:
+    """Begin to hash the file that :func:`locate` is about to verify, beside the imports that come before it.
+
+    Nothing happens where there is no file yet; :func:`locate` says so.
+    """
+    with suppress(WeightsError, OSError):
+        if weights.path is not None:
+            path = Path(weights.path)
+        elif published is not None:
+            path = place(published)
+        else:
+            return
+        _ahead[_state(path)] = found = Future[str]()
+        Thread(target=_hash, args=(path, found), daemon=True).start()
+
+
+def _hash(path: Path, found: Future[str]) -> None:
+    try:
+        found.set_result(sha256_of(path))
+    except OSError as error:
+        found.set_exception(error)
+
+
+def _state(path: Path) -> tuple[Path, int, int]:
+    """A file as it is now; what was found in another state says nothing about it."""
+    status = path.stat()
+    return path, status.st_size, status.st_mtime_ns
+
+
 def refused_weights(path: Path, error: Exception) -> WeightsError:
     """The error for a pickle with more than tensors; torch's own message recommends running it."""
     if (named := re.search(r"GLOBAL (\S+)", str(error))) is None:
@@ -118,7 +151,8 @@ def cache_folder() -> Path:
 
 
 def _verify(path: Path, origin: str, weights: Weights, key: str) -> None:
-    found = sha256_of(path)
+    ahead = _ahead.pop(_state(path), None)
+    found = sha256_of(path) if ahead is None else ahead.result()
     if weights.sha256 is None:
         raise WeightsError(
             f"{key}.sha256: not pinned yet; {origin} has sha256 {found}: write that into params.yaml if you trust it"

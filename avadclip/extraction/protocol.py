@@ -28,6 +28,7 @@ class Pending:
     path: Path
     source: Source
     probes: Path | None = None  # a cache that may have the facts about the file
+    info: str | None = None  # those facts, if they are known already; see VideoInfo.to_text
 
 
 @dataclass(frozen=True)

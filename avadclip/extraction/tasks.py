@@ -48,10 +48,11 @@ class VisualTask:
     image_size: int
     batch_size: int
     n_threads: int = 0  # 0: the decoder decides
-    probes: Path | None = None  # see :class:`avadclip.extraction.protocol.Pending`
+    probes: Path | None = None  # this and the next: see :class:`avadclip.extraction.protocol.Pending`
+    info: str | None = None
 
     def __call__(self) -> Iterator[Chunk | SnippetTimes]:
-        info = _probe_unchanged(self.path, self.source, self.probes)
+        info = _probe_unchanged(self)
         ends = None
         if self.frame == "mean":
             indices, ends = spread_indices(info.n_frames, self.stride, self.mean_of)
@@ -77,9 +78,10 @@ class AudioTask:
     window_seconds: float
     batch_size: int
     probes: Path | None = None
+    info: str | None = None
 
     def __call__(self) -> Iterator[Chunk | SnippetTimes]:
-        info = _probe_unchanged(self.path, self.source, self.probes)
+        info = _probe_unchanged(self)
         boundaries = boundary_seconds(info, self.stride)
         if info.has_audio:
             centres = (boundaries[:-1] + boundaries[1:]) / 2
@@ -96,14 +98,17 @@ def _spectrograms(windows: list[AudioWindow]) -> Chunk:
     )
 
 
-def _probe_unchanged(path: Path, source: Source, probes: Path | None) -> VideoInfo:
+def _probe_unchanged(task: VisualTask | AudioTask) -> VideoInfo:
+    path, source = task.path, task.source
     found = sha256_of(path, beat)
     if found != source.content_hash:
         raise DatasetError(
             f"{path}: changed since the manifest was written (sha256 {found[:12]}..., expected"
             f" {source.content_hash[:12]}...); run `dvc repro` so that `prepare` reads it again"
         )
-    known = None if probes is None else recall_info(probes, found, path.name)
+    known = task.info
+    if known is None and task.probes is not None:
+        known = recall_info(task.probes, found, path.name)
     return probe(path) if known is None else VideoInfo.from_text(known)
 
 

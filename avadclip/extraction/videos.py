@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from avadclip.config import features
 from avadclip.config.architectures import image_size
+from avadclip.encoders.lean import lean_imports
+from avadclip.encoders.weights import hash_ahead, published_clip
 from avadclip.extraction.protocol import Encoder, Pending, Reader, Sections
 from avadclip.extraction.recipe import audio_recipe, decoders, visual_recipe
 from avadclip.extraction.tasks import AudioTask, VisualTask
@@ -23,8 +25,9 @@ class VideoFrames:
 
     def load_encoder(self, device: str) -> Encoder:
         """Load CLIP's image tower."""
-        from avadclip.encoders.clip import ImageEncoder  # importing torch takes seconds, so only if needed
-
+        hash_ahead(self._visual.weights, published_clip(self._visual))
+        with lean_imports():  # importing torch takes seconds, so only if needed
+            from avadclip.encoders.clip import ImageEncoder
         return ImageEncoder(self._visual, device)
 
     def task(self, video: Pending, decoder: Reader) -> Task:
@@ -43,6 +46,7 @@ class VideoFrames:
             image_size(visual.encoder, visual.encoder_config),
             visual.batch_size,
             probes=video.probes,
+            info=video.info,
         )
 
 
@@ -60,13 +64,19 @@ class VideoSound:
 
     def load_encoder(self, device: str) -> Encoder:
         """Load Wav2CLIP."""
-        from avadclip.encoders.wav2clip import AudioEncoder
-
+        with lean_imports():
+            from avadclip.encoders.wav2clip import AudioEncoder
         return AudioEncoder(self._audio, device)
 
     def task(self, video: Pending, decoder: Reader) -> Task:
         """Decode the sound of one video into spectrograms."""
         audio = self._audio
         return AudioTask(
-            video.path, video.source, self.stride, audio.window_seconds, audio.batch_size, probes=video.probes
+            video.path,
+            video.source,
+            self.stride,
+            audio.window_seconds,
+            audio.batch_size,
+            probes=video.probes,
+            info=video.info,
         )

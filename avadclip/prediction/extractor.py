@@ -93,12 +93,13 @@ class Extractor:
         with self._no_leftovers():
             facts = self._examine(path, video_id)
             source = Source(video_id, facts.content_hash, facts.n_frames, facts.frame_rate)
+            pending = Pending(path.absolute(), source, info=facts.info)  # probed once, unless it is long
             stride = next(iter(self._modalities.values())).stride
             total = n_snippets(source.n_frames, stride) * len(self._modalities)
             features: dict[Modality, Features] = {}
             n_done = 0
             for name in self._modalities:
-                for n_encoded in self._make(name, Pending(path.absolute(), source), path, features):
+                for n_encoded in self._make(name, pending, path, features):
                     n_done += n_encoded
                     on_progress(min(n_done, total), total)  # a second decoder starts again
             on_progress(total, total)

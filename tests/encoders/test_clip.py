@@ -160,6 +160,23 @@ def test_feature_does_not_depend_on_its_neighbours(tiny, precision):
     np.testing.assert_array_equal(together, others)  # the same batch size gives the same bits
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_what_becomes_of_the_file_afterwards_changes_nothing(tiny, tmp_path, precision):
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(Path(tiny.weights.path).read_bytes())
+    visual = with_weights(tiny, path).model_copy(update={"precision": precision})
+    encoder, model = ImageEncoder(visual, device="cpu"), load_clip(visual)
+    frame = canvas(texture(64, 64, seed=0), "center", 64)[None]
+    n_bytes = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(n_bytes // 8)
+        file.write(bytes(n_bytes - n_bytes // 8))
+    expected = ImageEncoder(tiny.model_copy(update={"precision": precision}), device="cpu").encode(frame)
+    np.testing.assert_array_equal(encoder.encode(frame), expected)
+    kept, original = model.state_dict(), load_clip(tiny).state_dict()
+    assert all(torch.equal(kept[name], original[name]) for name in original)
+
+
 def test_state_dict_in_a_pt_file_gives_the_same_model(tiny, tmp_path):
     expected = load_clip(tiny).state_dict()
     torch.save({"state_dict": expected}, tmp_path / "weights.pt")

@@ -11,7 +11,7 @@ import torch
 from avadclip.config.architectures import image_size, known_encoders, read_architecture
 from avadclip.config.features import Visual, Weights
 from avadclip.device import resolve_device
-from avadclip.encoders.weights import OPENAI_CLIPS, Published, cache_folder, locate
+from avadclip.encoders.weights import OPENAI_CLIPS, Published, cache_folder, hash_ahead, locate
 from avadclip.errors import ConfigError, WeightsError
 from avadclip.io import sha256_of
 
@@ -111,6 +111,30 @@ def test_without_network_the_message_says_what_to_do(cache):
 def test_missing_and_wrong_files_are_named(path, published, message):
     with pytest.raises(WeightsError, match=message):
         locate(Weights(path=path, sha256=ZEROS), published, key="audio.weights")
+
+
+def test_a_file_is_hashed_once_unless_it_changes_meanwhile(tmp_path, monkeypatch):
+    hashed = []
+    monkeypatch.setattr("avadclip.encoders.weights.sha256_of", lambda path: hashed.append(path) or sha256_of(path))
+    path = tmp_path / "model.pt"
+    path.write_bytes(b"weights")
+    weights = Weights(path=str(path), sha256=sha256_of(path))
+    hash_ahead(weights, None)
+    assert locate(weights, None) == path
+    assert hashed == [path]
+    hash_ahead(weights, None)
+    path.write_bytes(b"other weights")
+    with pytest.raises(WeightsError, match="not the pinned weights"):
+        locate(weights, None)
+
+
+@pytest.mark.parametrize(
+    ("weights", "published"), [(Weights(path="gone.pt", sha256=ZEROS), OPENAI), (Weights(sha256=ZEROS), None)]
+)
+def test_what_cannot_be_hashed_ahead_is_left_to_whoever_locates_it(weights, published):
+    hash_ahead(weights, published)
+    with pytest.raises(WeightsError, match=r"no such file|missing"):
+        locate(weights, published)
 
 
 def test_cache_defaults_to_the_home_folder(monkeypatch, tmp_path):

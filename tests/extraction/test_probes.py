@@ -33,11 +33,11 @@ def examine(video: Path) -> VideoFacts:
     return facts
 
 
-def run(video: Path, facts: VideoFacts, probes: Path | None) -> list[np.ndarray]:
+def run(video: Path, facts: VideoFacts, probes: Path | None, info: str | None = None) -> list[np.ndarray]:
     """All that workers send of both modalities."""
     source = Source("a", facts.content_hash, facts.n_frames, facts.frame_rate)
-    visual = VisualTask(video, source, "pyav", 4, "first", None, "center", 32, 8, probes=probes)
-    *chunks, times = [*visual(), *AudioTask(video, source, 4, 1.0, 8, probes=probes)()]
+    visual = VisualTask(video, source, "pyav", 4, "first", None, "center", 32, 8, probes=probes, info=info)
+    *chunks, times = [*visual(), *AudioTask(video, source, 4, 1.0, 8, probes=probes, info=info)()]
     arrays = [array for chunk in chunks for array in vars(chunk).values() if isinstance(array, np.ndarray)]
     return [*arrays, times.boundary_seconds]
 
@@ -46,14 +46,15 @@ def must_not_probe(path: Path) -> None:
     raise AssertionError(f"{path} is probed again")
 
 
+@pytest.mark.parametrize("is_told", [False, True])
 def test_what_is_known_is_not_probed_again_and_gives_the_same(
-    video: Path, probes: Path, monkeypatch: pytest.MonkeyPatch
+    video: Path, probes: Path, monkeypatch: pytest.MonkeyPatch, is_told: bool
 ) -> None:
     facts = examine(video)
     expected = run(video, facts, probes=None)
     monkeypatch.setattr(tasks, "probe", must_not_probe)
     moved = video.rename(video.parent.parent / video.name)  # what counts is its content, and its name
-    found = run(moved, facts, probes)
+    found = run(moved, facts, probes=None, info=facts.info) if is_told else run(moved, facts, probes)
     assert len(found) == len(expected) > 4
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from avadclip.detectors.protocol import Dimensions
+from avadclip.encoders.lean import lean_imports
 from avadclip.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:  # scoring must not wait for open_clip's import
@@ -79,10 +80,10 @@ def text_tower(clip: "Clip", classes: tuple[str, ...]) -> TextTower:
     ------
     WeightsError, ConfigError : it cannot be loaded.
     """
-    import open_clip
+    with lean_imports():
+        import open_clip
 
-    from avadclip.encoders.clip import load_clip
-
+        from avadclip.encoders.clip import load_clip
     model = load_clip(clip)
     return TextTower(model, open_clip.tokenize(list(classes), model.context_length))
 
