@@ -8,11 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 import numpy as np
+import safetensors.numpy
 import torch
 
 from avadclip import config, store
 from avadclip.datasets import annotation_text
+from avadclip.datasets.arrays import read_array
 from avadclip.datasets.ground_truth import read_ground_truth
 from avadclip.datasets.manifest import read_manifest
 from avadclip.datasets.released_files import load_rows
@@ -64,7 +67,7 @@ def _scores() -> scores.Scores:
     return scores.collect(made_by, [video])
 
 
-def _torch(save_: Callable[[io.BytesIO], object]) -> Callable[[], bytes]:
+def _saved(save_: Callable[[io.BytesIO], object]) -> Callable[[], bytes]:
     def whole() -> bytes:
         file = io.BytesIO()
         save_(file)
@@ -90,6 +93,12 @@ def _text(text: str) -> Callable[[], bytes]:
     return lambda: text.encode()
 
 
+def _write_array(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["a"] = ARRAY
+
+
+ARRAY = np.ones((2, 4), "f4")
 MANIFEST = "id,path,split,labels,n_frames,frame_rate,has_audio,content_hash,excluded\nv,v.mp4,test,a|b,8,25.0,true,"
 DESCRIPTION = {
     **{"format": 2, "dataset": "d", "variant": "v", "kind": "deep_mil", "settings": {}, "modalities": ["visual"]},
@@ -98,18 +107,32 @@ DESCRIPTION = {
 }
 READERS: dict[str, Reader] = {
     "features": Reader("a.h5", store.read, written(lambda path: store.write(path, _features()))),
-    "scores": Reader("a.h5", scores.read, written(lambda path: scores.write(path, _scores()))),
+    "scores": Reader(
+        "a.h5",
+        lambda path: (scores.read_refusal(path), scores.read(path)),
+        written(lambda path: scores.write(path, _scores())),
+    ),
     "footage": Reader(
         "a.h5",
         read_footage,
         written(lambda path: write_footage(path, Footage({"v": np.arange(9.0)}, {"v": "1.mp4"}, {"v": b"png"}))),
     ),
-    "npy": Reader("a.npy", load_rows, _torch(lambda file: np.save(file, np.ones((2, 4), "f2")))),
-    "checkpoint": Reader("a.pth", read_tensors, _torch(lambda file: torch.save({"a": torch.ones(3)}, file))),
+    **{
+        f"array{suffix}": Reader(f"a{suffix}", read_array, whole)
+        for suffix, whole in {
+            ".npy": _saved(lambda file: np.save(file, ARRAY)),
+            ".npz": _saved(lambda file: np.savez_compressed(file, a=ARRAY)),
+            ".h5": written(_write_array),
+            ".csv": _text("1,2.5\n-3e8,4\n"),
+            ".safetensors": lambda: safetensors.numpy.save({"a": ARRAY}),
+        }.items()
+    },
+    "npy": Reader("a.npy", load_rows, _saved(lambda file: np.save(file, np.ones((2, 4), "f2")))),
+    "checkpoint": Reader("a.pth", read_tensors, _saved(lambda file: torch.save({"a": torch.ones(3)}, file))),
     "torchscript": Reader(
         "a.pt",
         read_torchscript,
-        _torch(lambda file: torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), file)),  # type: ignore[no-untyped-call]
+        _saved(lambda file: torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), file)),  # type: ignore[no-untyped-call]
         (*DAMAGED, pickle.UnpicklingError),
     ),
     "params": Reader("params.yaml", config.load, lambda: OURS.read_bytes()),

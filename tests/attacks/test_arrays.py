@@ -128,6 +128,31 @@ def test_a_heap_of_texts_without_end(tmp_path: Path, kind: str) -> None:
         read(path)
 
 
+def with_unknown_lists(path: Path) -> None:
+    """Make each text of any length a list of a kind that HDF5 does not know, and the type of whose items it trusts."""
+    content = path.read_bytes()
+    changed = content.replace(b"\x19\x01\x01\x00\x10\x00\x00\x00", b"\x19\x02\x01\x00\x10\x00\x00\x00")
+    assert changed != content
+    path.write_bytes(changed)
+
+
+@pytest.mark.parametrize("kind", ["features", "scores"])
+def test_a_list_of_unknown_kind_is_no_text(tmp_path: Path, kind: str) -> None:
+    """HDF5 2.0 reads one from wherever its bytes point to: a segmentation fault."""
+    write, read, error, _ = KINDS[kind]
+    write(tmp_path / "a.h5")
+    with_unknown_lists(tmp_path / "a.h5")
+    with pytest.raises(error, match="expected a number or text, found object"):
+        read(tmp_path / "a.h5")
+
+
+def test_nor_is_it_the_reason_for_a_refusal(tmp_path: Path) -> None:
+    scores.write_refusal(tmp_path / "a.h5", "no detector")
+    assert scores.read_refusal(tmp_path / "a.h5") == "no detector"
+    with_unknown_lists(tmp_path / "a.h5")
+    assert scores.read_refusal(tmp_path / "a.h5") is None  # whoever reads the scores says what is wrong
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_pipe_is_not_waited_for(tmp_path: Path, kind: str) -> None:
     _, read, error, _ = KINDS[kind]
