@@ -228,6 +228,15 @@ def zipped(path: Path, extra: str, content: bytes, method: int = zipfile.ZIP_STO
         archive.writestr(f"{whole.namelist()[0].split('/')[0]}/{extra}" if extra == "data/0" else extra, content)
 
 
+def with_pickle(path: Path, change: Callable[[bytes], bytes]) -> None:
+    """A state dict as torch writes it, but for its pickle."""
+    torch.save({"a": torch.zeros(3)}, path.with_suffix(".whole"))
+    with zipfile.ZipFile(path.with_suffix(".whole")) as whole, zipfile.ZipFile(path, "w") as archive:
+        for name in whole.namelist():
+            content = whole.read(name)
+            archive.writestr(name, change(content) if name.endswith("/data.pkl") else content)
+
+
 def torchscript(path: Path, pickled: bytes, claimed: int | None = None) -> None:
     """A TorchScript archive without code, around any pickle, of as many bytes as its directory claims."""
     with zipfile.ZipFile(path, "w") as archive:
@@ -238,12 +247,19 @@ def torchscript(path: Path, pickled: bytes, claimed: int | None = None) -> None:
             entry.file_size = entry.compress_size = claimed
 
 
+A_GIGABYTE = b"\x80\x02cbuiltins\nbytearray\nJ\xff\xff\xff\x3f\x85R."  # torch makes it although it allows tensors only
 CHECKPOINTS: dict[str, Callable[[Path], object]] = {
     "pickle": lambda path: path.write_bytes(pickle.dumps({"a": Harm()})),
     "torch": lambda path: torch.save({"a": Harm()}, path),
     "torch of before 1.6": lambda path: torch.save({"a": Harm()}, path, _use_new_zipfile_serialization=False),
     "out of its folder": lambda path: zipped(path, "../../harmed", b"x"),
     "bomb": lambda path: zipped(path, "data/0", bytes(1 << 25), zipfile.ZIP_DEFLATED),
+    "an array of a gigabyte": lambda path: with_pickle(path, lambda _: A_GIGABYTE),
+    "an array of a gigabyte, of before 1.6": lambda path: path.write_bytes(
+        b"".join(pickle.dumps(mark, 2) for mark in (0x1950A86A20F9469CFC6C, 1001, {})) + A_GIGABYTE
+    ),
+    "a number cut off": lambda path: with_pickle(path, lambda content: content[: content.index(b"X") + 3]),
+    "a storage that is none": lambda path: with_pickle(path, lambda content: content.replace(b"tq\x07Q", b"lq\x07Q")),
     "torchscript": lambda path: torch.jit.script(Scripted()).save(str(path)),
     "torchscript of a memo of gigabytes": lambda path: torchscript(path, b"\x80\x02}r\xff\xff\xff\x7f."),
     "torchscript of an array of gigabytes": lambda path: torchscript(path, b"\x80\x05\x96" + b"\xff" * 5 + b"\0\0\0."),
@@ -301,6 +317,13 @@ def test_checkpoints(
         read(path)
     assert "weights_only" not in str(refused.value), "torch advises to run the code"
     assert not list(tmp_path.parent.glob("**/harmed"))
+
+
+@pytest.mark.parametrize("read", [by_clip, by_wav2clip])
+def test_weights_of_nothing(tmp_path: Path, read: Callable[[Path], object]) -> None:
+    torch.save({}, tmp_path / "model.pt")
+    with pytest.raises(WeightsError, match=r"model\.pt"):
+        read(tmp_path / "model.pt")
 
 
 def npy(header: str, body: bytes = b"") -> bytes:
