@@ -332,6 +332,7 @@ def npy(header: str, body: bytes = b"") -> bytes:
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + body
 
 
+@pytest.mark.parametrize("read", [load_rows, read_array])
 @pytest.mark.parametrize(
     "content",
     [
@@ -340,16 +341,17 @@ def npy(header: str, body: bytes = b"") -> bytes:
         npy("{'descr': '<f2', 'fortran_order': False, 'shape': (-1, 512)}"),
         npy("{'descr': __import__('pathlib').Path('harmed').touch(), 'shape': (1, 1)}"),
         npy("{'descr': " + "(" * 5_000),
+        npy("{'descr': '<f2', "),
         npy("{'descr': '|O', 'fortran_order': False, 'shape': (1, 1)}", pickle.dumps(Harm())),
         pickle.dumps(Harm()),
         b"PK\x03\x04 and nothing else",
         b"",
     ],
-    ids=["terabytes", "overflow", "negative", "code", "brackets", "objects", "pickle", "zip", "empty"],
+    ids=["terabytes", "overflow", "negative", "code", "brackets", "unfinished", "objects", "pickle", "zip", "empty"],
 )
-def test_npy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+def test_npy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[Path], object], content: bytes) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.npy").write_bytes(content)
     with pytest.raises(DatasetError, match=r"a\.npy"):
-        load_rows(tmp_path / "a.npy")
+        read(tmp_path / "a.npy")
     assert not (tmp_path / "harmed").exists()
