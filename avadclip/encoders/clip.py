@@ -124,7 +124,7 @@ class _Uninitialised(TorchFunctionMode):
 
 def _read(path: Path, by_openai: bool) -> dict[str, Tensor]:
     if not by_openai:
-        found = load_file(path) if path.suffix == ".safetensors" else load_tensors(path)
-        found = found.get("state_dict", found)  # beside it lies the state of open_clip's training
-        return {name.removeprefix("module."): tensor for name, tensor in found.items()}
+        found: dict[str, Any] = load_file(path) if path.suffix == ".safetensors" else load_tensors(path)
+        tensors = found.get("state_dict", found)  # beside it lies the state of open_clip's training
+        return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
     return {name: tensor for name, tensor in read_torchscript(path).items() if name.split(".")[-1] not in NO_WEIGHTS}
