@@ -121,6 +121,7 @@ def image(file: h5py.File) -> bytes:
 _TEXT = h5py.string_dtype()
 _STORED_TEXT, _GIVEN_TEXT = h5py.h5t.py_create(_TEXT, logical=True), h5py.h5t.py_create(_TEXT)
 _SINGLE = h5py.h5s.create_simple(())
+_SINGLE_KINDS = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING)
 _PLAN = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
 _PLAN.set_obj_track_times(False)
 
@@ -148,6 +149,8 @@ def attribute(file: h5py.File, name: str) -> Any:
     found = h5py.h5a.open(file.id, name.encode())
     if found.shape != ():
         raise ValueError(f"{name}: expected a single value, found {found.shape}")
+    if found.get_type().get_class() not in _SINGLE_KINDS:  # HDF5 crashes on lists whose kind of list it does not know
+        raise ValueError(f"{name}: expected a number or text, found {found.dtype}")
     value = np.empty((), found.dtype)
     found.read(value)
     item = value.item()

@@ -63,8 +63,8 @@ def _forget_features(chance: random.Random) -> None:
 
 
 def _forget_pulled(chance: random.Random) -> None:
-    shutil.rmtree(f"features/{NAME}")
-    shutil.rmtree(DETECTOR)
+    for folder in (f"features/{NAME}", DETECTOR):
+        shutil.rmtree(folder, ignore_errors=True)  # a problem that was found before may have left none
     for path in sorted(Path(".dvc/cache/files/md5").glob("??/*")):
         if chance.random() < 0.5:
             path.unlink()
@@ -238,6 +238,9 @@ def soak(rounds: int, seconds: float, seed: int, log: Path) -> Tally:
         if missing := needed - found.keys():
             tally.problems[key].append(f"round {number}, again: missing: {sorted(missing)}")
         tell(f"{number:4} {name}: {key[1]} {f'after {delay:.1f} s' if killed else 'was too late'}")
+        for problem in tally.problems[key]:
+            if problem.startswith(f"round {number},") or problem.startswith(f"round {number}:"):
+                tell(f"     {problem}")
     return tally
 
 

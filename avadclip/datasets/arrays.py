@@ -66,7 +66,10 @@ def _npy(path: Path, _: str | None) -> NDArray[Any]:
 def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Shape, whether values are in Fortran order, and type."""
     read = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
-    header: tuple[tuple[int, ...], bool, np.dtype[Any]] = read[npy_format.read_magic(file)](file)
+    try:
+        header: tuple[tuple[int, ...], bool, np.dtype[Any]] = read[npy_format.read_magic(file)](file)
+    except Exception as error:  # numpy parses the header as Python and raises whatever that does
+        raise ValueError(f"no header of an array: {error}") from None
     return header
 
 
@@ -139,7 +142,7 @@ def _chosen(path: Path, name: str | None, names: Iterable[str]) -> str:
 
 
 def _check(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    if dtype.kind != "f" or dtype.itemsize not in _FLOATS or len(shape) not in (2, 3) or 0 in shape:
+    if dtype.kind != "f" or dtype.itemsize not in _FLOATS or len(shape) not in (2, 3) or min(shape) < 1:
         _refuse(path, shape, str(dtype))
     n_values = int(np.prod(shape, dtype=object))
     if n_values > MOST_VALUES:

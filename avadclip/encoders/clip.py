@@ -9,7 +9,7 @@ import numpy as np
 import open_clip
 import torch
 from numpy.typing import NDArray
-from open_clip.factory import load_state_dict
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
@@ -19,6 +19,7 @@ from avadclip.device import resolve_devices
 from avadclip.encoders.fused import fuse
 from avadclip.encoders.images import crops, normalise
 from avadclip.encoders.lean import bring_timm
+from avadclip.encoders.pickles import load_tensors
 from avadclip.encoders.torchscript import is_torchscript, read_torchscript
 from avadclip.encoders.tower import Begun, Tower
 from avadclip.encoders.weights import DAMAGED, locate, published_clip, refused_weights
@@ -144,5 +145,7 @@ class _Uninitialised(TorchFunctionMode):
 
 def _read(path: Path, by_openai: bool) -> dict[str, Tensor]:
     if not by_openai:
-        return dict(load_state_dict(str(path)))
+        found: dict[str, Any] = load_file(path) if path.suffix == ".safetensors" else load_tensors(path)
+        tensors = found.get("state_dict", found)  # beside it lies the state of open_clip's training
+        return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
     return {name: tensor for name, tensor in read_torchscript(path).items() if name.split(".")[-1] not in NO_WEIGHTS}

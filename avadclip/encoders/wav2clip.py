@@ -8,7 +8,6 @@ import pickle
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -16,6 +15,7 @@ from torchvision.models.resnet import BasicBlock, conv1x1
 
 from avadclip.config.features import Audio
 from avadclip.device import resolve_devices
+from avadclip.encoders.pickles import load_tensors
 from avadclip.encoders.torchscript import is_torchscript
 from avadclip.encoders.tower import Begun, Tower
 from avadclip.encoders.weights import DAMAGED, WAV2CLIP, locate, refused_weights
@@ -116,7 +116,7 @@ def _read_checkpoint(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     if is_torchscript(path):
         raise ValueError("expected a state dict, found a TorchScript archive")
-    tensors = torch.load(path, map_location="cpu", weights_only=True)
+    tensors = load_tensors(path)
     if not isinstance(tensors, dict):
         raise ValueError(f"expected a state dict, found {type(tensors).__name__}")
     return {name: tensor for name, tensor in tensors.items() if not name.startswith(NOT_OURS)}

@@ -170,7 +170,7 @@ def read_refusal(path: Path) -> str | None:
     """What :func:`write_refusal` wrote; None for a file of scores and for a damaged one (:func:`read` reports it)."""
     try:
         with hdf5.opened(path) as file:
-            reason = file.attrs.get("refusal")
+            reason = hdf5.attribute(file, "refusal") if "refusal" in file.attrs else None
     except hdf5.UNREADABLE:
         return None
     return None if reason is None else str(reason)

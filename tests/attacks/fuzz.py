@@ -1,179 +1,82 @@
-"""Random damage to whole files, for every reader of bytes that somebody else may have written.
+"""Changed files, for every reader of bytes that somebody else may have written.
 
-``python -m tests.attacks.fuzz features --seconds 600`` damages files until the time is over. What ends in anything but
-a result or a named error is kept in ``corpus/``, and read again by every run of the tests.
+``python -m tests.attacks.fuzz features --seconds 600`` changes files until the time is over, in seconds of a processor.
+Where atheris is installed (``pip install '.[fuzz]'``) the changes are guided by which lines they reach (`guided.py`);
+elsewhere they are random. What ends in anything but a result or a named error is kept in ``corpus/<reader>/``, and
+``--keep`` adds a few of the files that reached new lines. All of them are read again by every run of the tests.
 """
 
 import argparse
 import faulthandler
 import hashlib
-import io
-import json
-import pickle
+import os
+import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from avadclip import config, store
-from avadclip.datasets import annotation_text
-from avadclip.datasets.ground_truth import read_ground_truth
-from avadclip.datasets.manifest import read_manifest
-from avadclip.datasets.released_files import load_rows
-from avadclip.datasets.released_lists import TEST_LIST, read_lists
-from avadclip.detectors.description import FILE, read_description
-from avadclip.encoders.torchscript import read_torchscript
-from avadclip.encoders.weights import DAMAGED
-from avadclip.errors import AvadclipError
-from avadclip.interop.checkpoints.state_dict import read_tensors
-from avadclip.media.audio import decode_windows
-from avadclip.media.frames import decode_frames
-from avadclip.media.probe import probe
-from avadclip.report.footage import Footage, read_footage, write_footage
-from avadclip.scoring import scores
-from tests.attacks.limits import little_memory
-from tests.golden.clips import FOLDER as CLIPS
-
-MOST_SECONDS = 60  # for a file of some kilobytes
-CORPUS = Path(__file__).with_name("corpus")
-OURS = Path(__file__).parents[2] / "params.yaml"
-EXTREMES = (
-    *(b"\x00", b"\xff", b"\x7f\xff\xff\xff", b"\xff\xff\xff\xff", b"\x80" * 8),
-    *(b"9" * 20, b"-1", b"../", b"[[[[", b"NaN"),
-)
+from tests.attacks import guided  # before the others, because it instruments what they import
+from tests.attacks.corpus import CORPUS, add_what_reaches_more, keep
+from tests.attacks.damage import damaged
+from tests.attacks.limits import MOST_SECONDS, little_memory
+from tests.attacks.readers import READERS, survives
 
 
 @dataclass(frozen=True)
-class Reader:
-    """What reads a file of this name, and a whole file."""
+class Run:
+    """How many files were read, and which of them are finds."""
 
-    name: str
-    read: Callable[[Path], object]
-    whole: Callable[[], bytes]
-    expected: tuple[type[Exception], ...] = (AvadclipError,)
+    n_read: int
+    finds: tuple[Path, ...]
 
 
-def written(write: Callable[[Path], object]) -> Callable[[], bytes]:
-    """The bytes of a file that something writes."""
-
-    def whole() -> bytes:
-        with tempfile.TemporaryDirectory() as folder:
-            write(Path(folder) / "a.h5")
-            return (Path(folder) / "a.h5").read_bytes()
-
-    return whole
-
-
-def _features() -> store.Features:
-    source = store.Source("v", "0" * 64, 8, 25.0)
-    return store.Features(source, {"a": 1}, np.ones((1, 2, 8), "f2"), np.ones(2, bool), np.arange(3.0), "none")
-
-
-def _scores() -> scores.Scores:
-    made_by = scores.Provenance("d", "v", "d", 0, ("visual",), "last", ("normal", "riot"), 16)
-    video = scores.VideoScores("v", "visual", np.zeros(3, "f4"), np.zeros((3, 2), "f4"))
-    return scores.collect(made_by, [video])
+def at_random(name: str, seconds: float, seed: int, folder: Path) -> Run:
+    """Damage the whole file again and again."""
+    random, whole = np.random.default_rng(seed), READERS[name].whole()
+    end, n_read, finds = time.process_time() + seconds, 0, []
+    with little_memory():
+        while time.process_time() < end:
+            content = damaged(whole, random)
+            n_read += 1
+            # A library in C may never come back; then the traceback is the last thing here, and the file stays.
+            faulthandler.dump_traceback_later(MOST_SECONDS, exit=True)
+            if (error := survives(READERS[name], content, folder)) is not None:
+                finds.append(keep(name, content))
+                _say(f"{type(error).__name__}: {error}: {finds[-1]}")
+    faulthandler.cancel_dump_traceback_later()
+    return Run(n_read, tuple(finds))
 
 
-def _torch(save_: Callable[[io.BytesIO], object]) -> Callable[[], bytes]:
-    def whole() -> bytes:
-        file = io.BytesIO()
-        save_(file)
-        return file.getvalue()
-
-    return whole
-
-
-def _decode(path: Path) -> None:
-    info = probe(path)
-    for _ in decode_frames(path, info, np.arange(0, info.n_frames, 4), "pyav", n_threads=1):
-        pass
-    if info.has_audio:
-        for _ in decode_windows(path, info.frame_seconds[::4], 0.1, sound=info.sound):
-            pass
-
-
-def _clip(name: str) -> Reader:
-    return Reader(name, _decode, lambda: (CLIPS / name).read_bytes())
-
-
-def _text(text: str) -> Callable[[], bytes]:
-    return lambda: text.encode()
-
-
-MANIFEST = "id,path,split,labels,n_frames,frame_rate,has_audio,content_hash,excluded\nv,v.mp4,test,a|b,8,25.0,true,"
-DESCRIPTION = {
-    **{"format": 2, "dataset": "d", "variant": "v", "kind": "deep_mil", "settings": {}, "modalities": ["visual"]},
-    **{"dimensions": {}, "classes": ["normal", "riot"], "recipes": {"visual": {"a": 1}}, "text_tower": None},
-    **{"selection": "last", "round": 1, "seed": 0, "imported": None},
-}
-READERS: dict[str, Reader] = {
-    "features": Reader("a.h5", store.read, written(lambda path: store.write(path, _features()))),
-    "scores": Reader("a.h5", scores.read, written(lambda path: scores.write(path, _scores()))),
-    "footage": Reader(
-        "a.h5",
-        read_footage,
-        written(lambda path: write_footage(path, Footage({"v": np.arange(9.0)}, {"v": "1.mp4"}, {"v": b"png"}))),
-    ),
-    "npy": Reader("a.npy", load_rows, _torch(lambda file: np.save(file, np.ones((2, 4), "f2")))),
-    "checkpoint": Reader("a.pth", read_tensors, _torch(lambda file: torch.save({"a": torch.ones(3)}, file))),
-    "torchscript": Reader(
-        "a.pt",
-        read_torchscript,
-        _torch(lambda file: torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), file)),  # type: ignore[no-untyped-call]
-        (*DAMAGED, pickle.UnpicklingError),
-    ),
-    "params": Reader("params.yaml", config.load, lambda: OURS.read_bytes()),
-    "manifest": Reader("manifest.csv", read_manifest, _text(f"{MANIFEST}{'0' * 64},\n")),
-    "ground_truth": Reader("a.csv", read_ground_truth, _text("id,label,start_frame,end_frame\nv,riot,1,5\n")),
-    "annotations": Reader("a.txt", annotation_text.read_labelled_spans, _text("v B1 1 5 B2 7 9\nw G 0 3\n")),
-    "lists": Reader(
-        TEST_LIST, lambda path: read_lists(path.parent), _text("path,audio_path,label\n/x/v__5.npy,/y/v.npy,B1-0-0\n")
-    ),
-    "description": Reader(FILE, lambda path: read_description(path.parent), _text(json.dumps(DESCRIPTION))),
-    **{name: _clip(name) for name in ("h264-b-frames.mp4", "vp9.webm", "mpeg4.avi", "h264.ts", "wmv2.wmv")},
-}
-
-
-def damaged(content: bytes, random: np.random.Generator) -> bytes:
-    """A file with a few random changes."""
-    changed = bytearray(content)
-    for _ in range(random.integers(1, 5)):
-        place = int(random.integers(0, max(len(changed), 1)))
-        length = int(random.integers(1, 9))
-        match int(random.integers(0, 6)):
-            case 0 if changed:
-                changed[min(place, len(changed) - 1)] ^= 1 << int(random.integers(0, 8))
-            case 1:
-                changed[place : place + length] = random.bytes(length)
-            case 2:
-                piece = EXTREMES[random.integers(0, len(EXTREMES))]
-                changed[place : place + len(piece)] = piece
-            case 3:
-                del changed[place : place + int(random.integers(1, 200))]
-            case 4:
-                changed[place:place] = changed[place : place + int(random.integers(1, 200))]
-            case _:
-                del changed[max(place, 16) :]
-    return bytes(changed)
-
-
-def survives(reader: Reader, content: bytes, folder: Path) -> Exception | None:
-    """What came out of reading a file, if it is neither a result nor an error that says what to do."""
-    path = folder / reader.name
-    path.write_bytes(content)
-    try:
-        reader.read(path)
-    except reader.expected:
-        return None
-    except Exception as error:  # that is what is looked for
-        return error
-    return None
+def by_reach(name: str, seconds: float, seed: int, folder: Path) -> Run:
+    """Let libFuzzer choose the changes, in processes of their own: the end of one, by whatever crashed, is a find."""
+    inputs, finds, log = folder / "inputs", folder / "finds", folder / "log"
+    inputs.mkdir(exist_ok=True)
+    finds.mkdir(exist_ok=True)
+    for content in (READERS[name].whole(), *(path.read_bytes() for path in sorted((CORPUS / name).glob("*")))):
+        (inputs / hashlib.sha256(content).hexdigest()).write_bytes(content)
+    n_read = 0
+    while seconds > 0:
+        known = set(finds.iterdir())
+        (folder / "count").write_text("0 0")
+        process = os.fork()
+        if process == 0:
+            with log.open("a") as file:
+                os.dup2(file.fileno(), 1)
+                os.dup2(file.fileno(), 2)
+            guided.fuzz(name, folder, seconds, seed + n_read)
+        status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        n_here, spent = (folder / "count").read_text().split()
+        n_read, seconds = n_read + int(n_here), seconds - float(spent)
+        if status == 0:
+            break
+        if set(finds.iterdir()) == known:
+            raise SystemExit(f"{name}: ended with {status}: {log.read_text()[-2000:]}")
+    return Run(n_read, tuple(keep(name, path.read_bytes()) for path in sorted(finds.iterdir())))
 
 
 def _say(line: str) -> None:
@@ -182,32 +85,34 @@ def _say(line: str) -> None:
 
 
 def main() -> int:
-    """Damage files for a while; 1 if something was found."""
+    """Change files for a while; 1 if something was found."""
     parser = argparse.ArgumentParser(prog="python -m tests.attacks.fuzz")
     parser.add_argument("readers", nargs="*", default=list(READERS), help=f"of {', '.join(READERS)}")
-    parser.add_argument("--seconds", type=float, default=60, help="for each reader")
+    parser.add_argument("--seconds", type=float, default=60, help="of a processor, for each reader")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--work", type=Path, help="folder of inputs and finds, from which a later run goes on")
+    parser.add_argument("--keep", action="store_true", help="add files that reach new lines to the corpus")
     chosen = parser.parse_args()
     found = 0
     for name in chosen.readers:
-        random, whole = np.random.default_rng(chosen.seed), READERS[name].whole()
-        end, n_read = time.monotonic() + chosen.seconds, 0
-        with tempfile.TemporaryDirectory() as folder, little_memory():
+        with tempfile.TemporaryDirectory() if chosen.work is None else nullcontext(chosen.work / name) as place:
+            folder, before = Path(place), _processor_seconds()
+            folder.mkdir(parents=True, exist_ok=True)
             _say(f"{name}: in {folder}")
-            while time.monotonic() < end:
-                content = damaged(whole, random)
-                n_read += 1
-                # A library in C may never come back; then the traceback is the last thing here, and the file stays.
-                faulthandler.dump_traceback_later(MOST_SECONDS, exit=True)
-                if (error := survives(READERS[name], content, Path(folder))) is not None:
-                    found += 1
-                    CORPUS.mkdir(exist_ok=True)
-                    kept = CORPUS / f"{name}+{hashlib.sha256(content).hexdigest()[:8]}"
-                    kept.write_bytes(content)
-                    _say(f"{type(error).__name__}: {error}: {kept}")
-        faulthandler.cancel_dump_traceback_later()
-        _say(f"{name}: {n_read} files")
+            run = (by_reach if guided.atheris else at_random)(name, chosen.seconds, chosen.seed, folder)
+            spent = _processor_seconds() - before
+            found += len(run.finds)
+            if chosen.keep and guided.atheris:
+                add_what_reaches_more(name, folder / "inputs")
+        _say(f"{name}: {run.n_read} files in {spent:.0f} s, {len(run.finds) or 'no'} finds")
+        for path in run.finds:
+            _say(str(path))
     return 1 if found else 0
+
+
+def _processor_seconds() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+MOST_SECONDS = 300  # for a file of some kilobytes that a fuzzer makes, on a busy machine
 SPARE_BYTES = 600 << 20  # beyond what is mapped already
 
 

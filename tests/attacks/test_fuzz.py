@@ -1,14 +1,18 @@
-"""A short run of the fuzzer, and everything that it has ever found."""
+"""A short run of random damage, and every file that the fuzzer has ever kept."""
 
+import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.attacks.fuzz import CORPUS, READERS, damaged, survives
+from tests.attacks import corpus
+from tests.attacks.damage import changed_inside, damaged
+from tests.attacks.readers import READERS, survives
 
 N_FILES = 60  # a reader; `python -m tests.attacks.fuzz` reads on
-FOUND = sorted(path.name for path in CORPUS.iterdir()) if CORPUS.is_dir() else []
+KEPT = sorted(path.relative_to(corpus.CORPUS) for path in corpus.CORPUS.glob("*/*"))
 
 
 @pytest.mark.slow
@@ -25,7 +29,33 @@ def test_damaged_files_give_a_result_or_a_named_error(tmp_path: Path, name: str)
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", FOUND)
-def test_what_was_found_once(tmp_path: Path, name: str) -> None:
-    error = survives(READERS[name.partition("+")[0]], (CORPUS / name).read_bytes(), tmp_path)
+@pytest.mark.parametrize("kept", KEPT, ids=str)
+def test_what_was_kept_gives_a_result_or_a_named_error(tmp_path: Path, kept: Path) -> None:
+    error = survives(READERS[kept.parent.name], (corpus.CORPUS / kept).read_bytes(), tmp_path)
     assert error is None, f"{type(error).__name__}: {error}"
+
+
+def test_the_corpus_is_small() -> None:
+    assert {kept.parent.name for kept in KEPT} <= READERS.keys()
+    for name in READERS:
+        assert sum(path.stat().st_size for path in (corpus.CORPUS / name).glob("*")) <= 2 * corpus.MOST_BYTES, name
+
+
+def test_an_archive_is_changed_inside_of_one_file() -> None:
+    whole = READERS["torchscript"].whole()
+    changed = changed_inside(whole, np.random.default_rng(0), lambda part: part + b"!")
+    with zipfile.ZipFile(io.BytesIO(whole)) as before, zipfile.ZipFile(io.BytesIO(changed)) as after:
+        assert after.testzip() is None  # checksums hold
+        differ = [name for name in before.namelist() if before.read(name) != after.read(name)]
+    assert len(differ) == 1
+    assert changed_inside(b"no archive", np.random.default_rng(0), bytes.upper) == b"NO ARCHIVE"
+
+
+def test_only_what_reaches_more_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus, "CORPUS", tmp_path / "corpus")
+    inputs = {"as whole": b"w B1 2 6 B2 7 9\n", "no code": b"v XX 1 5\n", "no code, longer": b"v XX 1 5 XX 7 9\n"}
+    (tmp_path / "inputs").mkdir()
+    for name, content in inputs.items():
+        (tmp_path / "inputs" / name).write_bytes(content)
+    corpus.add_what_reaches_more("annotations", tmp_path / "inputs")
+    assert [path.read_bytes() for path in (tmp_path / "corpus/annotations").iterdir()] == [inputs["no code"]]
