@@ -85,7 +85,7 @@ def test_nothing_can_be_predicted(project: Path, monkeypatch: pytest.MonkeyPatch
     ("words", "model", "message"),
     [
         ((), "elsewhere", "error: elsewhere/predictor.json: no such file; expected a model folder"),
-        (("--device", "cuda:99"), "runs/toy", "error: device: 'cuda:99' asked for"),
+        (("--device", "cuda:99"), "runs/toy", "error: device: 'cuda:99' was asked for"),
         (("--out", "params.yaml"), "runs/toy", "error: --out: params.yaml: cannot be made or used as a folder"),
     ],
 )

@@ -165,7 +165,7 @@ def test_known_encoders_are_open_clips():
     [
         (None, "no such file"),
         ("{", "not valid JSON"),
-        ('{"embed_dim": 512}', "no text_cfg, vision_cfg"),
+        ('{"embed_dim": 512}', "missing keys: text_cfg, vision_cfg"),
         ('{"embed_dim": 512, "vision_cfg": {}, "text_cfg": {"hf_model_name": "x"}}', "is not a plain CLIP"),
     ],
 )
