@@ -45,7 +45,7 @@ def switches(shipped: Sections, has_sound: bool) -> Sections:
         "dropout 80 percent": {"dropout": 0.8},
         "one member": {"members": 1},
         "4 units": {"hidden": 4},
-        "64 units": {"hidden": 64},
+        "16 units": {"hidden": 16},
         "features as extracted": {"feature_norm": None},
         "no neighbours": {"context": 1},
         "15 neighbours": {"context": 15},

@@ -5,6 +5,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
+from multiprocessing import context
 from typing import Any
 
 import pytest
@@ -77,6 +78,12 @@ def pytest_configure(config: pytest.Config) -> None:
     patch.setenv("DVC_SITE_CACHE_DIR", f"{home.name}/dvc")
     patch.setenv("DVC_SYSTEM_CONFIG_DIR", f"{home.name}/dvc")
     patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+
+
+@pytest.fixture
+def spawned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers start as they do outside of the tests, not as forks of a process that has loaded their libraries."""
+    monkeypatch.setitem(context._concrete_contexts, "spawn", context.SpawnContext())
 
 
 @pytest.fixture(scope="session")

@@ -6,18 +6,13 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from multiprocessing import context
 
 import pytest
 
 from avadclip.extraction.warm_up import warm_up
 from avadclip.workers import Failed, Finished, GuardedPool, Item, Task
 
-
-@pytest.fixture(autouse=True)
-def spawned(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers start here as they do outside of the tests (see `tests.support.warm`)."""
-    monkeypatch.setitem(context._concrete_contexts, "spawn", context.SpawnContext())
+pytestmark = pytest.mark.usefixtures("spawned")
 
 
 @dataclass(frozen=True)

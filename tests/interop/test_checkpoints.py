@@ -254,7 +254,7 @@ def _fewer_classes(tensors: Tensors) -> None:
         (_narrower_norm, r"tensors of unexpected shapes: .*temporal\.local\.0\.attention_norm\.weight"),
         (_narrower_text, r"its CLIP has tensors of unexpected shapes: .*ln_final\.weight"),
         (_fewer_tokens, "its CLIP has 1000 tokens"),
-        (_fewer_classes, f"knows 2 classes, but datasets.{NAME}.classes has 7"),
+        (_fewer_classes, f"has 2 classes, but datasets.{NAME}.classes has 7"),
     ],
 )
 def test_tensors_of_other_sizes(project: Path, spoil: Callable[[Tensors], None], message: str) -> None:

@@ -51,7 +51,7 @@ def test_from_two_folders_to_a_table(project: Path) -> None:
     write_dataset(project.parent / "in", {"visual": 6})
     output = adopt(project.parent / "in", "visual")
     assert "has 4 training and 2 test videos, 6 files; `dvc repro` imports them" in output
-    assert "not trained there: audio_visual: it takes audio features, and 'own' has none" in output
+    assert "not trained there: audio_visual: it takes audio features, but 'own' has none" in output
     change(project, "train.visual_ensemble.recipe", {"rounds": 2, "batch_size": 4})
     params = config.load()
     assert params.dataset(NAME).classes == ("normal", "fighting", "riot")
@@ -69,7 +69,7 @@ def test_from_two_folders_to_a_table(project: Path) -> None:
     assert set(json.loads(paths.metrics(NAME).read_text())) == {"visual_ensemble", "random", "videos"}
     summary = paths.summary(NAME).read_text()
     for variant, reason in (
-        ("audio_visual", "it takes audio features, and 'own' has none"),
+        ("audio_visual", "it takes audio features, but 'own' has none"),
         ("visual_baseline", "it compares snippets with the names of the classes, which the text tower of a CLIP reads"),
     ):
         assert f"- `{variant}` was not trained here: {reason}" in summary
@@ -115,7 +115,7 @@ def test_a_student_is_not_trained_where_its_teacher_is_not(project: Path) -> Non
     train.main(NAME, "audio_visual", "0")
     distill.main(NAME, "visual_student", "0")
     reason = read_refusal(paths.run(NAME, "visual_student", 0))
-    assert reason == "its teacher `audio_visual` is not trained there: it takes audio features, and 'own' has none"
+    assert reason == "its teacher `audio_visual` is not trained there: it takes audio features, but 'own' has none"
 
 
 def test_pictures_and_sound_and_a_new_video(project: Path) -> None:

@@ -136,6 +136,7 @@ def in_a_worker(task) -> list[float]:
 
 @pytest.mark.slow
 @needs_decord
+@pytest.mark.usefixtures("spawned")
 def test_a_slow_encoder_does_not_fill_the_memory(tmp_path):
     # As many frames as decord may get: it decodes all of them while nobody asks.
     n_frames = decord_reader._MAX_RGB_BYTES // (1920 * 1080 * 3)
