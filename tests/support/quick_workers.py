@@ -5,16 +5,14 @@ and every worker is a fork of it; none of the project is here, and no torch.
 """
 
 import contextlib
+from importlib import import_module
 
-import av  # noqa: F401
-import h5py  # noqa: F401
 import librosa
 import numpy as np
-import pydantic.root_model  # noqa: F401
-import ruamel.yaml  # noqa: F401
-import scipy.signal  # noqa: F401
 
+for name in ("av", "h5py", "pydantic.root_model", "ruamel.yaml", "scipy.signal"):
+    import_module(name)
 with contextlib.suppress(ImportError):  # not on every machine
-    import decord  # noqa: F401
+    import_module("decord")
 
 librosa.stft(np.zeros(512, np.float32), n_fft=512)  # loads most of itself when it is first used
