@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from avadclip import config
 from avadclip.config.editing import edited, replace
 from avadclip.errors import ConfigError
+from avadclip.recipes import second_world
 
 FOLDER = Path(__file__).parent
 DETECTORS = FOLDER / "detectors"
@@ -92,6 +93,7 @@ def add_detectors(name: str, params: Path) -> list[str]:
         for variant in new:
             train[variant] = blocks[variant]
         scored.extend(variant for variant in new if variant not in scored)
+        second_world.share_settings(content)
     return new
 
 

@@ -11,13 +11,18 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
 from avadclip import config, recipes
+from avadclip.config import Params
 from avadclip.config.datasets import Dataset
 from avadclip.config.editing import edited
 from avadclip.errors import ConfigError
+from avadclip.recipes import second_world
+from avadclip.recipes.second_world import anchored
 
 
 def add(name: str, params: Path, dataset: str | None = None) -> list[str]:
     """Add the variants of a table to ``train:``, ``distill:`` and the scored ones; return those that are new.
+
+    Table V wants two data sets. Where there are none that fit, a rendered world gets a second one.
 
     Parameters
     ----------
@@ -31,7 +36,9 @@ def add(name: str, params: Path, dataset: str | None = None) -> list[str]:
     loaded = config.load(params)
     if dataset is not None:
         loaded.dataset(dataset)
-    pairs = _pairs(loaded.datasets, dataset) if recipes.TABLES[name] == "across" else []
+    across = recipes.TABLES[name] == "across"
+    pairs = _pairs(loaded.datasets, dataset) if across else []
+    world = _world(loaded, dataset) if across and not pairs else None
     sections = YAML().load(recipes.read(name, margin=""))
     if "distill" in sections and loaded.distill and loaded.teacher != "audio_visual":
         raise ConfigError(
@@ -45,14 +52,19 @@ def add(name: str, params: Path, dataset: str | None = None) -> list[str]:
         scored = score.setdefault("variants", [])
         wanted = [*new, *(variant for variants in sections.values() for variant in variants)]
         scored.extend(variant for variant in dict.fromkeys(wanted) if variant not in scored)
-        across = score.setdefault("across", CommentedMap())
+        if world is not None:
+            second = second_world.add(content, world)
+            pairs = [pair for pair in ((world, second), (second, world)) if dataset in (None, pair[0])]
+            new.append(f"datasets.{second}")
+        crossed = score.setdefault("across", CommentedMap())
         known = {(one.dataset, one.trained_on) for one in loaded.score.across.values() if one.variant == "audio_visual"}
         for tested, trained in pairs:
             if (tested, trained) not in known:
-                across.fa.set_block_style()
+                crossed.fa.set_block_style()
                 key = f"{tested}_from_{trained}"
-                across[key] = {"dataset": tested, "trained_on": trained, "variant": "audio_visual"}
+                crossed[key] = {"dataset": tested, "trained_on": trained, "variant": "audio_visual"}
                 new.append(key)
+        second_world.share_settings(content)
     return new
 
 
@@ -72,25 +84,28 @@ def _base(name: str, known: dict[str, Any]) -> Any:
     """The variant that a row is made from, with an anchor."""
     if "kind" not in known[name]:
         raise ConfigError(f"variant {name!r} is imported, not trained, so no row can be made from it; rename it")
-    if known[name].anchor.value is None:
-        known[name].yaml_set_anchor(name)
-    return known[name]
+    return anchored(known[name], name)
 
 
 def _pairs(datasets: dict[str, Dataset], tested: str | None) -> list[tuple[str, str]]:
     """Pairs (tested on, trained on) of data sets with features of the same encoders, which a detector needs."""
-    pairs = [
+    return [
         (one, other)
         for one in datasets
         for other in datasets
         if one != other and tested in (None, one) and _encoders(datasets[one]) == _encoders(datasets[other])
     ]
-    if not pairs:
+
+
+def _world(params: Params, tested: str | None) -> str:
+    """The rendered data set that a second one is made from."""
+    rendered = [name for name in params.worlds if name in params.datasets and tested in (None, name)]
+    if not rendered:
         raise ConfigError(
             "table V needs two data sets under `datasets` whose features the same encoders made; add one, for example"
             " with `avadclip recipe cctv_fights_sub --add`"
         )
-    return pairs
+    return rendered[0]
 
 
 def _encoders(dataset: Dataset) -> list[object]:
