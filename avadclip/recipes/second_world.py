@@ -34,7 +34,7 @@ def add(content: Any, first: str) -> str:
 
 
 def share_settings(content: Any) -> None:
-    """What a variant does differently on a world, it does on the second one, too, unless that has settings of its own."""
+    """What a variant does differently on a world, it does on the second one, too, if that has none of its own."""
     seconds = {second.removesuffix(SUFFIX): second for second in content.get("worlds", {}) if second.endswith(SUFFIX)}
     for section in ("train", "distill"):
         for name, variant in content.get(section, {}).items():
