@@ -236,7 +236,8 @@ def soak(rounds: int, seconds: float, seed: int, log: Path) -> Tally:
         tally.compare(key, f"round {number}, again", found, expected)
         needed = {path for path in expected if name == "merge" or not path.startswith(".cache/")}
         if missing := needed - found.keys():
-            tally.problems[key].append(f"round {number}, again: missing: {sorted(missing)}")
+            said = log.read_text()[-800:]
+            tally.problems[key].append(f"round {number}, again: missing: {sorted(missing)}; it said: {said}")
         tell(f"{number:4} {name}: {key[1]} {f'after {delay:.1f} s' if killed else 'was too late'}")
         for problem in tally.problems[key]:
             if problem.startswith(f"round {number},") or problem.startswith(f"round {number}:"):
