@@ -4,7 +4,6 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import open_clip
 from torch import Tensor
 
 from avadclip import paths
@@ -16,6 +15,7 @@ from avadclip.detectors.description import Description
 from avadclip.detectors.parts.text import TextTower
 from avadclip.detectors.protocol import Detector, Dimensions, Needs
 from avadclip.detectors.registry import build, settings_of, unmet
+from avadclip.encoders.lean import lean_imports
 from avadclip.encoders.weights import locate
 from avadclip.errors import CheckpointError
 from avadclip.interop.checkpoints import names
@@ -122,6 +122,8 @@ def _of_avadclip(released: names.Released, path: Path, dataset: str, classes: tu
 
 def tower_of(text: dict[str, Tensor], classes: tuple[str, ...], path: Path) -> TextTower:
     """CLIP's text tower from its tensors, of any depth and width; the image tower beside it is a dummy."""
+    with lean_imports():  # every training imports this module, and hardly any imports a checkpoint
+        import open_clip
     vocabulary, width = text["token_embedding.weight"].shape
     context_length = len(text["positional_embedding"])
     clip = open_clip.CLIP(
