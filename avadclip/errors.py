@@ -49,6 +49,10 @@ class TrainingError(AvadclipError):
     """Training cannot start or cannot go on."""
 
 
+class HeldOutError(TrainingError):
+    """Held-out training videos are too few, or too unlike what was learned, to decide anything."""
+
+
 class EvaluationError(AvadclipError):
     """Scores and ground truth do not describe the same videos."""
 

@@ -30,8 +30,6 @@ from avadclip.media.frames import decode_frames
 from avadclip.media.probe import VideoInfo, probe
 from avadclip.media.timeline import boundary_seconds, sample_indices
 from avadclip.paths import manifest
-from tests.support.media_factory import write_video
-from tests.support.project_factory import NAME, load_params, prepare_here, save_params, write_project
 
 SECONDS, FRAME_RATE, STRIDE, SIDE = 10, 25, 16, 64
 WINDOW_SECONDS: float = features.Audio.model_fields["window_seconds"].default
@@ -68,6 +66,8 @@ class UnencodedSound(VideoSound):
 
 def write_clips(folder: Path, n: int) -> list[str]:
     """The same pictures under different hashes: a box that players skip holds the number."""
+    from tests.support.media_factory import write_video  # see `main`
+
     folder.mkdir()
     texture = np.random.default_rng(0).integers(0, 256, (90, 160, 3), np.uint8)
     whole = write_video(
@@ -112,6 +112,9 @@ def main(
     workers: Annotated[int, typer.Option(help="Decode workers; the loops that only decode are one process.")] = 1,
 ) -> None:
     """Print seconds, and milliseconds a clip."""
+    # Decode workers import this module, as they import the stage's; torch, which these bring, would cost them seconds.
+    from tests.support.project_factory import NAME, load_params, prepare_here, save_params, write_project
+
     with tempfile.TemporaryDirectory() as name, contextlib.chdir(name):
         root = Path(name)
         names = write_clips(root / "videos", clips)

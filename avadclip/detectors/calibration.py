@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from avadclip.config.evaluation import Branch
 from avadclip.detectors.alarm_score import NORMAL_COLUMN, anomaly_scores
 from avadclip.detectors.settings import CalibrationMethod
-from avadclip.errors import TrainingError
+from avadclip.errors import HeldOutError
 
 KEPT = 0.01  # share of the score itself in an isotonic map, which is flat in places, so that higher scores stay higher
 _DIGITS = 6
@@ -48,21 +48,25 @@ def learn(method: CalibrationMethod, scores: Rows, is_anomalous: NDArray[np.bool
     """Learn a map from scores [m] of snippets that were not in training, and whether they are anomalous [m].
 
     `temperature` divides log odds by a number, which leaves 0.5 unchanged; `platt` also shifts them; `isotonic` merges
-    the shares of neighbouring scores until they rise.
+    the shares of neighbouring scores until they rise. As Platt (1999) has it, one snippet more of either sort counts as
+    seen with each, so that a few snippets which happen to be separable do not make scores 0 or 1.
 
     Raises
     ------
-    TrainingError : higher scores are not more often anomalous.
+    HeldOutError : higher scores are not more often anomalous.
     """
     if method == "isotonic":
         return _isotonic(scores, is_anomalous)
     from sklearn.linear_model import LogisticRegression  # takes a second to import
 
     line = LogisticRegression(C=np.inf, fit_intercept=method == "platt", tol=1e-8, max_iter=1000)
-    line.fit(_log_odds(scores)[:, None], is_anomalous)
+    n_anomalous, odds = np.count_nonzero(is_anomalous), _log_odds(scores)
+    believed = np.where(is_anomalous, (n_anomalous + 1) / (n_anomalous + 2), 1 / (len(scores) - n_anomalous + 2))
+    both_ways = np.repeat([True, False], len(scores))
+    line.fit(np.tile(odds, 2)[:, None], both_ways, sample_weight=np.concatenate([believed, 1 - believed]))
     slope, offset = (round(float(np.squeeze(value)), _DIGITS) for value in (line.coef_, line.intercept_))
     if slope <= 0:
-        raise TrainingError(
+        raise HeldOutError(
             f"recipe.calibrate: {method}: in held-out training videos, higher scores are not more often anomalous"
             f" (slope {slope:g}), so nothing can be calibrated; use `isotonic` or `none`, or label more videos"
         )

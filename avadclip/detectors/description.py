@@ -34,6 +34,7 @@ class Description:
     round : the chosen one, counted from 1; 0 if it is not known (imported).
     seed : of training; None if it is not known (imported).
     calibration : of the scores, by branch; None if they are not calibrated.
+    uncalibrated : why they are not, although the recipe asks for it.
     imported : name and sha256 of the authors' file that this detector came from.
     """
 
@@ -50,6 +51,7 @@ class Description:
     round: int
     seed: int | None
     calibration: dict[Branch, Calibration] | None = None
+    uncalibrated: str | None = None
     imported: dict[str, str] | None = None
     format: int = FORMAT
 
@@ -107,8 +109,8 @@ def write_refusal(folder: Path, reason: str) -> None:
 
 def write_description(folder: Path, description: Description) -> None:
     """Write it; the same description gives the same bytes."""
-    uncalibrated = {"calibration"} if description.calibration is None else None
-    content = _ADAPTER.dump_python(description, mode="json", exclude=uncalibrated)
+    absent = {name for name in ("calibration", "uncalibrated") if getattr(description, name) is None}
+    content = _ADAPTER.dump_python(description, mode="json", exclude=absent)
     write_text(folder / FILE, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 

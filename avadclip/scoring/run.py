@@ -110,8 +110,10 @@ def score_video(checkpoint: Checkpoint, features: VideoFeatures, device: torch.d
 
 
 def _calibration(description: Description) -> dict[str, Any]:
-    found = description.calibration
-    return {} if found is None else {"calibration": {branch: asdict(each) for branch, each in found.items()}}
+    found, why_not = description.calibration, description.uncalibrated
+    if found is None:
+        return {} if why_not is None else {"uncalibrated": why_not}
+    return {"calibration": {branch: asdict(each) for branch, each in found.items()}}
 
 
 def _modality_used(features: VideoFeatures) -> str:

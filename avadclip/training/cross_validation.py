@@ -30,7 +30,7 @@ from avadclip.detectors.alarm_score import anomaly_scores
 from avadclip.detectors.inference import detect
 from avadclip.detectors.protocol import Detector
 from avadclip.device import resolve_device
-from avadclip.errors import TrainingError
+from avadclip.errors import HeldOutError, TrainingError
 from avadclip.store.video import Folders, VideoFeatures, open_folders, read_video
 from avadclip.training.fitness import check_trainable
 from avadclip.training.loop import Watch, fit
@@ -115,9 +115,13 @@ def snippet_folds(videos: Sequence[Video], features: Sequence[VideoFeatures], n_
 
 
 def cross_validate(
-    run: Run, compute: Compute, n_folds: int, *, every_round: bool = False
+    run: Run, compute: Compute, n_folds: int, *, fewer: bool = False, every_round: bool = False
 ) -> list[dict[Branch, HeldOut]]:
     """Train two detectors per fold without the snippets of the fold, and collect their scores of these.
+
+    Parameters
+    ----------
+    fewer : take fewer folds, but at least two, where videos are too few for so many.
 
     Returns
     -------
@@ -125,7 +129,8 @@ def cross_validate(
 
     Raises
     ------
-    TrainingError : the variant learns from a teacher, or the videos are too few for so many folds.
+    TrainingError : the variant learns from a teacher.
+    HeldOutError : the videos are too few for so many folds, or a class is in one fold alone.
     FeatureError, DatasetError, ConfigError : as in training.
     """
     if run.needs.teacher:
@@ -134,7 +139,7 @@ def cross_validate(
         )
     videos = [v for v in read_manifest(paths.manifest(run.dataset)) if v.split == "train" and not v.excluded]
     check_trainable(videos, run.dataset_section.classes)
-    _check_folds(videos, n_folds)
+    n_folds = _checked_folds(videos, n_folds, fewer)
     folders = open_folders(run.dataset, run.in_training)
     features = [read_video(folders, video.id) for video in videos]
     folds = snippet_folds(videos, features, n_folds)
@@ -179,12 +184,15 @@ def best_round(rounds: Sequence[Mapping[Branch, HeldOut]]) -> int:
     return 1 + int(np.argmax(found))
 
 
-def _check_folds(videos: Sequence[Video], n_folds: int) -> None:
+def _checked_folds(videos: Sequence[Video], n_folds: int, fewer: bool) -> int:
     n_normal = sum(video.is_normal for video in videos)
     smaller = min(n_normal, len(videos) - n_normal)
+    n_folds = max(2, min(n_folds, smaller)) if fewer else n_folds
     if smaller < n_folds:
         found = f"found {n_normal} normal and {len(videos) - n_normal} anomalous"
-        raise TrainingError(f"{n_folds} folds need as many training videos of each sort, {found}; use fewer folds")
+        remedy = "label more videos" if n_folds == 2 else "use fewer folds"
+        raise HeldOutError(f"{n_folds} folds need as many training videos of each sort, {found}; {remedy}")
+    return n_folds
 
 
 def _train(
@@ -198,7 +206,10 @@ def _train(
 ) -> None:
     shown = {video.id: ~mask for video, mask in zip(videos, held_out, strict=True) if not mask.all()}
     seen = [video for video in videos if video.id in shown]
-    check_trainable(seen, run.dataset_section.classes)
+    try:
+        check_trainable(seen, run.dataset_section.classes)
+    except TrainingError as error:
+        raise HeldOutError(f"without what is held out, {error}") from None
     detector, data = prepare(run, compute, seen, folders, seed, shown)
     with tempfile.TemporaryDirectory() as folder:
         fit(detector, data, seed, Path(folder), identity="cross-validation", watch=watch)
@@ -227,5 +238,5 @@ def _auc(positive: NDArray[np.float32], negative: NDArray[np.float32]) -> float:
     from sklearn.metrics import roc_auc_score  # takes a second to import
 
     if not len(positive) or not len(negative):
-        raise TrainingError("no normal or no anomalous snippets were held out; use fewer folds, or label more videos")
+        raise HeldOutError("no normal or no anomalous snippets were held out; use fewer folds, or label more videos")
     return float(roc_auc_score(np.repeat([1, 0], [len(positive), len(negative)]), np.concatenate([positive, negative])))

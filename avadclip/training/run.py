@@ -3,8 +3,8 @@
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -29,12 +29,12 @@ from avadclip.detectors.description import Description, read_refusal
 from avadclip.detectors.protocol import Detector
 from avadclip.detectors.registry import unmet
 from avadclip.device import resolve_device
-from avadclip.errors import CheckpointError, ConfigError
+from avadclip.errors import CheckpointError, ConfigError, HeldOutError
 from avadclip.graph.code import fingerprint, kind_module
 from avadclip.io import sha256_of
 from avadclip.store.video import Folders, open_folders
 from avadclip.training.bags import sample_length
-from avadclip.training.cross_validation import HeldOut, best_round, cross_validate
+from avadclip.training.cross_validation import best_round, cross_validate
 from avadclip.training.fitness import check_trainable
 from avadclip.training.loop import fit
 from avadclip.training.preparation import Run, prepare
@@ -67,11 +67,7 @@ def train(run: Run, compute: Compute) -> None:
     videos = [video for video in read_manifest(paths.manifest(run.dataset)) if not video.excluded]
     split = split_training(videos, run.dataset_section.selection)
     check_trainable(split.train, run.dataset_section.classes)
-    stops = _stops(run)
-    asks = stops or run.settings.recipe.calibrate != "none"
-    n_folds = run.dataset_section.selection.folds
-    held_out = cross_validate(run, compute, n_folds, every_round=stops) if asks else []
-    n_rounds = best_round(held_out) if stops else None
+    decided = _decided_by_held_out(run, compute)
     detector, data = prepare(run, compute, split.train, folders, run.seed)
     own_folders = {modality: folders[modality] for modality in detector.modalities}
     chosen_round = fit(
@@ -83,10 +79,9 @@ def train(run: Run, compute: Compute) -> None:
         score=_round_score(run, split, videos, own_folders, device),
         teacher=None if teacher is None else teacher.detector,
         goes_on_from_best=run.dataset_section.selection.by == "released_test_selected",
-        n_rounds=n_rounds,
+        n_rounds=decided.n_rounds,
     )
-    calibration = _calibrate(run, held_out[(n_rounds or len(held_out)) - 1]) if asks else None
-    save_checkpoint(run.folder, detector, _describe(run, detector, own_folders, chosen_round, calibration))
+    save_checkpoint(run.folder, detector, _describe(run, detector, own_folders, chosen_round, decided))
     forget_state(run.folder)
 
 
@@ -138,9 +133,40 @@ def _stops(run: Run) -> bool:
     return True
 
 
-def _calibrate(run: Run, held_out: Mapping[Branch, HeldOut]) -> dict[Branch, Calibration] | None:
-    method = run.settings.recipe.calibrate
-    return None if method == "none" else {branch: learn(method, *each.judged()) for branch, each in held_out.items()}
+@dataclass(frozen=True)
+class _Decided:
+    """What held-out snippets of the training decide.
+
+    Attributes
+    ----------
+    n_rounds : when training ends; None: with its last round.
+    calibration : of the scores, by branch.
+    uncalibrated : why there is none, although the recipe asks for it.
+    """
+
+    n_rounds: int | None = None
+    calibration: dict[Branch, Calibration] | None = None
+    uncalibrated: str | None = None
+
+
+def _decided_by_held_out(run: Run, compute: Compute) -> _Decided:
+    """Ask them if the parameters say so. Too few for calibration is no error: scores then stay as they are."""
+    stops, method, n_rounds = _stops(run), run.settings.recipe.calibrate, None
+    if not stops and method == "none":
+        return _Decided()
+    try:
+        n_folds = run.dataset_section.selection.folds
+        rounds = cross_validate(run, compute, n_folds, fewer=not stops, every_round=stops)
+        n_rounds = best_round(rounds) if stops else None
+        if method == "none":
+            return _Decided(n_rounds)
+        last = rounds[(n_rounds or len(rounds)) - 1]
+        return _Decided(n_rounds, {branch: learn(method, *each.judged()) for branch, each in last.items()})
+    except HeldOutError as error:
+        if stops and n_rounds is None:
+            raise
+        log.warning("%s/%s: scores are not calibrated: %s", run.dataset, run.variant, error)
+        return _Decided(n_rounds, uncalibrated=str(error))
 
 
 def _describe(
@@ -148,7 +174,7 @@ def _describe(
     detector: Detector,
     folders: Folders,
     chosen_round: int,
-    calibration: dict[Branch, Calibration] | None,
+    decided: _Decided,
 ) -> Description:
     clip = run.dataset_section.visual.text_tower if run.needs.text_tower else None
     selected = run.dataset_section.selection.by
@@ -165,7 +191,8 @@ def _describe(
         selection="last" if selected == "ranking" and run.needs.teacher else selected,
         round=chosen_round,
         seed=run.seed,
-        calibration=calibration,
+        calibration=decided.calibration,
+        uncalibrated=decided.uncalibrated,
     )
 
 

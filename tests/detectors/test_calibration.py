@@ -71,3 +71,9 @@ def test_classes_keep_their_proportions() -> None:
     ratios = [each[1:, 1:] / each[1:, 1:].sum(axis=1, keepdims=True) for each in (classes, probabilities)]
     np.testing.assert_allclose(*ratios, atol=1e-5)
     assert calibrated(halves, confidence, None)[1] is None
+
+
+def test_a_few_snippets_that_are_separable_do_not_make_scores_certain() -> None:
+    scores, is_anomalous = np.array([0.4, 0.6], np.float32).repeat(5), np.repeat([False, True], 5)
+    found = learn("platt", scores, is_anomalous)(scores[[0, -1]])
+    np.testing.assert_allclose(found, [1 / 7, 6 / 7], atol=1e-4)  # Platt's targets: 1 / (n + 2) and (n + 1) / (n + 2)

@@ -11,8 +11,8 @@ from avadclip import paths
 from avadclip.config.evaluation import Branch
 from avadclip.detectors.checkpoint import load_checkpoint
 from avadclip.detectors.inference import detect
-from avadclip.errors import ConfigError
-from avadclip.scoring.run import score_video
+from avadclip.errors import ConfigError, TrainingError
+from avadclip.scoring.run import Job, Scorer, score_video
 from avadclip.store.video import open_folders, read_video
 from avadclip.training import run as training
 from avadclip.training.cross_validation import HeldOut, best_round
@@ -112,3 +112,38 @@ def test_calibration_is_in_the_checkpoint_and_in_its_scores(project: Path, metho
     expected = checkpoint.description.calibration["classification"](raw.anomaly_confidence)
     assert np.array_equal(scored.anomaly_confidence, expected)
     assert not np.array_equal(scored.anomaly_confidence, raw.anomaly_confidence)
+
+
+@pytest.mark.parametrize(
+    ("n_train", "reason"),
+    [
+        (4, "without what is held out, no training video has class"),
+        (3, "2 folds need as many training videos of each sort, found 1 normal and 2 anomalous; label more videos"),
+    ],
+)
+def test_too_few_videos_for_calibration_are_no_error(
+    project: Path, n_train: int, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    selection = {"by": "last", "folds": 4}
+    sizes = {"visual": 2.0, "audio": 0.0}
+    write_training_project(project, make_videos(n_train, 3), sizes, train=VARIANTS, selection=selection)
+    plain, _ = trained("three")
+    weights, description = trained("platt")
+    assert weights == plain
+    assert "calibration" not in description
+    assert description["uncalibrated"].startswith(reason)
+    assert f"{NAME}/platt: scores are not calibrated: {reason}" in caplog.text
+    test_video = f"video{n_train:03}"
+    checkpoint = load_checkpoint(paths.run(NAME, "platt", 0))
+    video = read_video(open_folders(NAME, checkpoint.detector.modalities), test_video)
+    raw, scored = detect(checkpoint.detector, video, "cpu"), score_video(checkpoint, video, "cpu")
+    assert np.array_equal(scored.anomaly_confidence, raw.anomaly_confidence)
+    assert Scorer(Job(NAME, "platt", NAME, 0), "cpu").provenance.detector["uncalibrated"] == description["uncalibrated"]
+
+
+def test_too_few_videos_to_stop_early_are_an_error(project: Path) -> None:
+    selection = {"by": "ranking", "folds": 4}
+    sizes = {"visual": 2.0, "audio": 0.0}
+    write_training_project(project, make_videos(6, 3), sizes, train=VARIANTS, selection=selection)
+    with pytest.raises(TrainingError, match="4 folds need as many training videos of each sort"):
+        trained("three")
