@@ -16,7 +16,7 @@ class Selection(Section):
     # its numbers appear.
     by: Literal["validation", "ranking", "last", "released_test_selected"] = "validation"
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1  # of the training videos; used by `validation` only
-    folds: Annotated[int, Field(ge=2)] = 4  # of the training videos; used by `ranking` and `recipe.calibrate` only
+    folds: Annotated[int, Field(ge=2)] = 2  # of the training videos; used by `ranking` and `recipe.calibrate` only
 
 
 class Compute(Section):

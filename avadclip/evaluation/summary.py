@@ -201,10 +201,9 @@ def _reliability(assessments: Sequence[Assessment], settings: Evaluate) -> str:
         found, before = entry.reliability(settings), entry.uncalibrated(settings)
         highest = f"{found.score[-1]:.2f} → {found.anomalous_share[-1]:.2f}" if len(found.score) else ABSENT
         why_not = entry.provenance.detector.get("uncalibrated")
-        uncalibrated = ABSENT if why_not is None else plain(f"not calibrated: {why_not}")
-        rows.append(
-            (f"`{entry.name}`", f"{found.error:.3f}", uncalibrated if before is None else f"{before.error:.3f}", highest)
-        )
+        error_before = ABSENT if before is None else f"{before.error:.3f}"
+        said = error_before if why_not is None else plain(f"not calibrated: {why_not}")
+        rows.append((f"`{entry.name}`", f"{found.error:.3f}", said, highest))
     explained = (
         "How far the share of anomalous frames is from the score, on average over all frames (expected calibration"
         f" error, {settings.reliability_bins} bins of the {settings.alarm_branch} branch, first seed); and the highest"
