@@ -129,7 +129,7 @@ def test_a_heap_of_texts_without_end(tmp_path: Path, kind: str) -> None:
 
 
 def with_unknown_lists(path: Path) -> None:
-    """Turn each text of variable length into a list of a kind that HDF5 does not know but trusts in its item type."""
+    """Turn each variable-length text into a list of a kind unknown to HDF5, which trusts its item type nevertheless."""
     content = path.read_bytes()
     changed = content.replace(b"\x19\x01\x01\x00\x10\x00\x00\x00", b"\x19\x02\x01\x00\x10\x00\x00\x00")
     assert changed != content
@@ -270,7 +270,7 @@ CHECKPOINTS: dict[str, Callable[[Path], object]] = {
 
 
 def by_clip(path: Path) -> object:
-    """Load CLIP weights with a hash pinned by whoever sent them."""
+    """Load CLIP weights whose hash is pinned by their sender."""
     tower = {"width": 8, "heads": 1, "layers": 1}
     architecture = {
         "embed_dim": 8,
@@ -287,7 +287,7 @@ def by_clip(path: Path) -> object:
 
 
 def by_wav2clip(path: Path) -> object:
-    """Load Wav2CLIP weights with a hash pinned by whoever sent them."""
+    """Load Wav2CLIP weights whose hash is pinned by their sender."""
     return load_wav2clip(Audio(width=8, weights=Weights(path=str(path), sha256=sha256_of(path)), precision="float32"))
 
 

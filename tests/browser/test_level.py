@@ -77,7 +77,7 @@ def said_at(level: float) -> dict[str, AtLevel]:
 
 @pytest.mark.parametrize("level", [0.05, 0.25, 0.5, 0.85, 0.99])
 def test_the_list_follows_the_alarm_level(world, open_page, level):
-    """Chips, counts, badges, filters and the order by length change for every video, not only the one shown."""
+    """Chips, counts, badges, filters and the order by longest alarm change for all videos, not only the one shown."""
     opened = open_page(world)
     page = opened.page
     opened.choose("loud")

@@ -1,4 +1,4 @@
-"""``dvc exp run --set-param`` rewrites the whole file; ours are laid out so that only the value changes."""
+"""``dvc exp run --set-param`` rewrites the whole file; our files are laid out so that only the value changes."""
 
 import io
 import shutil

@@ -42,7 +42,7 @@ def linear(weights: dict[str, Tensor], name: str, x: Tensor) -> Tensor:
 
 
 def class_embeddings(weights: dict[str, Tensor]) -> Tensor:
-    """Embed each name behind 8 vectors, at the tower's full length, and apply the learned projection."""
+    """Embed each name after 8 vectors, at the tower's full length, and apply the learned projection."""
     tower, rows = text_tower(), []
     for tokens in tower.token_ids:
         embedded = tower.token_embedding[tokens]
