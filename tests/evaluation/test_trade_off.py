@@ -1,4 +1,4 @@
-"""What each threshold would give, against the operating point at that threshold."""
+"""The table of thresholds, compared with the operating point at each of them."""
 
 import json
 from pathlib import Path
