@@ -23,8 +23,8 @@ def operating_point(case: Case, threshold: float, **rule: float) -> SimpleNamesp
 
 
 def make_alarm_case(loud: set[int]) -> Case:
-    """Video a: 40 frames with events [8, 16) and [20, 30); video b: 40 normal frames. `loud` numbers the snippets with
-    high scores, 4 frames each, through a and then b."""
+    """Video a: 40 frames with events [8, 16) and [20, 30); video b: 40 normal frames. `loud` are the snippets with high
+    scores, counted through a and then b; each has 4 frames."""
     videos = (make_video("a", 40, ["fighting", "riot"]), make_video("b", 40, ["normal"]))
     # Two classes at once are one event.
     segments = (Segment("a", "fighting", 8, 16), Segment("a", "riot", 20, 28), Segment("a", "fighting", 24, 30))

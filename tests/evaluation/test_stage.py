@@ -232,7 +232,7 @@ def test_the_row_that_guesses_keeps_its_name() -> None:
 
 
 def several_seeds() -> dict:
-    """Evaluate two detectors with three seeds, one of which gives the same scores each time; return metrics.json."""
+    """Evaluate two detectors with three seeds each, the second with equal scores for all seeds; return metrics.json."""
     write_params(variants=["audio_visual", "visual_student"], seeds=[0, 1, 2])
     for seed in (0, 1, 2):
         write_score_file(10 + seed, "audio_visual", seed)

@@ -305,7 +305,7 @@ def test_summary_counts_what_happened(here: Path, caplog: pytest.LogCaptureFixtu
     assert (summary.n_videos, summary.n_cached, summary.n_encoded, summary.n_failed) == (4, 0, 4, 0)
     assert summary.n_encoded_snippets == 19 + 8 + 8 + 25
     assert "toy/visual: 4 videos (0.00 h), 0 cached, 4 encoded, 0 failed, " in caplog.text
-    assert str(summary).endswith(" snippets/s")  # not frames, which sound has not
+    assert str(summary).endswith(" snippets/s")  # not frames: sound has none
     again = extract(NAME, "visual", params)
     assert (again.n_cached, again.n_encoded, again.n_encoded_snippets) == (4, 0, 0)
 

@@ -38,7 +38,7 @@ def decoders() -> list[Decoder]:
 
 
 def measure() -> Golden:
-    """Everything that belongs into ``frames.json``, measured with the decoders of this machine."""
+    """Everything that belongs in ``frames.json``, measured with the decoders of this machine."""
     return {
         "versions": {decoder: version(DISTRIBUTIONS[decoder]) for decoder in decoders()},
         "libc": libc(),

@@ -89,7 +89,7 @@ def test_judged_alarms_are_learnt(project: Path) -> None:
 
 
 def judged(project: Path, id_: str, judgement: str) -> str:
-    """The row that the page saves for the first alarm of a video, which is of no data set."""
+    """The row that the page saves for the first alarm of a video that belongs to no data set."""
     videos = json.loads((project / "out/predictions.json").read_text())["videos"]
     (video,) = [video for video in videos if video["id"] == id_]
     alarm = video["segments"][0]

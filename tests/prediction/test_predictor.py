@@ -37,7 +37,7 @@ from tests.support.project_factory import NAME, load_params, save_params, write_
 
 pytestmark = pytest.mark.slow
 
-# Name -> frames, seconds of sound. A window has 8 snippets of 4 frames, so these are several windows and less than one.
+# Name -> frames, seconds of sound: several windows of 8 snippets of 4 frames, and less than one.
 VIDEOS = {"loud.mp4": (90, 3.6), "short.mp4": (15, 0.6), "silent.mp4": (50, None)}
 SCENE_FRAMES = 12
 
