@@ -1,4 +1,4 @@
-"""A machine with little memory and an alarm clock, so that an attack that succeeds fails its test and nothing else."""
+"""Limits on memory and time, so that an attack that succeeds fails its own test and nothing else."""
 
 import faulthandler
 import signal
@@ -20,14 +20,14 @@ def _little_memory() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def little_time() -> Iterator[None]:
-    """What waits for ever, or computes for ever, is ended."""
+    """End a test that waits or computes for ever."""
 
     def end(_number: int, _frame: FrameType | None) -> None:
         raise TimeoutError(f"not refused within {SECONDS} s")
 
     before = signal.signal(signal.SIGALRM, end)
     signal.alarm(SECONDS)
-    faulthandler.dump_traceback_later(SECONDS + 30, exit=True)  # a library in C hears no signal
+    faulthandler.dump_traceback_later(SECONDS + 30, exit=True)  # a library in C does not react to the signal
     yield
     faulthandler.cancel_dump_traceback_later()
     signal.alarm(0)

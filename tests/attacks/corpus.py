@@ -1,4 +1,4 @@
-"""Files that the fuzzer has kept, ``corpus/<reader>/<hash>``: finds, and a few that reach lines of their own."""
+"""The files in ``corpus/<reader>/<hash>``: those that broke a reader, and a few that alone reach some lines."""
 
 import hashlib
 import sys
@@ -10,7 +10,7 @@ from typing import Any
 from tests.attacks.readers import READERS, survives
 
 CORPUS = Path(__file__).with_name("corpus")
-MOST_BYTES = 8 << 10  # a reader, beside the finds
+MOST_BYTES = 8 << 10  # for each reader; only finds may go beyond it
 CODE = str(Path(__file__).parents[2] / "avadclip")
 
 
@@ -23,7 +23,7 @@ def keep(name: str, content: bytes) -> Path:
 
 
 def reached(name: str, content: bytes, folder: Path) -> set[tuple[str, int]]:
-    """File and line of all our code that reading this file runs in this thread."""
+    """Return the file and line of all our code that runs in this thread while this content is read."""
     lines: set[tuple[str, int]] = set()
 
     def trace(frame: FrameType, event: str, _argument: object) -> Any:
@@ -43,7 +43,7 @@ def reached(name: str, content: bytes, folder: Path) -> set[tuple[str, int]]:
 
 
 def add_what_reaches_more(name: str, inputs: Path) -> None:
-    """Keep those inputs, the short ones first, that reach lines which neither the whole file nor the corpus reaches."""
+    """Keep the inputs that reach lines which neither the intact file nor the corpus reaches, the shortest first."""
     known = sorted((CORPUS / name).glob("*"))
     left = MOST_BYTES - sum(path.stat().st_size for path in known)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Random changes to whole files."""
+"""Random changes to intact files."""
 
 import io
 import zipfile
@@ -36,12 +36,12 @@ def damaged(content: bytes, random: np.random.Generator) -> bytes:
 
 
 def changed_inside(content: bytes, random: np.random.Generator, change: Callable[[bytes], bytes]) -> bytes:
-    """An archive of which one file is changed, so that its checksums hold; any other file is changed itself."""
+    """Change one file inside an archive, so that its checksums stay valid; change any other content directly."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             files = {name: archive.read(name) for name in archive.namelist()}
         name = list(files)[random.integers(0, len(files))]
-    except Exception:  # no archive, or a damaged one
+    except Exception:  # not an archive, or a damaged one
         return change(content)
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:

@@ -1,9 +1,9 @@
-"""Changed files, for every reader of bytes that somebody else may have written.
+"""Try changed files on every reader of bytes that somebody else may have written.
 
-``python -m tests.attacks.fuzz features --seconds 600`` changes files until the time is over, in seconds of a processor.
-Where atheris is installed (``pip install '.[fuzz]'``) the changes are guided by which lines they reach (`guided.py`);
-elsewhere they are random. What ends in anything but a result or a named error is kept in ``corpus/<reader>/``, and
-``--keep`` adds a few of the files that reached new lines. All of them are read again by every run of the tests.
+``python -m tests.attacks.fuzz features --seconds 600`` changes files for ten minutes of processor time. Where
+atheris is installed (``pip install '.[fuzz]'``), the lines that the changes reach guide them (`guided.py`); elsewhere
+they are random. A file that causes anything but a result or a named error is kept in ``corpus/<reader>/``, and
+``--keep`` adds a few of the files that reached new lines. Every run of the tests reads all of them again.
 """
 
 import argparse
@@ -36,14 +36,14 @@ class Run:
 
 
 def at_random(name: str, seconds: float, seed: int, folder: Path) -> Run:
-    """Damage the whole file again and again."""
+    """Damage the intact file again and again."""
     random, whole = np.random.default_rng(seed), READERS[name].whole()
     end, n_read, finds = time.process_time() + seconds, 0, []
     with little_memory():
         while time.process_time() < end:
             content = damaged(whole, random)
             n_read += 1
-            # A library in C may never come back; then the traceback is the last thing here, and the file stays.
+            # A library in C may never return; then this ends the process with a traceback, and the file stays.
             faulthandler.dump_traceback_later(MOST_SECONDS, exit=True)
             if (error := survives(READERS[name], content, folder)) is not None:
                 finds.append(keep(name, content))
@@ -53,7 +53,7 @@ def at_random(name: str, seconds: float, seed: int, folder: Path) -> Run:
 
 
 def by_reach(name: str, seconds: float, seed: int, folder: Path) -> Run:
-    """Let libFuzzer choose the changes, in processes of their own: the end of one, by whatever crashed, is a find."""
+    """Let libFuzzer choose the changes in separate processes, because a crash ends its process and counts as a find."""
     inputs, finds, log = folder / "inputs", folder / "finds", folder / "log"
     inputs.mkdir(exist_ok=True)
     finds.mkdir(exist_ok=True)
@@ -85,7 +85,7 @@ def _say(line: str) -> None:
 
 
 def main() -> int:
-    """Change files for a while; 1 if something was found."""
+    """Change files for a while; return 1 if something was found."""
     parser = argparse.ArgumentParser(prog="python -m tests.attacks.fuzz")
     parser.add_argument("readers", nargs="*", default=list(READERS), help=f"of {', '.join(READERS)}")
     parser.add_argument("--seconds", type=float, default=60, help="of a processor, for each reader")

@@ -1,7 +1,7 @@
 """One reader under libFuzzer, where atheris is installed.
 
-libFuzzer changes files, and changes again those that reached new branches of our code. It sees branches and comparisons
-in Python alone: those of `avadclip`, and of the parsers in `PARSERS`; in libraries in C the changes are blind.
+libFuzzer changes files, and goes on changing those that reached new branches. It sees branches and comparisons only in
+Python code that is instrumented here: `avadclip` and a few parsers. In libraries in C the changes are blind.
 """
 
 import hashlib
@@ -31,9 +31,10 @@ PARSERS = (_format_impl._read_array_header, _weights_only_unpickler.Unpickler.lo
 
 
 def fuzz(name: str, folder: Path, seconds: float, seed: int) -> None:
-    """Read files until the time is over, which ends this process, as everything that crashes does.
+    """Read files until the time is over, and then end this process; a crash ends it earlier.
 
-    `inputs` grows by what reaches more, `finds` by finds; `count` holds how many files were read, and in which time.
+    Files that reach more code go into `inputs`, and those that break the reader into `finds`. `count` holds how many
+    files were read, and how long that took.
     """
     reader = READERS[name]
     work = folder / "work"
@@ -64,7 +65,7 @@ def fuzz(name: str, folder: Path, seconds: float, seed: int) -> None:
     for function in PARSERS:
         atheris.instrument_func(function)
     options = {
-        "seed": seed + 1,  # 0 is a random one
+        "seed": seed + 1,  # 0 would mean a random seed
         "timeout": MOST_SECONDS,
         "report_slow_units": MOST_SECONDS,
         "rss_limit_mb": 0,  # little_memory() says what is too much
@@ -77,7 +78,7 @@ def fuzz(name: str, folder: Path, seconds: float, seed: int) -> None:
 
 
 def _where(error: BaseException) -> tuple[str, ...]:
-    """Which find it is: its type, and the line that raised it."""
+    """Identify a find by the type of its error and the line that raised it."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -1,4 +1,4 @@
-"""Every reader of bytes that somebody else may have written, with a whole file for each."""
+"""Every reader of bytes that somebody else may have written, with an intact file for each."""
 
 import io
 import json
@@ -37,7 +37,7 @@ OURS = Path(__file__).parents[2] / "params.yaml"
 
 @dataclass(frozen=True)
 class Reader:
-    """What reads a file of this name, and a whole file."""
+    """A function that reads a file of this name, and one that returns the bytes of an intact file."""
 
     name: str
     read: Callable[[Path], object]
@@ -46,7 +46,7 @@ class Reader:
 
 
 def written(write: Callable[[Path], object]) -> Callable[[], bytes]:
-    """The bytes of a file that something writes."""
+    """Return a function that gives the bytes of the file that `write` writes."""
 
     def whole() -> bytes:
         with tempfile.TemporaryDirectory() as folder:
@@ -148,13 +148,13 @@ READERS: dict[str, Reader] = {
 
 
 def survives(reader: Reader, content: bytes, folder: Path) -> Exception | None:
-    """What came out of reading a file, if it is neither a result nor an error that says what to do."""
+    """Read a file, and return its error unless that is an expected one."""
     path = folder / reader.name
     path.write_bytes(content)
     try:
         reader.read(path)
     except reader.expected:
         return None
-    except Exception as error:  # that is what is looked for
+    except Exception as error:  # these are looked for
         return error
     return None

@@ -1,4 +1,4 @@
-"""Arrays and tensors that somebody else made: code in them, sizes that nobody has, links to what is not theirs."""
+"""Hostile arrays and tensors: code in them, impossible sizes, and links to files of other people."""
 
 import json
 import os
@@ -54,7 +54,7 @@ KINDS: dict[str, tuple[Callable[[Path], object], Callable[[Path], object], type[
 
 
 def replaced(name: str, **dataset: object) -> Change:
-    """Put another data set in the place of one."""
+    """Replace a data set of the HDF5 file by another one."""
 
     def change(file: h5py.File) -> None:
         kind = file[name].dtype
@@ -65,7 +65,7 @@ def replaced(name: str, **dataset: object) -> Change:
 
 
 def linked(name: str, link: object) -> Change:
-    """Put a link in the place of a data set."""
+    """Replace a data set of the HDF5 file by a link."""
 
     def change(file: h5py.File) -> None:
         file.move(name, "elsewhere")
@@ -116,7 +116,7 @@ def test_hdf5(tmp_path: Path, kind: str, attack: str) -> None:
 
 @pytest.mark.parametrize("kind", ["features", "scores"])
 def test_a_heap_of_texts_without_end(tmp_path: Path, kind: str) -> None:
-    """HDF5 walks it for ever, and a Python signal does not reach it there."""
+    """HDF5 would walk through it for ever, where no Python signal reaches it."""
     write, read, error, _ = KINDS[kind]
     path = tmp_path / "a.h5"
     write(path)
@@ -129,7 +129,7 @@ def test_a_heap_of_texts_without_end(tmp_path: Path, kind: str) -> None:
 
 
 def with_unknown_lists(path: Path) -> None:
-    """Make each text of any length a list of a kind that HDF5 does not know, and the type of whose items it trusts."""
+    """Turn each variable-length text into a list of a kind unknown to HDF5, which trusts its item type nevertheless."""
     content = path.read_bytes()
     changed = content.replace(b"\x19\x01\x01\x00\x10\x00\x00\x00", b"\x19\x02\x01\x00\x10\x00\x00\x00")
     assert changed != content
@@ -138,7 +138,7 @@ def with_unknown_lists(path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["features", "scores"])
 def test_a_list_of_unknown_kind_is_no_text(tmp_path: Path, kind: str) -> None:
-    """HDF5 2.0 reads one from wherever its bytes point to: a segmentation fault."""
+    """HDF5 2.0 would read it from wherever its bytes point, which is a segmentation fault."""
     write, read, error, _ = KINDS[kind]
     write(tmp_path / "a.h5")
     with_unknown_lists(tmp_path / "a.h5")
@@ -150,7 +150,7 @@ def test_nor_is_it_the_reason_for_a_refusal(tmp_path: Path) -> None:
     scores.write_refusal(tmp_path / "a.h5", "no detector")
     assert scores.read_refusal(tmp_path / "a.h5") == "no detector"
     with_unknown_lists(tmp_path / "a.h5")
-    assert scores.read_refusal(tmp_path / "a.h5") is None  # whoever reads the scores says what is wrong
+    assert scores.read_refusal(tmp_path / "a.h5") is None  # reading the scores says what is wrong
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -165,7 +165,7 @@ def test_no_other_reader_of_hdf5_waits_for_a_pipe_either(tmp_path: Path) -> None
     os.mkfifo(tmp_path / "a.h5")
     with pytest.raises(DatasetError, match="pipe"):
         read_array(tmp_path / "a.h5")
-    assert scores.read_refusal(tmp_path / "a.h5") is None  # whoever reads the scores says what is wrong
+    assert scores.read_refusal(tmp_path / "a.h5") is None  # reading the scores says what is wrong
     with pytest.raises(FeatureError, match="pipe"):
         open_set(str(tmp_path), "visual").read("a")
 
@@ -219,7 +219,7 @@ class Scripted(torch.nn.Module):
 
 
 def zipped(path: Path, extra: str, content: bytes, method: int = zipfile.ZIP_STORED) -> None:
-    """A state dict as torch writes it, with one more entry or another content of one."""
+    """Write a state dict as torch does, with one entry added or replaced."""
     torch.save({"a": torch.zeros(3)}, path.with_suffix(".whole"))
     with zipfile.ZipFile(path.with_suffix(".whole")) as whole, zipfile.ZipFile(path, "w", method) as archive:
         for entry in whole.infolist():
@@ -229,7 +229,7 @@ def zipped(path: Path, extra: str, content: bytes, method: int = zipfile.ZIP_STO
 
 
 def with_pickle(path: Path, change: Callable[[bytes], bytes]) -> None:
-    """A state dict as torch writes it, but for its pickle."""
+    """Write a state dict as torch does, with its pickle changed."""
     torch.save({"a": torch.zeros(3)}, path.with_suffix(".whole"))
     with zipfile.ZipFile(path.with_suffix(".whole")) as whole, zipfile.ZipFile(path, "w") as archive:
         for name in whole.namelist():
@@ -238,7 +238,7 @@ def with_pickle(path: Path, change: Callable[[bytes], bytes]) -> None:
 
 
 def torchscript(path: Path, pickled: bytes, claimed: int | None = None) -> None:
-    """A TorchScript archive without code, around any pickle, of as many bytes as its directory claims."""
+    """Write a TorchScript archive without code around any pickle; its directory may claim another size."""
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in (("data.pkl", pickled), ("constants.pkl", pickle.dumps((), 2)), ("version", b"3\n")):
             archive.writestr(f"archive/{name}", content)
@@ -247,7 +247,7 @@ def torchscript(path: Path, pickled: bytes, claimed: int | None = None) -> None:
             entry.file_size = entry.compress_size = claimed
 
 
-A_GIGABYTE = b"\x80\x02cbuiltins\nbytearray\nJ\xff\xff\xff\x3f\x85R."  # torch makes it although it allows tensors only
+A_GIGABYTE = b"\x80\x02cbuiltins\nbytearray\nJ\xff\xff\xff\x3f\x85R."  # torch makes it, though it allows only tensors
 CHECKPOINTS: dict[str, Callable[[Path], object]] = {
     "pickle": lambda path: path.write_bytes(pickle.dumps({"a": Harm()})),
     "torch": lambda path: torch.save({"a": Harm()}, path),
@@ -270,7 +270,7 @@ CHECKPOINTS: dict[str, Callable[[Path], object]] = {
 
 
 def by_clip(path: Path) -> object:
-    """CLIP's weights, pinned by whoever sent them."""
+    """Load CLIP weights whose hash is pinned by their sender."""
     tower = {"width": 8, "heads": 1, "layers": 1}
     architecture = {
         "embed_dim": 8,
@@ -287,7 +287,7 @@ def by_clip(path: Path) -> object:
 
 
 def by_wav2clip(path: Path) -> object:
-    """Wav2CLIP's weights, pinned by whoever sent them."""
+    """Load Wav2CLIP weights whose hash is pinned by their sender."""
     return load_wav2clip(Audio(width=8, weights=Weights(path=str(path), sha256=sha256_of(path)), precision="float32"))
 
 
@@ -327,7 +327,7 @@ def test_weights_of_nothing(tmp_path: Path, read: Callable[[Path], object]) -> N
 
 
 def npy(header: str, body: bytes = b"") -> bytes:
-    """A file of numpy with any header."""
+    """Return a NumPy file with any header."""
     text = header.encode().ljust(118 - 1) + b"\n"
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + body
 

@@ -11,7 +11,7 @@ from tests.attacks import corpus
 from tests.attacks.damage import changed_inside, damaged
 from tests.attacks.readers import READERS, survives
 
-N_FILES = 60  # a reader; `python -m tests.attacks.fuzz` reads on
+N_FILES = 60  # for each reader; `python -m tests.attacks.fuzz` tries more
 KEPT = sorted(path.relative_to(corpus.CORPUS) for path in corpus.CORPUS.glob("*/*"))
 
 

@@ -1,4 +1,4 @@
-"""Links and pipes that lead out of the project, in what is merged and in what is cleaned up."""
+"""Links that lead out of the project, and pipes, among files that are merged or cleaned up."""
 
 import os
 from collections.abc import Callable
@@ -24,7 +24,7 @@ SECRET = b"the password is 1234"
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Parameters and a manifest of one video that nobody needs here."""
+    """A project with parameters and the manifest of one video, whose file no test needs."""
     root = write_project(tmp_path / "project", {"a.mp4": "normal"})
     video = Video("a", "videos/a.mp4", "train", ("normal",), 40, 25.0, True, "1" * 64)
     write_manifest(root / paths.manifest(NAME), [video])
@@ -33,7 +33,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write_features(path: Path) -> Path:
-    """What the first of the recipes asks for."""
+    """Write the features that the first recipe asks for."""
     entry = next(needed(recipes(config.load())))
     values = np.zeros((10, 512), "f2")[None] if entry.modality == "visual" else np.zeros((10, 512), "f2")
     source = Source(entry.id, entry.content_hash, 40, 25.0)
@@ -80,7 +80,7 @@ def test_a_folder_that_is_a_link_is_not_entered(tmp_path: Path) -> None:
 def test_a_link_to_features_comes_in_as_a_file_of_its_own(tmp_path: Path) -> None:
     original = write_features(tmp_path / "outside" / "x.h5")
     (tmp_path / "theirs").mkdir()
-    (tmp_path / "theirs" / "a.h5").symlink_to(original)  # as DVC leaves them, too
+    (tmp_path / "theirs" / "a.h5").symlink_to(original)  # as DVC makes them, too
     cache = WorkCache(Path(".cache/features"))
     assert merge_features([tmp_path / "theirs"], cache, recipes(config.load())).n_new == 1
     (merged,) = Path(".cache/features").rglob("*.h5")
@@ -89,7 +89,7 @@ def test_a_link_to_features_comes_in_as_a_file_of_its_own(tmp_path: Path) -> Non
 
 
 def test_an_output_that_is_a_link_is_not_emptied(tmp_path: Path) -> None:
-    """Extraction deletes what does not belong into its output: not in somebody's home."""
+    """Extraction deletes what does not belong in its output, but never in somebody's home folder."""
     home = tmp_path / "home"
     home.mkdir()
     (home / "thesis.txt").write_bytes(SECRET)

@@ -1,4 +1,4 @@
-"""Videos that are larger than they are: pictures of gigabytes, frames without end, other files and the network."""
+"""Hostile videos: pictures of gigabytes, endless frames, and references to other files or the network."""
 
 import struct
 import zlib
@@ -16,13 +16,13 @@ from tests.golden.clips import FOLDER
 
 
 def read(path: Path) -> int:
-    """Frames that come out."""
+    """Return how many frames are decoded."""
     info = probe(path)
     return sum(len(batch.rgb) for batch in decode_frames(path, info, np.arange(info.n_frames), "pyav"))
 
 
 def png(width: int, height: int) -> bytes:
-    """A black picture of one bit a pixel: a million pixels are 130 bytes."""
+    """Return a black picture with one bit a pixel; a million pixels take 130 bytes."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
@@ -34,7 +34,7 @@ def png(width: int, height: int) -> bytes:
 
 
 def write_pictures(path: Path, stated: tuple[int, int], picture: bytes) -> Path:
-    """A video of three pictures, with the size that its container is to state."""
+    """Write a video of three pictures whose container states the size `stated`."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("png", rate=25)
         stream.width, stream.height = stated

@@ -1,4 +1,4 @@
-"""Names that are HTML, Markdown, commands of a shell or of a terminal, wherever they are shown."""
+"""Names that contain HTML, Markdown, or shell or terminal commands, wherever they are shown."""
 
 import logging
 import struct

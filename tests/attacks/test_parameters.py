@@ -13,7 +13,7 @@ OURS = Path(__file__).parents[2] / "params.yaml"
 
 
 def aliases(of: str, levels: int, first: str) -> str:
-    """Each line stands for ten times the line before."""
+    """Return YAML in which each line repeats the line before it ten times."""
     lines = [f"a0: &a0 {first}"]
     lines += [f"a{i}: &a{i} {of.format(','.join([f'*a{i - 1}'] * 10))}" for i in range(1, levels)]
     return "\n".join(lines)

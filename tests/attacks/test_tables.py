@@ -1,4 +1,4 @@
-"""Tables and lists of annotations that are no such thing."""
+"""Files that are not the tables or annotation lists that they claim to be."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ GIGABYTE = 1 << 30
 
 
 def row(**changed: str) -> bytes:
-    """A line of a manifest."""
+    """Return a manifest of one row, with some cells changed."""
     cells = dict(zip(HEADER, ("v", "v.mp4", "test", "normal", "16", "25.0", "true", "0" * 64, ""), strict=True))
     return FIRST_LINE + ",".join((cells | changed).values()).encode() + b"\n"
 
@@ -54,7 +54,7 @@ def test_manifests(tmp_path: Path, content: bytes, size: int, said: str) -> None
     path = tmp_path / "manifest.csv"
     with path.open("wb") as file:
         file.write(content)
-        file.truncate(max(size, len(content)))  # the rest is a hole of zeros, which costs no disk
+        file.truncate(max(size, len(content)))  # the rest is a hole of zeros, which takes no space on disk
     with pytest.raises(DatasetError, match=said) as refused:
         read_manifest(path)
     assert len(str(refused.value)) < 2_000

@@ -1,4 +1,4 @@
-"""The benchmark of GPUs runs in miniature where there is none: what a person starts on a GPU must not fail there."""
+"""The GPU benchmark in miniature, on machines without a GPU, so that it does not fail when started on one."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ TINY = ["--tiny", "--workers", "2", "--precision", "float32"]
 
 @pytest.fixture
 def quick_python(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The parts are processes that begin with their libraries imported."""
+    """Start the benchmark's parts as processes that have already imported their libraries."""
     monkeypatch.setattr(sys, "executable", warm.executable())
 
 

@@ -1,4 +1,4 @@
-"""The demo's tables of docs/tables.md are those of the records beside it."""
+"""The demo world's tables in docs/tables.md agree with the records beside it."""
 
 from avadclip.tables.records import read_records
 from benchmarks.paper_tables import MARKS, NUMBERS, PAGE, RECORDS, page

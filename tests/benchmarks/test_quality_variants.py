@@ -1,4 +1,4 @@
-"""Every study of benchmarks/quality.py is one that params.yaml could hold."""
+"""The variants of every study in benchmarks/quality.py are valid in params.yaml."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""docs/zoo.md shows what docs/zoo.json holds, of every variant that is shipped. Trains nothing."""
+"""docs/zoo.md shows the results in docs/zoo.json for every shipped variant. Nothing is trained here."""
 
 import json
 import re
@@ -23,7 +23,7 @@ def test_the_page_shows_the_results() -> None:
 
 
 def test_what_was_measured_is_what_is_shipped() -> None:
-    """Of each result that counts: its recipe in words, and no localisation of who names no classes."""
+    """Each result of current settings states its recipe in words, and has an AP for every AUC."""
     sections, results = zoo_page.variants(), zoo_page.read_results()
     current = {
         name: found for name, found in results.items() if found["settings"] == zoo_page.settings_digest(sections[name])
@@ -37,7 +37,7 @@ def test_what_was_measured_is_what_is_shipped() -> None:
 
 @pytest.fixture
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A page with another result of DeepMIL."""
+    """A page with an outdated table, and a new result of DeepMIL."""
     path = tmp_path / "zoo.md"
     path.write_text(f"| `deep_mil` | [DeepMIL](there), 2018 | vision |\n\n{BEGIN}\nold\n{END}\n\nThe end.\n")
     monkeypatch.setattr(zoo_page, "PAGE", path)

@@ -1,4 +1,4 @@
-"""One browser a file of tests, and in it one page after the other."""
+"""One browser for each test file, which opens one page after the other."""
 
 import os
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def browser() -> Iterator:
 
 @pytest.fixture(scope="module")
 def shared_page(browser):
-    """Most tests use one after another the same page, because a new one is a new process."""
+    """Most tests use the same page in turn, because a new page is a new process."""
     return new_page(browser)
 
 
@@ -86,7 +86,7 @@ def world(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def three() -> list[Prediction]:
-    """In the order of the list: three alarms, one, none."""
+    """Three videos in the order of the list, with three alarms, one and none."""
     return [
         predict("hall", (2, 4, 0.9), (8, 12, 0.8), (15, 16, 0.6), seed=1),
         predict("gate", (6, 10, 0.7), seed=2),

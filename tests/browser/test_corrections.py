@@ -1,4 +1,4 @@
-"""What a person said of alarms is kept over a reload, saved as ``corrections.csv``, and loaded again."""
+"""A person's judgements of alarms survive a reload, and are saved as ``corrections.csv`` and loaded again."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""A person judges alarms with keys, buttons and mouse: what is said then, how far one is, and what comes next."""
+"""A person judges alarms with keys, buttons and mouse: what is saved, how progress is shown, and what comes next."""
 
 import numpy as np
 import pytest
@@ -32,10 +32,10 @@ def test_alarms_are_judged_with_the_keyboard_alone(tmp_path, open_page, three):
     assert opened.page.locator("#corrections-save").is_disabled()
     press(opened, "r", "m")
     at_alarm(opened, "hall", 1)
-    press(opened, "f", "w", "m")  # what is wrong has the edges of the alarm
+    press(opened, "f", "w", "m")  # a wrong alarm keeps its own edges
     at_alarm(opened, "hall", 2)
     press(opened, "u", "A")
-    assert opened.seconds() == pytest.approx(6.5, abs=0.051)  # one sees where it begins now
+    assert opened.seconds() == pytest.approx(6.5, abs=0.051)  # the page shows where it begins now
     press(opened, "m")
     at_alarm(opened, "gate", 0)
     press(opened, "c", "c", "s", "F", "d", "m", "m")
@@ -52,7 +52,7 @@ def test_alarms_are_judged_with_the_keyboard_alone(tmp_path, open_page, three):
     assert rows_of(saved(opened)) == expected
     press(opened, "c", "k", "p", "n")  # after the last class comes the first; then back to the first video
     at_alarm(opened, "hall", 0)
-    press(opened, "r", "n")  # the same word once more takes it back
+    press(opened, "r", "n")  # the same judgement once more takes it back
     at_alarm(opened, "hall", 1)
     press(opened, "r")
     expected[3]["class"] = others(gate, 0)[0]
@@ -118,7 +118,7 @@ def test_edges_are_dragged_and_moved_on_the_timeline(tmp_path, open_page, three)
     press(opened, "Shift+ArrowRight", "ArrowLeft")
     assert rows_of(saved(opened)) == [row(hall, 0, "right", start_seconds="0.000", end_seconds="1.000")]
     page.focus(".edge.start")
-    press(opened, "ArrowRight", "w", "ArrowRight")  # who moves an edge says that there is an event
+    press(opened, "ArrowRight", "w", "ArrowRight")  # moving an edge says that there is an event
     assert rows_of(saved(opened)) == [row(hall, 0, "right", start_seconds="1.100")]
     for _ in range(4):
         press(opened, "i")
@@ -160,7 +160,7 @@ def test_judgements_are_of_the_alarms_at_their_level(tmp_path, open_page, three)
     assert progress(opened) == "3 of 4 judged"
     press(opened, "Home")
     opened.page.locator("body").press("r")
-    assert [line["alarm_end_seconds"] for line in rows_of(saved(opened))] == ["10.000"]  # the last word counts
+    assert [line["alarm_end_seconds"] for line in rows_of(saved(opened))] == ["10.000"]  # the last judgement counts
 
 
 def test_the_most_informative_videos_come_first_and_what_is_judged_last(tmp_path, open_page):
@@ -181,11 +181,11 @@ def test_the_most_informative_videos_come_first_and_what_is_judged_last(tmp_path
     quiet = sorted((v for v in videos if not v.segments), key=informative, reverse=True)
     opened.page.select_option("#sort", "informative")
     assert names(opened) == [video.id for video in (*alarming, *quiet)]
-    opened.page.locator("body").press("r")  # puts the focus out of the choice
+    opened.page.locator("body").press("r")  # takes the focus away from the menu
     opened.choose(alarming[0].id)
     for _ in alarming[0].segments:
         press(opened, "u", "m")
-    assert names(opened)[0] == alarming[0].id  # nothing moves while one judges
+    assert names(opened)[0] == alarming[0].id  # the list keeps its order while somebody judges
     assert opened.page.inner_text("#video-title") != alarming[0].id  # on to the next one
     opened.page.select_option("#sort", "alarm")
     opened.page.select_option("#sort", "informative")

@@ -1,4 +1,4 @@
-"""A person moves the threshold: what alarms then, of this video and of all."""
+"""A person moves the threshold: which alarms there are then, in this video and in all of them."""
 
 import json
 
@@ -71,13 +71,13 @@ def test_the_threshold_is_moved_with_keys_stays_for_the_next_video_and_is_reset(
 
 
 def said_at(level: float) -> dict[str, AtLevel]:
-    """What the list has to say of the videos of `world` that have no hostile name."""
+    """Return what the list must show for the videos of `world`, except the one with a hostile name."""
     return {video.id: at_levels(video, [level])[0] for video in world_predictions() if video.id != HOSTILE}
 
 
 @pytest.mark.parametrize("level", [0.05, 0.25, 0.5, 0.85, 0.99])
 def test_the_list_follows_the_alarm_level(world, open_page, level):
-    """Chips, counts, badges, filters and the order by length: of every video, not only of the one that is shown."""
+    """Chips, counts, badges, filters and the order by longest alarm change for all videos, not only the one shown."""
     opened = open_page(world)
     page = opened.page
     opened.choose("loud")
@@ -121,8 +121,10 @@ def test_the_list_follows_the_alarm_level(world, open_page, level):
 
 
 def test_alarms_are_found_exactly_as_in_python(world, open_page):
-    """Scores that meet the threshold in float32 only, means that differ in the last digits, runs at both ends; every
-    third case is every run, the others have rules of their own."""
+    """Cases include scores that meet the threshold only in float32, close means, and runs at both ends.
+
+    Every third case uses `EVERY_RUN`, the others have random rules.
+    """
     opened = open_page(world)
     random = np.random.default_rng(7)
     cases = []

@@ -40,7 +40,7 @@ def test_the_list_filters(world, open_page):
         if any(s.label == "fighting" for s in make_prediction(seed=seed, highest=peak, has_audio=sound).segments)
     ]
     assert [name for name in names(opened) if name in ("loud", "silent")] == found
-    assert "calm 9" in names(opened)  # marked by people
+    assert "calm 9" in names(opened)  # annotated by people
     page.fill("#search", "no such video")
     assert names(opened) == []
     page.click("#clear")
@@ -71,7 +71,7 @@ def test_two_hundred_videos(tmp_path, open_page):
     inside = "(() => { const [a, b] = ['list', 'video-0200'].map((id) => document.getElementById(id)"
     inside += ".getBoundingClientRect()); return b.top >= a.top - 1 && b.bottom <= a.bottom + 1 })()"
     assert opened.page.evaluate(inside)
-    # Curves are loaded for what is shown, not for all.
+    # Only the curves of videos that were shown are loaded.
     assert sum("/data/" in url for url in opened.requests) == 2
     opened.page.fill("#search", "v19")
     assert opened.page.locator("#list li").count() == 11

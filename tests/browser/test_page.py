@@ -51,7 +51,7 @@ def test_everything_can_be_done_with_keys(world, open_page):
     page.keyboard.press("Escape")
     page.keyboard.press("Tab")
     outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
-    assert outline == "solid"  # one sees where one is
+    assert outline == "solid"  # the focus is visible
 
 
 def test_no_width_scrolls_sideways(world, open_page):
@@ -61,7 +61,7 @@ def test_no_width_scrolls_sideways(world, open_page):
         for tab in ("#tab-results", "#tab-videos"):
             opened.page.click(tab)
             assert opened.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
-        # Curves are drawn anew for the width that there is.
+        # Curves are drawn again for the new width.
         drawn = "Math.floor(document.querySelector('.score .plot').clientWidth)"
         opened.wait(f"Number(document.querySelector('.score svg').getAttribute('width')) === {drawn}")
 
@@ -72,7 +72,7 @@ def test_nothing_jumps_while_loading_or_from_one_video_to_the_next(world, open_p
     page = opened.page
     page.wait_for_selector("#chart .score .curve")
     for number in ("0002", "0003", "0004", "0006", "0001"):
-        page.evaluate("(number) => { location.hash = number }", number)  # no click: those shifts would be forgiven
+        page.evaluate("(number) => { location.hash = number }", number)  # no click: shifts after one do not count
         page.wait_for_selector(f"#video-{number}[aria-selected=true]")
         page.wait_for_timeout(250)
     assert page.evaluate("window.shifts") == []
@@ -85,7 +85,7 @@ def test_light_and_dark_follow_the_system_until_the_button_is_pressed(world, ope
     light = page.evaluate(background)
     page.emulate_media(color_scheme="dark")
     dark = page.evaluate(background)
-    opened.wait("document.getElementById('theme-button').textContent === 'Light'")  # told with the next frame
+    opened.wait("document.getElementById('theme-button').textContent === 'Light'")  # noticed with the next frame
     page.click("#theme-button")
     chosen = page.evaluate(background)
     page.emulate_media(color_scheme="light")

@@ -38,7 +38,7 @@ def test_a_click_on_the_curve_seeks_the_video(world, open_page):
         assert now == pytest.approx(6 * share, abs=0.02)
         playhead = opened.page.locator(".playhead").last.bounding_box()
         middle = playhead["x"] + playhead["width"] / 2 - box["x"]
-        assert middle == pytest.approx(share * box["width"], abs=3)  # pixels; those of the mouse are whole
+        assert middle == pytest.approx(share * box["width"], abs=3)  # pixels; the mouse moves by whole ones
 
 
 def test_a_click_on_an_alarm_seeks_to_where_it_begins(world, open_page):
@@ -131,7 +131,7 @@ def test_two_hours_draw_no_more_points_than_a_screen_shows_and_seek_to_a_single_
     for _ in range(12):
         opened.page.keyboard.press("i")
     assert opened.page.get_by_label("Zoom in").is_disabled()
-    # A dozen snippets are in view, the peak among them, and a click meets each of them.
+    # About a dozen snippets are in view, the peak among them, and each can be clicked.
     drawn = opened.page.get_attribute("#chart .score .curve.deciding", "d")
     assert 12 <= drawn.count("H") <= 14
     box = opened.page.locator(".surface").bounding_box()
@@ -173,5 +173,5 @@ def test_a_clock_that_does_not_begin_at_zero_is_sought_rightly(tmp_path, browser
         shown = Image.open(io.BytesIO(opened.page.locator("#player").screenshot())).convert("L")
         gray = np.asarray(shown)[shown.height // 3, shown.width // 2]  # above the controls
         now = opened.page.evaluate("document.getElementById('player').currentTime") - start_seconds
-        assert gray == pytest.approx(16 + 8 * int(now * 25 + 1e-4) % 224, abs=9)  # one frame to either side
+        assert gray == pytest.approx(16 + 8 * int(now * 25 + 1e-4) % 224, abs=9)  # at most one frame off
     opened.page.context.close()

@@ -1,4 +1,4 @@
-"""Extraction on a real cluster of two nodes: whatever is killed on the way, it ends with the local engine's bytes."""
+"""Extraction on a real cluster of two nodes: whatever is killed, the result has the local engine's bytes."""
 
 import os
 import shutil
@@ -42,7 +42,7 @@ LOG = Path("begun.log")
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """40 videos: 38 good ones, one that is damaged, and one that takes its decoder with it. Prepared."""
+    """A prepared project of 40 videos: 38 good ones, a damaged one, and one that crashes its decoder."""
     root = tmp_path_factory.mktemp("project")
     videos = root / "videos"
     videos.mkdir()
@@ -64,7 +64,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def here(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The project without any features; what is begun is written down."""
+    """The project without features; each video that is begun is logged."""
     monkeypatch.chdir(project)
     monkeypatch.setitem(READERS, features.Visual, partial(RecordingVisual, LOG.absolute()))
     yield project
@@ -86,7 +86,7 @@ def execute_on(cluster: Any, root: Path, **execution: Any) -> None:
 
 
 def extracted() -> tuple[dict[str, bytes], str]:
-    """Every byte of the features of the good videos, and what is said about the bad ones."""
+    """Extract; return every byte of the good videos' features, and the message about the bad ones."""
     with pytest.raises(ExtractionError) as error:
         run.extract(NAME, "visual", config.load())
     return contents(OUTPUT), str(error.value)
@@ -108,7 +108,7 @@ def by_local_engine(project: Path) -> tuple[dict[str, bytes], str]:
 
 
 class WhileAllAreBusy(threading.Thread):
-    """Does something that ends workers while each of them is in the middle of a video; then the others go on."""
+    """Call `what`, which ends workers, while each is in the middle of a video; then let the others go on."""
 
     def __init__(self, what: Callable[[], None]) -> None:
         super().__init__(daemon=True)
@@ -134,9 +134,9 @@ def kill_an_actor() -> None:
 
 
 def begun_too_often(n_deaths: int) -> None:
-    """Nothing is encoded more than once beyond what was in flight in an actor that died.
+    """Check that only videos in flight in an actor that died were encoded again.
 
-    A failure is not kept, so whoever starts again tries the bad files again, with either engine.
+    Failures are not kept, so every new run tries the bad files again, with either engine.
     """
     times = Counter((begun.decoder, begun.video_id) for begun in read_log(LOG) if begun.video_id not in HOSTILE)
     again = {key: n - 1 for key, n in times.items() if n > 1}
@@ -153,7 +153,7 @@ def test_killed_actor(here: Path, cluster: Any, by_local_engine: Any) -> None:
 
 
 def test_killed_raylet_and_features_that_are_sent(here: Path, cluster: Any, by_local_engine: Any) -> None:
-    """Without a shared store; the other node does the rest, until a new one joins."""
+    """There is no shared store, and the other node does the rest."""
     execute_on(cluster, here, store="driver")
     node = next(iter(cluster.worker_nodes))
 
@@ -188,6 +188,6 @@ def test_killed_driver(here: Path, cluster: Any, by_local_engine: Any) -> None:
 
 def test_a_store_that_is_not_shared_is_noticed(here: Path, cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     execute_on(cluster, here)
-    monkeypatch.setattr(Path, "touch", lambda path: None)  # the probe, which a worker looks for
+    monkeypatch.setattr(Path, "touch", lambda path: None)  # makes no probe file, which a worker looks for
     with pytest.raises(ClusterError, match=r"not the folder that the driver sees.*execution.store: driver"):
         run.extract(NAME, "visual", config.load())

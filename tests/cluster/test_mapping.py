@@ -1,4 +1,4 @@
-"""A map over rows on a real cluster of two nodes: whatever dies, every row ends once, and the guilty one is named."""
+"""A map over rows on a real cluster of two nodes: whatever dies, every row ends once, and the row at fault is named."""
 
 import os
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ def numbered(words: list[str]) -> list[Row]:
 
 
 def test_rows_that_kill_their_worker_twice_are_lost_and_no_neighbour_is(ray: Any, tmp_path: Path) -> None:
-    # The row that kills once is far from the others: were it with a worker that they end, that would be its first time.
+    # The row that kills once is far from the others: if they ended its worker, that would count as its first death.
     words = ["fine"] * 5 + ["die"] + ["fine"] * 5 + ["raise"] + ["fine"] * 15 + [f"die_once {tmp_path / 'flag'}"]
     found = run(ray, numbered(words))
     assert len(found) == len(words)
@@ -87,7 +87,7 @@ def test_rows_are_read_only_as_fast_as_they_are_done(ray: Any) -> None:
     for n_done, _ in enumerate(results):
         ahead.append(n_read - n_done)
     assert len(ahead) == 300
-    # Two workers with three rows each, one row that waits for room, and what arrived together is handed over in turn.
+    # Two workers hold three rows each, one row waits for room, and results that arrive together are handed over singly.
     assert max(ahead) <= 2 * 3 + 1 + 2 * 3
 
 

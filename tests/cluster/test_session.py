@@ -1,4 +1,4 @@
-"""The commands of docs/cluster.md, as far as one machine can, and what DVC writes down of them.
+"""The commands of docs/cluster.md, as far as one machine can run them, and what DVC records of them.
 
 Everything runs on loopback. Stubs stand in for SLURM; `ray` is the real one, with a small object store.
 """
@@ -50,7 +50,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def shell(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
-    """What commands see: stubs first, then this interpreter's folder. Every process of Ray is ended afterwards."""
+    """The environment of commands: PATH begins with stubs and this interpreter's folder. Ray is ended afterwards."""
     with short_folder() as ray_folder:
         stubs = Path(ray_folder) / "stubs"
         stubs.mkdir()
@@ -59,7 +59,7 @@ def shell(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, 
         # Workers begin with their libraries imported.
         quick = f"import sys; sys.executable = '{warm.executable()}'"
         ray = f"{quick}; from ray.scripts.scripts import main; sys.exit(main())"
-        # Nodes of one machine need no folder of their own, but each its address.
+        # Nodes on one machine can share a folder, but each needs its own address.
         write_stub(
             stubs / "ray",
             f'if [ "$1" = start ]; then case "$*" in *--head*) set -- "$@" {small} ;; *) set -- "$@" '
@@ -73,7 +73,7 @@ def shell(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, 
         write_stub(stubs / "hostname", f"echo {IP} 192.0.2.9\n")
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "RAY_"))}
         search = os.pathsep.join([str(stubs), str(binaries), os.environ["PATH"]])
-        # The token of Ray goes into the home folder.
+        # Ray keeps its token in the home folder.
         ours = {
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_worker_niceness": "0",
@@ -91,17 +91,17 @@ def write_stub(path: Path, body: str) -> None:
 
 
 def end_ray(folder: str) -> None:
-    """Only what was started with this folder; workers and agents end with their raylet."""
+    """Kill only processes that were started with this folder; workers and agents end with their raylet."""
     for process in psutil.process_iter(["cmdline"]):
         if any(folder in word for word in process.info["cmdline"] or []):
             process.kill()
-    time.sleep(2)  # they write into the folder until they have noticed
+    time.sleep(2)  # they write into the folder until they notice
 
 
 def forget_features(project: Path) -> Any:
-    """As if nothing had been extracted; what ``dvc.lock`` says, which holds the hash of what was."""
+    """Delete all extracted features; return ``dvc.lock``, which still holds their hashes."""
     for name in ("features", ".cache", ".dvc/cache/runs"):
-        shutil.rmtree(project / name, ignore_errors=True)  # a failed test before has left nothing
+        shutil.rmtree(project / name, ignore_errors=True)  # a test that failed before may have left nothing
     for path in (project / ".dvc" / "cache" / "files").rglob("*"):
         if path.is_file() and path.read_bytes().startswith(b"\x89HDF"):
             path.unlink()
@@ -145,12 +145,12 @@ def test_by_hand(project: Path, shell: dict[str, str]) -> None:
 
 
 def test_slurm(project: Path, shell: dict[str, str]) -> None:
-    """The script itself; that SLURM runs it is not tested."""
+    """The script is run directly; that SLURM can run it is not tested."""
     before = forget_features(project)
     script = project / "job.sh"
     script.write_text(SLURM.replace(". .venv/bin/activate\n", ""))
     job = {
-        "SLURM_JOB_ID": str(random.randrange(20_000)),  # gives the port
+        "SLURM_JOB_ID": str(random.randrange(20_000)),  # determines the port
         "SLURM_JOB_NODELIST": "node[1-2]",
         "SLURM_NNODES": "2",
     }

@@ -153,12 +153,12 @@ def test_doctor_finds_what_would_stop_a_run(here: Path, keys: tuple[str, ...], v
 def disk(free: int, monkeypatch: pytest.MonkeyPatch) -> str:
     """What ``avadclip doctor`` says about a disk with so many bytes left, on one line."""
     monkeypatch.setattr("avadclip.commands.doctor.shutil.disk_usage", lambda place: SimpleNamespace(free=free))
-    monkeypatch.setattr("avadclip.commands.doctor.BYTES_PER_FEATURE", 10**9)  # a feature a GB: 10 snippets, two senses
+    monkeypatch.setattr("avadclip.commands.doctor.BYTES_PER_FEATURE", 10**9)  # 1 GB each: 10 snippets, two modalities
     return " ".join(avadclip("doctor").output.split())
 
 
 def test_doctor_counts_three_copies_of_features_that_are_not_there(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seven snippets in 25 frames and three in 10, seen and heard."""
+    """25 frames have seven snippets and 10 have three, each in both modalities."""
     shutil.rmtree("features")
     shutil.rmtree(".cache")
     assert "60.0 GB free, features still to be made take 60.0 GB" in disk(60 * 10**9, monkeypatch)
@@ -189,7 +189,7 @@ def test_doctor_counts_features_of_another_recipe_as_not_there(here: Path, monke
     params = load_params(here)
     params["datasets"][NAME]["audio"]["window_seconds"] = 2.0
     save_params(here, params)
-    assert "features still to be made take 30.0 GB" in disk(10**11, monkeypatch)  # of sound alone
+    assert "features still to be made take 30.0 GB" in disk(10**11, monkeypatch)  # for audio only
 
 
 def test_doctor_looks_at_the_disk_of_the_work_cache(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,7 +69,7 @@ def test_what_can_be_predicted_is_and_the_rest_is_told(project: Path, monkeypatc
     page = Path("out/report.html").read_text()
     assert "<img src=x" not in page
     assert len(list(Path("out/media").iterdir())) == 3
-    assert len(list(Path(".cache/features").rglob("*.h5"))) == 6  # seen and heard
+    assert len(list(Path(".cache/features").rglob("*.h5"))) == 6  # visual and audio
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""``dvc exp run --set-param`` writes the whole file anew: what we ship is laid out so that only the value changes."""
+"""``dvc exp run --set-param`` rewrites the whole file; our files are laid out so that only the value changes."""
 
 import io
 import shutil
@@ -15,7 +15,7 @@ SHIPPED = Path(__file__).parents[2] / "params.yaml"
 
 
 def written_by_dvc(text: str) -> str:
-    """As DVC writes what it has read, where it changes a value."""
+    """Return the text as DVC writes it when it changes a value."""
     out = io.StringIO()
     _yaml._dump(_yaml.parse_yaml_for_update(text, "params.yaml"), out)
     return out.getvalue()

@@ -1,4 +1,4 @@
-"""Arrays in every format: what was written is read, and whatever is wrong is one line that names the file."""
+"""Arrays in every format: what was written is read back, and every error is one line that names the file."""
 
 import pickle
 import zipfile

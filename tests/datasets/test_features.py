@@ -1,4 +1,4 @@
-"""Features of any extractor, from files to the store and into params.yaml: exact, resumable, and strict."""
+"""Importing features of any extractor from files into the store: exact, resumable and strict."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,14 +48,14 @@ def make_params(visual: dict | None = None, audio: dict | None = None, **keys: o
 
 
 def run(params: Params) -> None:
-    """Stages ``prepare``, ``extract_visual`` and ``extract_audio``."""
+    """Run the stages ``prepare``, ``extract_visual`` and ``extract_audio``."""
     write_manifest(paths.manifest(NAME), prepare_features(NAME, params.dataset(NAME), EXTRACTION).videos)
     for modality in ("visual", "audio"):
         extract(NAME, modality, params)
 
 
 def read(params: Params, modality: str) -> dict[str, Features]:
-    """What a worker of extraction makes of each video."""
+    """Return the features that an extraction worker makes of each video."""
     job = modality_of(modality, params.dataset(NAME))
     made = {}
     for v in prepare_features(NAME, params.dataset(NAME), EXTRACTION).videos:
@@ -68,7 +68,7 @@ def read(params: Params, modality: str) -> dict[str, Features]:
 
 @pytest.mark.slow
 def test_what_was_imported_is_what_is_stored(project: Path) -> None:
-    """Whatever the suffix; twice gives the same bytes, and what is there is not read again."""
+    """This holds for every suffix; a second run gives the same bytes, and existing features are not made again."""
     written = write_dataset(project / "in", {"visual": 6, "audio": 3})
     for at, (id_, values) in enumerate(written["visual"].items()):  # each in another format
         (project / "in" / "visual" / f"{id_}.npy").unlink()
@@ -96,7 +96,7 @@ def test_what_was_imported_is_what_is_stored(project: Path) -> None:
 
 
 def test_what_has_not_changed_is_not_read_again(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither files, nor how they are read."""
+    """A change may be in the files or in how they are read."""
     written = write_dataset(project / "in", {"visual": 6, "audio": 3})
     params = make_params(audio={"extractor": "VGGish"})
     first = prepare_features(NAME, params.dataset(NAME), EXTRACTION)

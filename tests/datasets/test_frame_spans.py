@@ -1,4 +1,4 @@
-"""Segments in frames and in seconds -> frames of the video, with a loop over frames as the oracle."""
+"""Segments in frames or seconds become frames of the video, with a loop over frames as the oracle."""
 
 import logging
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ def clip(frame_seconds: list[float], end_seconds: float) -> Clip:
 
 
 CONSTANT = clip([index / 10 for index in range(30)], 3.0)
-# 2 s at 10 frames/s, 2 s at 2 frames/s, one frame held for 5 s, 1 s at 30 frames/s; the clock starts at an hour.
+# 2 s at 10 frames/s, 2 s at 2 frames/s, one frame held for 5 s, 1 s at 30 frames/s; the clock starts at one hour.
 VARIABLE = clip(
     [
         3600.0 + t
@@ -40,7 +40,7 @@ VARIABLE = clip(
 
 
 def frames_shown(timeline: Clip, start_seconds: float, end_seconds: float) -> list[int]:
-    """Frames of which some part is shown in [start, end): one after the other, the obvious way."""
+    """Return the frames that are shown during some part of [start, end), by a plain loop."""
     assert timeline.frame_seconds is not None
     from_seconds = [float(t - timeline.frame_seconds[0]) for t in timeline.frame_seconds]
     until_seconds = [*from_seconds[1:], timeline.end_seconds - float(timeline.frame_seconds[0])]
@@ -65,7 +65,7 @@ def test_seconds_become_the_frames_that_are_shown_then(timeline: Clip) -> None:
 @pytest.mark.parametrize(
     ("timeline", "seconds", "frames"),
     [
-        # 3 / 10 and 0.1 * 3 differ in the last bit; a boundary that is written in decimal is meant to be the frame's.
+        # 3 / 10 and 0.1 * 3 differ in the last bit; a boundary written as a decimal is meant to be the frame's.
         (CONSTANT, (0.3, 0.7), (3, 7)),
         (CONSTANT, (0.1 * 3, 0.1 * 7), (3, 7)),
         (CONSTANT, (0, 3.0), (0, 30)),

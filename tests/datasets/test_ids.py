@@ -1,4 +1,4 @@
-"""Ids: what an id is, and which ones are refused."""
+"""Which id a file name gives, and which ids are refused."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""``manifest.csv`` and ``ground_truth.csv``: round trips, bytes, errors, and what a ground truth answers."""
+"""``manifest.csv`` and ``ground_truth.csv``: round trips, bytes, errors, and the spans of a ground truth."""
 
 import random
 import subprocess

@@ -17,7 +17,7 @@ SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 
 def official(name: str) -> Path:
-    """Folder of the official files, or a skipped test."""
+    """Return the folder of the official files, or skip the test where there is none."""
     folder = SHARED / name
     if not folder.is_dir():
         pytest.skip(f"the official annotation files are not there: {folder}")

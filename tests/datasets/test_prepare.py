@@ -1,4 +1,4 @@
-"""Probing a folder: rows of the manifest, failures, exclusion, the cache. Files hold what a fake probe shall say."""
+"""Probing a folder: rows of the manifest, failures, exclusion, the cache. Files hold what a fake probe is to return."""
 
 import hashlib
 import json
@@ -36,7 +36,7 @@ class FakeVideo:
 
 
 def fake_probe(path: Path) -> FakeVideo:
-    """Read a "video": JSON with the times of its frames, or what should go wrong. Each call leaves a line."""
+    """Read a "video": JSON with the times of its frames, or what should go wrong. Each call adds a line to a log."""
     with (path.parent / "calls.log").open("a") as log:
         log.write(f"{path.name}\n")
     match path.read_text().split(maxsplit=1):

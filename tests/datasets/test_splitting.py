@@ -1,4 +1,4 @@
-"""Which normal videos a level of alarms may be chosen on."""
+"""Which normal videos the threshold for alarms may be chosen on."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ VALIDATION = Selection(by="validation", validation_fraction=0.3)
 
 
 def make_videos(n_train: int, n_test: int) -> list[Video]:
-    """Every third is anomalous."""
+    """Make training and test videos; every third one is anomalous."""
     return [
         make_video(
             f"v{index:03}",
@@ -51,6 +51,6 @@ def test_as_many_as_are_tested_or_enough(n_test: int, expected: int, monkeypatch
     chosen = level_videos(videos, LAST)
     assert len(chosen) == expected
     assert level_videos(videos[::-1], LAST) == chosen
-    # One video more takes the place of one at most.
+    # One more video replaces at most one of the chosen videos.
     more = [*videos, make_video("new", 100, ["normal"], split="train", content_hash="f" * 64)]
     assert len({video.id for video in chosen} - {video.id for video in level_videos(more, LAST)}) <= 1

@@ -1,4 +1,4 @@
-"""What people call their videos, which of them train where nobody says, and what contradicts itself."""
+"""How people name their videos, how videos without a split are split, and contradictions in tables."""
 
 import logging
 import unicodedata
@@ -175,7 +175,7 @@ def test_segments_of_one_class_that_overlap_are_told(
 
 
 def splits(root: Path, counts: dict[str, int], segmented: int = 0) -> dict[str, dict[str, int]]:
-    """How many videos of each label train and test; of each label some may have segments."""
+    """Count training and test videos of each label; the first `segmented` ones of a label have segments."""
     named = [(f"{label.replace('|', '-')}{n}", label) for label, count in counts.items() for n in range(count)]
     rows = [f"{name},{label}" for name, label in named]
     chosen = [(name, label.split("|")[0]) for name, label in named if int(name[-1]) < segmented and label != "normal"]
@@ -201,7 +201,7 @@ def test_a_small_set_is_split_sensibly(tmp_path: Path, n_normal: int, n_anomalou
 @pytest.mark.parametrize(
     ("counts", "segmented", "expected"),
     [
-        # Some videos of each class have no segments and train; all others test.
+        # Each class has videos without segments: these train, and all others test.
         ({"normal": 4, "fighting": 5}, 3, {"fighting": (2, 3)}),
         # All have segments: split as if none had.
         ({"normal": 4, "fighting": 3}, 9, {"fighting": (2, 1)}),

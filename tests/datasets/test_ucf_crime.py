@@ -1,4 +1,4 @@
-"""UCF-Crime: lists in the official form, with empty videos, and what is wrong with others."""
+"""UCF-Crime: lists in the official form, with empty videos, and faulty lists."""
 
 from pathlib import Path
 

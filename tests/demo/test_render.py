@@ -32,7 +32,7 @@ def pictures(clip: Clip) -> NDArray[np.uint8]:
 
 
 def samples_differ(left: NDArray[np.floating], right: NDArray[np.floating]) -> NDArray[np.intp]:
-    """Frames in whose time the sound differs."""
+    """Return the frames during which the sound differs."""
     return np.unique(np.flatnonzero(left != right) * FRAME_RATE // SAMPLE_RATE_HZ)
 
 
@@ -106,7 +106,7 @@ def test_files_hold_what_was_drawn_and_heard(tmp_path: Path) -> None:
     assert np.abs(decoded.astype(float) - pictures(clip)[indices]).mean() < 8
     (window,) = decode_windows(tmp_path / "clip.mp4", np.array([3.0]), 2.0)
     drawn = synthesise(clip)[2 * SAMPLE_RATE_HZ : 4 * SAMPLE_RATE_HZ]
-    assert np.corrcoef(window.samples, drawn)[0, 1] > 0.9  # in step: half a millisecond would tear bangs apart
+    assert np.corrcoef(window.samples, drawn)[0, 1] > 0.9  # in step: a shift of 0.5 ms would already break this
 
 
 @pytest.mark.slow
@@ -129,7 +129,7 @@ def test_rendering_leaves_nothing_of_an_earlier_world(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_it_is_a_data_set(world: tuple[Path, list[Clip]]) -> None:
-    """Video labels for both splits, frame-exact segments for the test split alone."""
+    """Video labels for both splits, frame-exact segments for the test split only."""
     folder, clips = world
     section = config.load(Path(__file__).parents[2] / "params.yaml").dataset("demo")
     section = section.model_copy(update={"videos": str(folder / "videos"), "annotations": str(folder / "annotations")})

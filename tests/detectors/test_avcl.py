@@ -28,7 +28,7 @@ def linear(weights: dict[str, Tensor], name: str, x: Tensor) -> Tensor:
 
 
 def asked(weights: dict[str, Tensor], name: str, asking: Tensor, answering: Tensor) -> Tensor:
-    """MACIL-SD's layer on one video [n, d], head by head."""
+    """Apply MACIL-SD's layer to one video [n, d], head by head."""
 
     def normed(which: str, x: Tensor) -> Tensor:
         centred = x - x.mean(dim=1, keepdim=True)
@@ -48,7 +48,7 @@ def asked(weights: dict[str, Tensor], name: str, asking: Tensor, answering: Tens
 
 
 def logits_by_hand(weights: dict[str, Tensor], visual: Tensor, audio: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of both, of vision, of sound."""
+    """Return the logits of both modalities, of vision and of sound."""
     v, a = torch.relu(linear(weights, "project_visual", visual)), torch.relu(linear(weights, "project_audio", audio))
     joined = torch.cat([asked(weights, "layer", v, a), asked(weights, "layer", a, v)], dim=1)
     alone = (linear(weights, f"{m}.head", asked(weights, f"{m}.layer", x, x)) for m, x in (("visual", v), ("audio", a)))
@@ -57,13 +57,13 @@ def logits_by_hand(weights: dict[str, Tensor], visual: Tensor, audio: Tensor) ->
 
 
 def divergence(teaching: Tensor, learning: Tensor) -> Tensor:
-    """KL of two outcomes, snippet by snippet."""
+    """Return the KL divergence over two outcomes, snippet by snippet."""
     p, q = torch.sigmoid(teaching), torch.sigmoid(learning)
     return p * torch.log(p / q) + (1 - p) * torch.log((1 - p) / (1 - q))
 
 
 def hard_by_hand(both: Tensor, seen: Tensor, audio: Tensor, audible: Tensor) -> Tensor | None:
-    """One anomalous video: 2k snippets whose visual score is nearest the middle, by how much the sound changes."""
+    """Return the loss of one anomalous video: its 2k most ambiguous snippets, ranked by how much the sound changes."""
     n = len(both)
     score = torch.sigmoid(seen)
     middle = (score.max() + score.min()) / 2

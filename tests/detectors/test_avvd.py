@@ -1,4 +1,4 @@
-"""AVVD against a slow oracle: HL-Net's graphs, with a logit a class."""
+"""AVVD against a slow oracle: HL-Net's graphs, with one logit for each class."""
 
 import torch
 from torch.testing import assert_close

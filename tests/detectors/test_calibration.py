@@ -1,4 +1,4 @@
-"""Calibration: scores become shares, and keep their order."""
+"""Calibrated scores match the share of anomalous snippets, and keep their order."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ METHODS: tuple[CalibrationMethod, ...] = ("temperature", "platt", "isotonic")
 
 
 def overconfident(seed: int, n: int = 4000) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Scores whose log odds are 3 times too large, and too high by 1."""
+    """Return scores whose log odds are three times too large and then 1 too high, and the truth."""
     random = np.random.default_rng(seed)
     log_odds = random.normal(-1, 1.5, n)
     is_anomalous = random.random(n) < 1 / (1 + np.exp(-log_odds))
@@ -34,7 +34,7 @@ def test_scores_of_others_become_shares_and_stay_in_order(method: CalibrationMet
     assert error(after, is_anomalous) < (0.5 if method == "temperature" else 0.3) * error(scores, is_anomalous)
     ordered = after[np.argsort(scores, kind="stable")]
     assert (np.diff(ordered) >= 0).all()
-    apart = np.diff(np.sort(scores)) > 1e-4  # closer ones may become one in single precision
+    apart = np.diff(np.sort(scores)) > 1e-4  # closer ones may become equal in single precision
     assert (np.diff(ordered)[apart] > 0).all()
     np.testing.assert_allclose(found.undone(after), scores, atol=2e-4)  # a map that is nearly flat, in single precision
 
@@ -45,7 +45,7 @@ def test_temperature_leaves_one_half_and_platt_is_logistic_regression() -> None:
     scores, is_anomalous = overconfident(0)
     log_odds = np.log(scores / (1 - scores)).astype(np.float64)[:, None]
     expected = LogisticRegression(C=np.inf).fit(log_odds, is_anomalous).predict_proba(log_odds)[:, 1]
-    np.testing.assert_allclose(learn("platt", scores, is_anomalous)(scores), expected, atol=1e-3)  # its own tolerance
+    np.testing.assert_allclose(learn("platt", scores, is_anomalous)(scores), expected, atol=1e-3)  # sklearn's tolerance
 
 
 @pytest.mark.parametrize("method", ["temperature", "platt"])

@@ -1,4 +1,4 @@
-"""CLIP-TSA's gate against a slow oracle, its gradient, its tests without chance, and its recipe."""
+"""CLIP-TSA's gate against a slow oracle; its gradient, its scores without randomness, and its recipe."""
 
 import math
 from dataclasses import replace
@@ -62,12 +62,12 @@ def test_how_many_are_let_through(kept: float, most: int | None, expected: int) 
     gate = SnippetGate(4, kept=kept, n_draws=30, noise=0.5, most=most).eval()
     passed = gate(torch.ones(2, N, 4), torch.tensor([N, N]))
     assert_close(passed[:, :, 0].sum(dim=1), torch.full((2,), float(expected)))
-    if most is not None:  # a limit of tests
+    if most is not None:  # a limit in testing only
         assert gate.train()(torch.ones(1, N, 4), torch.tensor([N]))[0, :, 0].sum().item() == pytest.approx(8)
 
 
 def test_gradient_by_loops() -> None:
-    """(1 / (draws noise)) sum over the draws of chosen x (draw . gradient)."""
+    """The gradient is the sum over the draws of chosen x (draw . gradient), divided by draws x noise."""
     random = torch.Generator().manual_seed(0)
     scores = torch.rand(2, N, generator=random).requires_grad_()
     draws, gradient = torch.randn(2, 7, N, generator=random), torch.randn(2, N, generator=random)

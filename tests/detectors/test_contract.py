@@ -1,6 +1,6 @@
-"""What every detector has to keep, whichever it is: a new file in avadclip/detectors is tested here without a line.
+"""What every detector must satisfy: a new file in avadclip/detectors is tested here without further code.
 
-A kind whose defaults are too slow or too careful for a toy gets a line in `QUICK`.
+A kind whose defaults are too slow or too careful for toy data gets a line in `QUICK`.
 """
 
 from dataclasses import dataclass, replace
@@ -202,7 +202,7 @@ def test_scores_are_finite_for_any_video(kind: str, n: int, silent: bool) -> Non
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Anomalies that are easy to see and to hear."""
+    """A project with anomalies that are easy to see and to hear."""
     root = tmp_path_factory.mktemp("project")
     write_training_project(
         root, make_videos(24, 12), {"visual": 3.0, "audio": 3.0}, n_views=N_VIEWS, selection={"by": "last"}
@@ -216,7 +216,7 @@ def here(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def train_kind(kind: str, variant: str, seed: int = 0, **recipe: Any) -> bytes:
-    """Train it; the bytes of its weights."""
+    """Train a detector of this kind; return the bytes of its weights."""
     params = config.load()
     values = settings_for(kind, **(SHORT | recipe)).model_dump(mode="json")
     section = Variant.model_validate({"kind": kind, **values})
@@ -255,17 +255,17 @@ def test_same_seed_same_bytes_another_seed_others_and_killed_is_as_if_never(
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training that is long enough to learn has left, and what was seen of it."""
+    """The result of a training that is long enough to learn something."""
 
     kind: str
     detector: Detector
     run: Path
-    n_towers: int  # text towers that were loaded
+    n_towers: int  # how many text towers were loaded
 
 
 @pytest.fixture(scope="module")
 def trained(request: pytest.FixtureRequest, project: Path) -> Trained:
-    """A kind of detector, trained once for all that is asked of it."""
+    """Train a kind of detector once for all the tests that use it."""
     kind, variant = request.param, f"{variant_of(request.param)}_long"
     detectors: list[Detector] = []
     towers: list[object] = []

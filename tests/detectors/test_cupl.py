@@ -1,4 +1,4 @@
-"""CUPL against a slow oracle, written from its facts and our reconstruction; its uncertainty, and its phases."""
+"""CUPL against a slow oracle, written from the published facts and our reconstruction; its uncertainty and phases."""
 
 import math
 
@@ -42,7 +42,7 @@ def with_mean(video: Tensor) -> Tensor:
 
 
 def logits(w: Weights, head: int, video: Tensor, draw: int | None = None) -> Tensor:
-    """Of one video; with what one draw of dropout keeps, or with everything."""
+    """Return the logits of one video, with what one draw of dropout keeps, or with everything."""
     name = f"heads.{head}"
     x = affine(w, f"{name}.first", with_mean(video)).clamp(min=0)
     x = affine(w, f"{name}.second", x if draw is None else x * w[f"{name}.kept_first"][draw])

@@ -19,7 +19,7 @@ def build_it(**values: object) -> torch.nn.Module:
 
 
 def score_slow(detector: torch.nn.Module, snippet: Tensor) -> Tensor:
-    """One segment of unit length through three layers; no activation after the second."""
+    """Score one segment of unit length with three layers; there is no activation after the second."""
     unit = snippet / snippet.norm()
     hidden = detector.second(torch.clamp(detector.first(unit), min=0))
     return 1 / (1 + torch.exp(-detector.last(hidden)[0]))

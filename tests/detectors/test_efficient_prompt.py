@@ -1,4 +1,4 @@
-"""Ju et al. against a slow oracle, written from the published facts."""
+"""The detector of Ju et al. against a slow oracle, written from the published facts."""
 
 import math
 
@@ -25,7 +25,7 @@ def build_it(**values: object) -> Detector:
 
 
 def class_embeddings(weights: dict[str, Tensor]) -> Tensor:
-    """Each class alone through the tower, at its full length: SOT, 16 vectors, name, 16 vectors, EOT, padding."""
+    """Embed each class by itself, at full length: SOT, 16 vectors, name, 16 vectors, EOT, padding."""
     tower = text_tower()
     rows = []
     for tokens in tower.token_ids:
@@ -49,7 +49,7 @@ def linear(weights: dict[str, Tensor], name: str, x: Tensor) -> Tensor:
 
 
 def in_context(weights: dict[str, Tensor], video: Tensor, layers: int, heads: int) -> Tensor:
-    """One video [n, d], snippet by snippet and head by head."""
+    """Apply the temporal layers to one video [n, d], snippet by snippet and head by head."""
     x = [weights["align.weight"] @ row + position for row, position in zip(video, weights["positions"], strict=False)]
     for number in range(layers):
         name = f"layers.{number}"

@@ -1,4 +1,4 @@
-"""FVAI against a slow oracle, written from its facts and our reconstruction; its other network."""
+"""FVAI against a slow oracle, written from the published facts and our reconstruction; its second network."""
 
 import math
 from dataclasses import replace
@@ -31,7 +31,7 @@ def sigmoid(x: Tensor) -> Tensor:
 
 
 def fused_logit(w: Weights, seen: Tensor, heard: Tensor) -> Tensor:
-    """Of one snippet."""
+    """Return the fused logit of one snippet."""
     vision = affine(w, "project_visual", seen[None])[0].clamp(min=0)
     sound = affine(w, "project_audio", heard[None])[0].clamp(min=0)
     guided_vision = vision * sigmoid(affine(w, "guide_visual", sound[None])[0])
@@ -47,7 +47,7 @@ def fused_logit(w: Weights, seen: Tensor, heard: Tensor) -> Tensor:
 
 
 def peer_logits(w: Weights, video: Tensor) -> Tensor:
-    """Of one video [n, visual width]."""
+    """Return the logits of the second network for one video [n, visual width]."""
     x = affine(w, "peer.project", video).clamp(min=0)
     kernel, bias = w["peer.around.weight"], w["peer.around.bias"]
     rows = []
@@ -61,7 +61,7 @@ def peer_logits(w: Weights, video: Tensor) -> Tensor:
 
 
 def divergence(taught: Tensor, learning: Tensor) -> float:
-    """KL of the second from the first, over two outcomes each."""
+    """Return the KL divergence of the second from the first, over two outcomes."""
     p, q = float(sigmoid(taught)), float(sigmoid(learning))
     return p * math.log(p / q) + (1 - p) * math.log((1 - p) / (1 - q))
 

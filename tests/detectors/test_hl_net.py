@@ -1,4 +1,4 @@
-"""HL-Net against a slow oracle, its long videos, its switch, and its recipe."""
+"""HL-Net against a slow oracle; its long videos, its switch for padding, and its recipe."""
 
 from dataclasses import replace
 

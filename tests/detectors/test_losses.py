@@ -213,7 +213,7 @@ def test_terms_of_branches_have_names() -> None:
 
 @pytest.mark.parametrize("sorts", [[1], [0], [1, 0], [1, 1, 0], [0, 1, 0, 0, 1]])
 def test_terms_of_deep_mil_and_rtfm(sorts: list[int]) -> None:
-    """Videos of one, two, three ... snippets; what lies beyond is higher than all of them."""
+    """The videos have one, two, three ... snippets; their padding is higher than all of them."""
     is_anomalous, n = torch.tensor(sorts, dtype=torch.bool), len(sorts)
     valid = torch.arange(n + 2) <= torch.arange(n)[:, None]
     confidence = leaf(n, n + 2).detach().masked_fill(~valid, 9.0)

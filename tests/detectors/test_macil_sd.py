@@ -1,4 +1,4 @@
-"""MACIL-SD against a slow oracle, written from the published facts; its twin, and its rounds."""
+"""MACIL-SD against a slow oracle, written from the published facts; its twin and its rounds."""
 
 import math
 from dataclasses import replace
@@ -47,7 +47,7 @@ def test_one_modality_by_hand(modality: str) -> None:
 def test_both_modalities_by_hand(swapped: bool) -> None:
     detector = build_it(dropout=0.0, swapped_contrast=swapped).train()
     batch = random_batch(LENGTHS, 33)
-    batch = replace(batch, audio_valid=batch.valid)  # silent snippets would all be heard alike, and tie in the ranking
+    batch = replace(batch, audio_valid=batch.valid)  # silent snippets would all sound alike, and tie in the ranking
     with torch.no_grad():  # so that two videos look anomalous and two do not
         totals = [detector(batch).anomaly_logits[i, :n].topk(n // 16 + 1).values.mean() for i, n in enumerate(LENGTHS)]
         detector.stream.head.bias -= torch.stack(totals).median() / 2 + 1e-3

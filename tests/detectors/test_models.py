@@ -53,13 +53,13 @@ def targets_of(labels: Tensor, teacher_features: Tensor | None = None) -> Target
 
 
 def shortened(batch: Batch, n_positions: int) -> Batch:
-    """The same videos with less padding."""
+    """Return the same videos with less padding."""
     cut = {name: getattr(batch, name)[:, :n_positions] for name in ("visual", "audio", "audio_valid")}
     return replace(batch, **cut)
 
 
 def enrich_slow(branches: Branches, x: Tensor, logits: Tensor, embeddings: Tensor) -> Tensor:
-    """X_cp of one video, straight from eq. 4-7 or from the released code as docs/method.md describes it."""
+    """Compute X_cp of one video, from eq. 4-7 or from the released code as docs/method.md describes it."""
     if branches.av_prompt == "none":
         return embeddings
     video = sum(logit * snippet for logit, snippet in zip(logits, x, strict=True))
@@ -297,5 +297,5 @@ def test_a_gpu_gives_the_same(name: str) -> None:
     batch = random_batch([32, 9], n_positions=32)
     expected = detector_of(name).eval()(batch)
     found = detector_of(name).cuda().eval()(batch.to("cuda"))
-    # Other kernels, whose sums are in another order: up to 2.1e-4 on an H200. TF32 is off by default.
+    # A GPU adds in another order: differences reach 2.1e-4 on an H200. TF32 is off by default.
     assert_close(found.anomaly_logits.cpu(), expected.anomaly_logits, rtol=1e-3, atol=1e-3)

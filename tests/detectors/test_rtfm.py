@@ -19,7 +19,7 @@ PLAIN = {"dropout": 0.0, "ignored": 0.0, "hidden": [10, 6]}
 
 
 def build_it(**values: object) -> Detector:
-    """With a non-local block that does something, and statistics that are not those of a fresh network."""
+    """Build a detector with an active non-local block and statistics unlike those of a new network."""
     settings = settings_of("rtfm", {**PLAIN, **values})
     widths = {modality: WIDTHS[modality] for modality in needs("rtfm", settings).modalities}
     torch.manual_seed(0)

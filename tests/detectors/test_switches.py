@@ -1,4 +1,4 @@
-"""Switches of the paper's detectors against learning videos by heart: off by default, each does what it says."""
+"""Switches of the paper's detectors against memorising videos: off by default, and each does what it says."""
 
 from dataclasses import replace
 from typing import Any
@@ -23,7 +23,7 @@ KINDS: dict[str, dict[str, Any]] = {
 BATCH = random_batch([32, 20, 9, 1], 32)
 SKIP = {"temporal.skip.weight", "temporal.skip.bias", "temporal.gate"}
 
-# Switch, off, on, what that adds to the weights, and what it takes from them.
+# Switch, its values for off and on, the weights that it adds, and those that it removes.
 SWITCHES: list[tuple[str, Any, Any, set[str], set[str]]] = [
     ("feature_norm", None, 3.0, set(), set()),
     ("feature_dropout", 0.0, 0.5, set(), set()),
@@ -60,7 +60,7 @@ def test_a_switch_is_off_by_default_and_changes_no_other_weights(
     assert released.state_dict().keys() - switched.state_dict().keys() == taken
     trained = output_of(switched.train())
     as_released = torch.equal(output_of(released.train()).class_logits, trained.class_logits)
-    assert as_released == (name == "freeze_prompts")  # that one shows in training steps
+    assert as_released == (name == "freeze_prompts")  # that one shows only in training steps
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -147,7 +147,7 @@ def test_without_the_focal_loss_the_detector_is_otherwise_the_same() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_pretraining_learns_to_restore_hidden_snippets_and_touches_nothing_else(kind: str) -> None:
-    """Snippets of one video are much alike, so that neighbours tell."""
+    """Snippets of one video are much alike, so that neighbours help to restore them."""
     assert BATCH.visual is not None
     rows = [slice(0, 1), slice(1, 2)]
     samples = [

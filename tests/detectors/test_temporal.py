@@ -23,12 +23,12 @@ def gelu(x: Tensor) -> Tensor:
 
 
 def around_one_direction(b: int, n: int) -> Tensor:
-    """Snippets whose cosines lie on both sides of the threshold of 0.7."""
+    """Return snippets whose cosines lie on both sides of the similarity threshold of 0.7."""
     return (leaf(b, 1, D, seed=3, scale=1.5) + leaf(b, n, D, seed=4)).detach().requires_grad_()
 
 
 def attention_slow(block: TransformerLayer, x: Tensor, window: int) -> Tensor:
-    """One video [n, d], query by query."""
+    """Apply a transformer layer to one video [n, d], query by query."""
     normed = block.attention_norm(x)
     query, key, value = (normed @ w.T + b for w, b in thirds(block.query_key_value))
     rows = []
@@ -47,7 +47,7 @@ def thirds(linear: nn.Linear) -> list[tuple[Tensor, Tensor]]:
 
 
 def convolution_slow(convolution: nn.Conv1d, x: Tensor, before: int) -> Tensor:
-    """One video [n, d]; `before` zeros come first, zeros follow."""
+    """Convolve one video [n, d], padded with `before` zeros at its start and zeros at its end."""
     (dilation,) = convolution.dilation
     rows = []
     for i in range(len(x)):
@@ -98,7 +98,7 @@ def test_similarity_graph_within_the_valid_length() -> None:
         return torch.stack([similarity_slow(x[0]), short])
 
     expected = slow()
-    assert (expected[0] < expected[0].max() / 1.5).any()  # some pairs are no edge, so the threshold is seen
+    assert (expected[0] < expected[0].max() / 1.5).any()  # some pairs are no edge, so the threshold has an effect
     assert_same(lambda: similarity_edges(x, valid), slow, [x])
 
 
@@ -123,7 +123,7 @@ def test_temporal_model(mask_padding: bool) -> None:
     valid = torch.arange(8) < torch.tensor(lengths)[:, None]
 
     def slow_video(snippets: Tensor, n: int) -> Tensor:
-        # Without masking the local transformer, the distance graph and the convolutions go on into the padding.
+        # Without masking, the local transformer, the distance graph and the convolutions go on into the padding.
         within = n if mask_padding else len(snippets)
         y = snippets[:within] + model.positions[:within]
         for block in model.local:
@@ -172,7 +172,7 @@ def test_uncertainty_head() -> None:
 
 
 def fuse_slow(name: str, fusion: nn.Module, visual: Tensor, audio: Tensor, heard: Tensor) -> Tensor:
-    """One snippet after the other."""
+    """Fuse one snippet after the other."""
     rows = []
     for v, a in zip(visual, audio, strict=True):
         both = torch.cat([v, a])

@@ -11,7 +11,7 @@ from tests.support.training_factory import CLASSES, CLIP, TEXT_WIDTH, dimensions
 
 
 def full_length_embeddings(clip: open_clip.CLIP, prompts: ClassPrompts, prefix: int, suffix: int) -> torch.Tensor:
-    """All 77 positions, class by class, with the name put between the learned vectors by hand."""
+    """Embed all 77 positions, class by class, with the name put between the learned vectors by hand."""
     embeddings = []
     for name in CLASSES:
         tokens = open_clip.tokenize([name])[0]

@@ -42,7 +42,7 @@ def linear(weights: dict[str, Tensor], name: str, x: Tensor) -> Tensor:
 
 
 def class_embeddings(weights: dict[str, Tensor]) -> Tensor:
-    """8 vectors before each name, at the tower's full length, through the learned projection."""
+    """Embed each name after 8 vectors, at the tower's full length, and apply the learned projection."""
     tower, rows = text_tower(), []
     for tokens in tower.token_ids:
         embedded = tower.token_embedding[tokens]
@@ -53,7 +53,7 @@ def class_embeddings(weights: dict[str, Tensor]) -> Tensor:
 
 
 def attended(weights: dict[str, Tensor], name: str, x: list[Tensor]) -> list[Tensor]:
-    """Each snippet and each head: weights of the past, scaled by how far each lies beyond the span."""
+    """Attend to the past, per snippet and head; weights shrink by how far a snippet lies beyond the span."""
     width, found = EMBEDDING // HEADS, []
     parts = [
         linear(weights, f"{name}.layer.query_key_value", normed(weights, f"{name}.layer.attention_norm", row))
@@ -134,7 +134,7 @@ def terms_by_hand(weights: dict[str, Tensor], videos: list[Tensor], scores: list
 
 
 def test_scores_and_terms_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tpwng, "QUERIES", 12)  # of 33: several stretches, of which the last is short
+    monkeypatch.setattr(tpwng, "QUERIES", 12)  # of 33: several stretches, the last one short
     detector = build_it()
     weights = double(detector)
     batch = random_batch(LENGTHS, 33)

@@ -1,4 +1,4 @@
-"""The detector of docs/detectors.md: it is written into a module of its own, trained, and scored, as the page says."""
+"""The detector of docs/detectors.md, put into a module of its own, trained and scored as the page says."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""``python -m tests.docs``: make the README's table of detectors anew from docs/zoo.md."""
+"""``python -m tests.docs``: rewrite the README's table of detectors from docs/zoo.md."""
 
 from avadclip.io import write_text
 from tests.docs.zoo_table import BLOCK, zoo_table

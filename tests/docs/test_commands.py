@@ -1,6 +1,6 @@
-"""What README.md and docs/ tell people to type: a test runs it, or the table below says why none does.
+"""Commands that README.md and docs/ tell people to type: a test runs each, or a table below says why none does.
 
-All of it, run or not, names programs, options, stages, modules and targets that are there.
+Whether run or not, each names programs, options, stages, modules and targets that exist.
 """
 
 import importlib.util
@@ -46,7 +46,7 @@ RUN = {
     ("docs/tables.md", "for t in"): "tests/docs/test_commands.py",
     ("docs/zoo.md", "avadclip recipe"): "tests/docs/test_commands.py",
 }
-# The same of what no test runs as it stands there -> why.
+# Page, how commands begin there -> why no test runs them as they stand.
 NOT_RUN = {
     ("README.md", "make demo"): "installs, takes minutes; tests/graph/test_run.py runs its graph on a smaller world",
     ("README.md", "make test"): "runs the tests",
@@ -114,7 +114,7 @@ def test_what_a_command_names_is_there(page: str, command: str) -> None:
 
 
 def unrolled(command: str) -> list[str]:
-    """The commands that a line of the shell stands for."""
+    """Return the commands that a line of shell code stands for."""
     if not command.startswith("for "):
         return command.split(" && ")
     spoken = 'avadclip() { echo avadclip "$@"; }; ' + command
@@ -122,7 +122,7 @@ def unrolled(command: str) -> list[str]:
 
 
 def parse(command: Any, words: list[str]) -> None:
-    """Raise what the command line would raise of its words, and run nothing."""
+    """Parse the words as the command line does, with the same errors, but run nothing."""
     context = command.context_class(command)
     while hasattr(command, "resolve_command"):
         _, command, words = command.resolve_command(context, words)

@@ -5,11 +5,11 @@ import re
 from tests.support import pages
 
 BLOCK = re.compile(r"(<!-- zoo: begin [^\n]*-->)\n(.*?)\n?(<!-- zoo: end -->)", re.DOTALL)
-STANDS_FOR = {"mil_head": "ensemble"}  # a kind of which the demo measures no variant of the same name
+STANDS_FOR = {"mil_head": "ensemble"}  # a kind without a measured variant of the same name
 
 
 def zoo_table() -> str:
-    """A row for each system of the zoo; AP and AUC are of the variant that is named like its kind."""
+    """Return a row for each system of the zoo, with the AP and AUC of the variant named like its kind."""
     measured = {re.findall(r"`(\w+)`", row["variant"])[0]: row for row in table("On the demo world")}
     lines = [
         "| system | takes | names classes | AP, AUC on the demo world |",
@@ -26,7 +26,7 @@ def zoo_table() -> str:
 
 
 def table(section: str) -> list[dict[str, str]]:
-    """The rows of the first table in a section of docs/zoo.md, by the names of its columns."""
+    """Return the rows of the first table in a section of docs/zoo.md, with cells by column name."""
     (found,) = [one for one in pages.sections("docs/zoo.md") if one.title == section]
     start = next(number for number, line in enumerate(found.lines) if line.startswith("|"))
     rows = []

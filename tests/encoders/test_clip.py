@@ -71,7 +71,7 @@ def test_features_equal_open_clip_with_its_own_preprocessing(full_size):
 
 @pytest.mark.slow
 def test_bfloat16_is_close_to_float32(full_size):
-    one = full_size.canvases[:1]  # few: a processor without bfloat16 instructions takes seconds for a frame
+    one = full_size.canvases[:1]  # only one: a processor without bfloat16 instructions takes seconds for a frame
     cast = ImageEncoder(full_size.visual.model_copy(update={"precision": "bfloat16"}), device="cpu").encode(one)[0]
     assert cosine(cast, full_size.features[:1]).min() >= 0.999  # the specification's number
 
@@ -108,7 +108,7 @@ def test_a_gpu_gives_the_same_bytes_twice(full_size, device, precision):
 @pytest.mark.gpu
 @gpu
 def test_views_agree_on_gpu_and_cpu(full_size):
-    visual = full_size.visual.model_copy(update={"views": "ten_crop", "batch_size": 3})  # passes of views mixed
+    visual = full_size.visual.model_copy(update={"views": "ten_crop", "batch_size": 3})  # passes mix views
     canvases = np.stack([canvas(texture(90, 120, seed), "ten_crop", 224) for seed in range(2)])
     on_cpu, on_gpu = (ImageEncoder(visual, device).encode(canvases) for device in ("cpu", "cuda"))
     assert on_gpu.shape == (10, 2, 512)

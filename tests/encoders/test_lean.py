@@ -1,4 +1,4 @@
-"""In processes of their own, because what is imported once stays."""
+"""Lean imports, tested in separate processes because an imported module stays imported."""
 
 import subprocess
 import sys

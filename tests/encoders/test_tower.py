@@ -1,4 +1,4 @@
-"""A frozen network on its devices: what is begun is what is awaited, whatever lies between."""
+"""A frozen network on its devices: each batch gives its own features, whatever is begun in between."""
 
 import numpy as np
 import pytest

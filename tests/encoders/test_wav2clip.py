@@ -53,7 +53,7 @@ class TorchSpectrogram(torch.nn.Module):
 
 @pytest.fixture
 def released_network(monkeypatch, audio):
-    """The network of the package `wav2clip`, on our weights."""
+    """The network of the package `wav2clip`, with our weights."""
     if importlib.util.find_spec("wav2clip") is None:
         pytest.skip("package wav2clip 0.1.0 is not installed: NOT compared with the released code")
     torchaudio = ModuleType("torchaudio")

@@ -27,7 +27,7 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def server(tmp_path):
-    """A web server on this machine that offers `model.pt`, and counts what it was asked for."""
+    """A web server on this machine that offers `model.pt` and records the requests."""
     folder = tmp_path / "web"
     folder.mkdir()
     (folder / "model.pt").write_bytes(b"weights" * 100_000)
@@ -179,7 +179,7 @@ def test_unusable_architecture_is_refused(tmp_path, content, message):
 @pytest.mark.slow
 @pytest.mark.parametrize("module", ["avadclip.config", "avadclip.encoders.preprocess", "avadclip.encoders.spectrogram"])
 def test_configuration_and_decode_workers_start_without_torch(module):
-    # also past the lazy parts: validation of an encoder, the first transform
+    # also after the lazy part, the validation of an encoder
     code = f"import sys, {module}; from avadclip.config.architectures import check_encoder\n"
     code += "check_encoder('ViT-B-16'); assert 'torch' not in sys.modules and 'open_clip' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

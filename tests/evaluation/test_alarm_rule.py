@@ -1,4 +1,4 @@
-"""The rule that makes alarms of scores: a table, and a loop that follows its words snippet by snippet."""
+"""The rule that turns scores into alarms, compared with a table and with a loop over the snippets."""
 
 import numpy as np
 import pytest
@@ -8,13 +8,13 @@ from avadclip.evaluation.alarm_rule import EVERY_RUN, AlarmRule, n_runs
 
 
 def alarms(scores: list[float], threshold: float = 0.5, **rule: float) -> str:
-    """`#` where an alarm is on."""
+    """One character per snippet: `#` where an alarm is on."""
     (row,) = AlarmRule(**rule).alarmed(np.array(scores, np.float32), [threshold])
     return "".join("#" if is_on else "." for is_on in row)
 
 
 def digits(text: str) -> list[float]:
-    """Scores in tenths."""
+    """Scores, each written as one digit of tenths."""
     return [int(digit) / 10 for digit in text]
 
 
@@ -24,16 +24,16 @@ def digits(text: str) -> list[float]:
         ("0590900", {}, ".##.#.."),
         ("0590900", {"bridge": 1}, ".####.."),
         ("0590090", {"bridge": 1}, ".##..#."),
-        ("4590940", {"off": 0.8}, "###.##."),  # goes on at 0.4, before and after
-        ("4440900", {"off": 0.8}, "....#.."),  # and begins at 0.5 only
+        ("4590940", {"off": 0.8}, "###.##."),  # an alarm extends to scores of 0.4, before and after
+        ("4440900", {"off": 0.8}, "....#.."),  # but begins only at 0.5
         ("0590900", {"shortest": 2}, ".##...."),
         ("0590900", {"bridge": 1, "shortest": 4}, ".####.."),  # gaps are bridged first
         ("9000009", {"pad": 1}, "##...##"),
         ("0900900", {"pad": 1}, "######."),
-        ("0900900", {"shortest": 2, "pad": 1}, "......."),  # what is too short is not padded
+        ("0900900", {"shortest": 2, "pad": 1}, "......."),  # alarms that are too short are not padded
         ("0600600", {"smooth": 1}, "......."),  # means of three: 0.2
         ("0990000", {"smooth": 1}, ".##...."),
-        ("9000000", {"smooth": 1}, "......."),  # 0.45 at the end, of two
+        ("9000000", {"smooth": 1}, "......."),  # at the ends, means of two: 0.45
         ("0000099", {"smooth": 1}, ".....##"),
     ],
 )
@@ -95,7 +95,7 @@ def slowly(scores: np.ndarray, threshold: float, rule: AlarmRule) -> list[bool]:
 
 @pytest.mark.parametrize("seed", range(150))
 def test_as_its_words_say(seed: int) -> None:
-    """In eighths, whose sums are exact, and whose means meet the threshold now and then."""
+    """Scores are multiples of 1/8: their sums are exact, and some means equal a threshold."""
     random = np.random.default_rng(seed)
     scores = (random.integers(0, 9, random.integers(1, 40)) / 8).astype(np.float32)
     rule = AlarmRule(
@@ -136,7 +136,7 @@ def test_it_is_told_in_words() -> None:
 
 @pytest.mark.parametrize("seed", range(60))
 def test_the_highest_level_of_each_snippet_says_the_same_for_every_level(seed: int) -> None:
-    """At every score that occurs, at every level where an alarm may end, and at their neighbours."""
+    """At every score, at every level where an alarm may end, and at the float32 numbers next to them."""
     random = np.random.default_rng(seed)
     n = int(random.integers(1, 25))
     scores = (random.integers(0, 9, n) / 8 if seed % 3 else random.random(n)).astype(np.float32)

@@ -23,8 +23,8 @@ def operating_point(case: Case, threshold: float, **rule: float) -> SimpleNamesp
 
 
 def make_alarm_case(loud: set[int]) -> Case:
-    """Video a: 40 frames with events [8, 16) and [20, 30); b: 40 normal frames. `loud` are snippets of 4 frames of a,
-    then of b."""
+    """Video a: 40 frames with events [8, 16) and [20, 30); video b: 40 normal frames. `loud` are the snippets with high
+    scores, counted through a and then b; each has 4 frames."""
     videos = (make_video("a", 40, ["fighting", "riot"]), make_video("b", 40, ["normal"]))
     # Two classes at once are one event.
     segments = (Segment("a", "fighting", 8, 16), Segment("a", "riot", 20, 28), Segment("a", "fighting", 24, 30))
@@ -112,10 +112,10 @@ def test_frames_equal_counting_them(seed: int) -> None:
 
 
 def test_the_rule_is_applied_to_each_video_alone() -> None:
-    """A gap of one snippet is bridged, within a video; what is short is dropped, also where another video goes on."""
+    """A gap of one snippet is bridged within a video; an alarm is too short even if the next video starts with one."""
     case = make_alarm_case({2, 4, 9, 10, 14, 16})
     bridged = operating_point(case, 0.5, bridge_seconds=4 / FRAME_RATE)
     assert (bridged.caught_events, bridged.false_alarms_per_hour) == (1 / 2, 2 / (40 / FRAME_RATE / 3600))
     long_ones = operating_point(case, 0.5, bridge_seconds=4 / FRAME_RATE, shortest_seconds=9 / FRAME_RATE)
     assert (long_ones.caught_events, long_ones.false_alarms_per_hour) == (1 / 2, 1 / (40 / FRAME_RATE / 3600))
-    assert long_ones.recall == 8 / 18  # frames 8-19 of the first video, of which the first eight are of the first event
+    assert long_ones.recall == 8 / 18  # the alarm covers frames 8-19 of video a; the first eight are an event

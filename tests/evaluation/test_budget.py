@@ -1,4 +1,4 @@
-"""A budget of false alarms -> a level: kept exactly on the videos it is chosen on, and told with what came of it."""
+"""The level that a budget of false alarms gives: it keeps the budget on the videos it is chosen on, and is reported."""
 
 import json
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ def normal_videos(random: np.random.Generator) -> tuple[Video, ...]:
 
 
 class Slowly:
-    """One video and one level at a time."""
+    """Slow reference code: one video and one level at a time."""
 
     def __init__(self, made: Scores, videos: Sequence[Video], rule: Alarms) -> None:
         self.curves = [
@@ -65,7 +65,7 @@ class Slowly:
         return sum(map(len, self.alarms(level))) / self.hours
 
     def levels(self) -> list[float]:
-        """Every level below 1 where anything changes: begins at a (smoothed) score, ends where an alarm stops."""
+        """Every level below 1 where an alarm may begin (a smoothed score) or end (that score divided by `off`)."""
         found: set[float] = set()
         for curve, rule in self.curves:
             for score in AlarmRule(smooth=rule.smooth).highest_levels(curve):
@@ -93,7 +93,7 @@ def test_the_lowest_level_from_which_on_the_budget_is_kept(seed: int, rule: Alar
         assert not found.breaks(per_hour)
         broken = [level for level in levels if slowly.per_hour(level) > per_hour]
         assert found.level > max(broken, default=0)
-        # Whatever lies between the last that breaks it and the chosen one raises the same alarms.
+        # All levels between the highest one that breaks the budget and the chosen one raise the same alarms.
         same = [level for level in levels if max(broken, default=0) < level < found.level]
         assert all(slowly.alarms(level) == slowly.alarms(found.level) for level in same)
 
@@ -103,14 +103,14 @@ def test_the_lowest_level_from_which_on_the_budget_is_kept(seed: int, rule: Alar
     [
         ([0.1, 0.8, 0.1, 0.6], 1, 0.9, 0),  # anything above 0.8 will do
         ([0.1, 0.8, 0.1, 0.6], 1000, 0.7, 1),
-        ([0.1, 0.8, 0.1, 0.6], 2000, 0.1, 1),  # two at 0.6, which may be; one that never ends at 0.1
+        ([0.1, 0.8, 0.1, 0.6], 2000, 0.1, 1),  # two alarms at 0.6 are allowed; at 0.1 a single one never ends
         ([0.1, 0.8123, 0.1, 0.8124], 1000, 0.8124, 1),
         ([0.1, 0.99995, 0.2, 0.1], 1, 0.99996, 0),
-        ([0.1, 1.0, 0.2, 1.0], 1, HIGHEST, 2),  # no level is above
+        ([0.1, 1.0, 0.2, 1.0], 1, HIGHEST, 2),  # no level is higher
     ],
 )
 def test_by_hand(confidence: list[float], per_hour: float, level: float, false_alarms: int) -> None:
-    """A video of four snippets, 4 s: one alarm is 900 an hour."""
+    """The video has four snippets of 1 s each, so one alarm is 900 per hour."""
     video = make_video("v", 16, ["normal"], frame_rate=4.0)
     made = make_scores((video,), CLASSES, STRIDE, np.random.default_rng(0))
     row = VideoScores("v", "visual", np.array(confidence, np.float32))
@@ -204,7 +204,7 @@ def test_each_detector_and_seed_has_a_level_of_its_own_which_is_told_and_used() 
     assert "on 4 normal videos (0.1 hours), none of which is a test video" in summary
     of_seeds = ", ".join(f"{level:.9g}" for level in levels["audio_visual"])
     assert f"| `audio_visual` | {of_seeds} | used in its training |" in summary
-    # What came of it is what a number would have given.
+    # The chosen level, given as a number, leads to the same results.
     write_params(levels["visual_student"][1])
     main("demo")
     as_number = details()["visual_student"]

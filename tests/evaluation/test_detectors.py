@@ -1,4 +1,4 @@
-"""Which score files are read, and what is said of those that are missing, left over, or of somebody else."""
+"""Which score files are read, and the messages about files that are missing, left over or of another detector."""
 
 import logging
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Timelines: which videos are drawn, what is in the picture, and that it is the same picture each time."""
+"""Timelines: which videos are drawn, what the pictures show, and that they are the same each time."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +35,7 @@ SEGMENTS = (
 
 
 def make_view(confidence: dict[str, float], variant: str = "audio_visual") -> timeline.Timeline:
-    """A detector with one score inside of events, and 0.1 outside; normal videos have that score throughout."""
+    """A timeline with score `confidence[id]` in events and throughout normal videos, and 0.1 elsewhere."""
     made = make_scores(VIDEOS, CLASSES, 4, np.random.default_rng(0), variant=variant)
     view = timeline.strict(made, VIDEOS, SEGMENTS, CLASSES)
     inside = view.frames_inside(view.anomalous) > 0

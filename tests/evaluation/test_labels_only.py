@@ -1,4 +1,4 @@
-"""Test videos of which nobody says when something happens, or none at all: every stage ends well and says so."""
+"""Test videos without segments, or no test videos: every stage succeeds and says what could not be measured."""
 
 import json
 import re
@@ -50,7 +50,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run_stages(tested: Sequence[Video], segments: Sequence[Segment]) -> None:
-    """Everything after training."""
+    """Run every stage after training, on made-up scores."""
     write_manifest(paths.manifest("demo"), [*tested, TRAINED])
     write_ground_truth(paths.ground_truth("demo"), segments)
     made = make_scores(tested, CLASSES, 4, np.random.default_rng(0))

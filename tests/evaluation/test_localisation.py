@@ -1,4 +1,4 @@
-"""Proposals and matches against loops over frames and pairs; test_released.py compares what metrics come of them."""
+"""Proposals and matches against loops over frames and pairs; test_released.py compares the resulting metrics."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ Run = tuple[int, int, int, float]  # video, first frame, end, score
 
 
 def slowly(curves: list[np.ndarray], rule: Localisation, min_top_frames: int) -> list[Run]:
-    """`curves` has one value a frame."""
+    """`curves` has one value per frame."""
     runs = []
     for video, curve in enumerate(curves):
         n_top = max(len(curve) // rule.top_share, min_top_frames)
@@ -41,7 +41,7 @@ def slowly(curves: list[np.ndarray], rule: Localisation, min_top_frames: int) ->
 @pytest.mark.parametrize("min_frames", [1, 3, 4])
 @pytest.mark.parametrize("n_videos", [1, 60])
 def test_proposals_are_runs_of_frames(n_videos: int, min_frames: int, min_top_frames: int) -> None:
-    """In quarters, whose sums are exact, so that many scores are equal: then the earlier video comes first."""
+    """Scores are multiples of 1/4: sums are exact, and many scores are equal; then the earlier video comes first."""
     random = np.random.default_rng(min_frames)
     videos = [make_video(f"{index:02}", int(random.integers(1, 120)), ["normal"]) for index in range(n_videos)]
     scores = make_scores(videos, CLASSES, STRIDE, random, levels=4)
@@ -92,15 +92,15 @@ def test_overlaps_and_matches_equal_a_loop_over_all_pairs(seed: int) -> None:
 @pytest.mark.parametrize(
     ("first", "second", "strict_ap", "released_ap"),
     [
-        ([0, 0.9, 0.9], [0, 0.9, 0.9], 1 / 2, 0),  # as released, less than 16 frames propose nothing
-        ([0, 0.9, 0.9] * 8, [0, 0.9, 0.9] * 8, 1 / 2, 1),  # and of equal scores the earlier video is first
-        ([0, 0.85, 0.6], [0, 0.8, 0.8], 1, 0),  # a single frame makes the class score
+        ([0, 0.9, 0.9], [0, 0.9, 0.9], 1 / 2, 0),  # released: no proposal in fewer than 16 frames
+        ([0, 0.9, 0.9] * 8, [0, 0.9, 0.9] * 8, 1 / 2, 1),  # released: of equal scores, the earlier video comes first
+        ([0, 0.85, 0.6], [0, 0.8, 0.8], 1, 0),  # strict: the class score is that of the highest frame
     ],
 )
 def test_proposals_of_equal_score_and_of_short_videos(
     first: list[float], second: list[float], strict_ap: float, released_ap: float
 ) -> None:
-    """All of the first video is annotated, in as many segments as there are proposals, and nothing of the second."""
+    """The first video is annotated throughout, in as many segments as there are proposals; the second not at all."""
     videos = (make_video("a", len(first), ["riot"]), make_video("b", len(second), ["normal"]))
     segments = [Segment("a", "riot", start, start + 3) for start in range(0, len(first), 3)]
     riot = np.array([*first, *second], np.float32)

@@ -1,4 +1,4 @@
-"""AP and AUC from one sort against scikit-learn, under any weighting of the videos."""
+"""AP and AUC from a single sort, compared with scikit-learn under any weighting of the videos."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from avadclip.evaluation.metrics import FRAME_CUTS
 from avadclip.evaluation.ranking import rank
 from avadclip.evaluation.resampling import cut_at_positives, cut_evenly, ends, intervals
 
-RTOL = 1e-12  # float64 sums of some hundred terms in another order
+RTOL = 1e-12  # float64 sums of a few hundred terms, in another order
 
 
 def make_items(seed: int, levels: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

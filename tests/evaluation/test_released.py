@@ -113,7 +113,7 @@ def test_ground_truth_in_the_dropped_last_snippet_is_cut_from_frames_but_stays_a
 
 @pytest.mark.slow
 def test_real_annotations_of_xd_violence_at_full_size() -> None:
-    """800 videos with the real annotations, random scores. The slow mAP takes seconds an IoU, so one is compared."""
+    """800 videos with real annotations and random scores. The slow mAP takes seconds per IoU, so one is compared."""
     folder = Path(__file__).parents[3] / "shared" / "data" / "xd_violence"
     if not folder.is_dir():
         pytest.skip(f"{folder} is absent: the annotations of XD-Violence are not part of the project")
@@ -121,7 +121,7 @@ def test_real_annotations_of_xd_violence_at_full_size() -> None:
 
 
 def xd_violence_case(folder: Path, stride: int = 16) -> Case:
-    """The 800 test videos; where only the annotation is known, a video ends some time after its last segment."""
+    """The 800 test videos; their lengths are not known, so each ends some time after its last segment."""
     rng = np.random.default_rng(0)
     classes = ("normal", *XD_CODES.values())
     segments = []

@@ -1,4 +1,4 @@
-"""What a score means, against a loop over all frames; and what it meant before it was calibrated."""
+"""Reliability of scores, compared with a loop over all frames, and reliability before calibration."""
 
 from dataclasses import replace
 

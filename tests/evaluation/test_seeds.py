@@ -16,7 +16,7 @@ SETTINGS = Evaluate(bootstrap_resamples=25, bootstrap_seed=3, confidence=0.8)
 
 
 def make_seeds(n_seeds: int, seed: int = 0) -> tuple[Case, list[Case]]:
-    """A test set, and the same with the scores of each seed."""
+    """A test set, and copies of it with the scores of each seed."""
     case = make_case(np.random.default_rng(seed), n_videos=9)
     rng = np.random.default_rng(100 + seed)
     scored = [make_scores(case.videos, case.classes, case.stride, rng, seed=number) for number in range(n_seeds)]
@@ -29,7 +29,7 @@ def assess_seeds(case: Case, of_seeds: list[Case]) -> Assessment:
 
 
 def slow_whole_videos(case: Case, weights: np.ndarray) -> dict[str, float]:
-    """scikit-learn, on each video's highest score, as often as the video was drawn."""
+    """Metrics of each video's highest score by scikit-learn; a video counts as often as it was drawn."""
     chosen = np.repeat(np.arange(len(case.videos)), weights.astype(int))
     highest = np.array([1 - row.class_probabilities[:, 0].min() for row in rows_of(case.scores)])[chosen]
     anomalous = np.array([not video.is_normal for video in case.videos])[chosen]
@@ -42,7 +42,7 @@ def slow_whole_videos(case: Case, weights: np.ndarray) -> dict[str, float]:
 
 
 def slow_intervals(of_seeds: list[Case], names: list[str]) -> dict[str, tuple[float, float]]:
-    """Draw videos, evaluate each seed on them, average over the seeds; then the percentiles of these means."""
+    """Draw videos, evaluate each seed on them and average over the seeds; return the percentiles of these means."""
     drawn = np.random.default_rng(SETTINGS.bootstrap_seed)
     n_videos = len(of_seeds[0].videos)
     means: dict[str, list[float]] = {name: [] for name in names}

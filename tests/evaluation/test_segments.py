@@ -28,7 +28,7 @@ def slowly(scores: np.ndarray, probabilities: np.ndarray | None, threshold: floa
 
 @pytest.mark.parametrize("seed", range(40))
 def test_alarms_are_runs_of_snippets_that_reach_the_threshold(seed: int) -> None:
-    """Scores and probabilities in few steps, so that some meet the threshold exactly and classes tie."""
+    """Scores and probabilities take few values, so that some equal the threshold and classes tie."""
     random = np.random.default_rng(seed)
     n, n_classes = int(random.integers(1, 60)), int(random.integers(2, 6))
     scores = (random.integers(0, 9, n) / 8).astype(np.float32)

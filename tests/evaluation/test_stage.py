@@ -1,4 +1,4 @@
-"""The stage ``evaluate`` as a process: score files in, metrics, plots and a summary out; no torch on the way."""
+"""Stage ``evaluate``: from score files to metrics, plots and a summary, without torch."""
 
 import csv
 import json
@@ -232,7 +232,7 @@ def test_the_row_that_guesses_keeps_its_name() -> None:
 
 
 def several_seeds() -> dict:
-    """Evaluates a detector of three seeds and one of one; metrics.json."""
+    """Evaluate two detectors with three seeds each, the second with equal scores for all seeds; return metrics.json."""
     write_params(variants=["audio_visual", "visual_student"], seeds=[0, 1, 2])
     for seed in (0, 1, 2):
         write_score_file(10 + seed, "audio_visual", seed)
@@ -257,7 +257,7 @@ def test_a_detector_of_several_seeds_is_one_row() -> None:
 
 
 def test_no_deviation_is_shown_where_there_is_but_one_result() -> None:
-    """Of one seed; and of several that all gave the same scores, which says nothing about the next one."""
+    """There is one seed, or several gave the same scores, which says nothing about the next one."""
     several_seeds()
     details = read_json("details.json")["detectors"]
     assert details["visual_student"]["std"] == details["random"]["std"] == {}

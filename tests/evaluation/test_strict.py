@@ -1,4 +1,4 @@
-"""The strict protocol: joined by id, independent of every order, and loud where things do not fit."""
+"""The strict protocol joins by id, depends on no order, and names what does not fit."""
 
 from dataclasses import asdict, replace
 
@@ -57,7 +57,7 @@ def test_order_of_videos_segments_and_scores_changes_no_digit(levels: int | None
 
 @pytest.mark.parametrize("seed", range(30))
 def test_renaming_videos_changes_no_localisation(seed: int) -> None:
-    """Proposals of equal score in different videos stand or fall together, so names cannot decide between them."""
+    """Proposals of equal score in different videos are ranked equally, so names cannot decide between them."""
     rng = np.random.default_rng(seed)
     case = make_case(rng, levels=2, n_videos=6)
     renamed = {video.id: f"{5 - index}" for index, video in enumerate(case.videos)}
@@ -184,7 +184,7 @@ def test_resampling_at_once_equals_evaluating_each_resample(seed: int) -> None:
 
 
 def break_case(case: Case, how: str) -> Case:
-    """Take a case that fits together apart in one way."""
+    """Make a consistent case inconsistent in one way."""
     a, b, c = case.videos
     extra = make_video("d", 10, ["normal"])
     segment = Segment("a", "fighting", 25, 31)

@@ -1,4 +1,4 @@
-"""What each threshold would give, against the operating point at that threshold."""
+"""The table of thresholds, compared with the operating point at each of them."""
 
 import json
 from pathlib import Path
@@ -74,7 +74,7 @@ def test_the_command_prints_what_evaluate_wrote(tmp_path: Path, monkeypatch: pyt
 
 
 def test_the_levels_are_those_of_the_page() -> None:
-    """Each can be dragged to, and written into params.yaml."""
+    """The page sets the threshold in steps of 0.01, so each level can be tried there and written into params.yaml."""
     assert all(
         json.dumps(level) == f"{level:g}" and round(100 * level) == pytest.approx(100 * level) for level in LEVELS
     )

@@ -1,4 +1,4 @@
-"""Batches that are begun before earlier ones are awaited: the same features, and failures stay where they belong."""
+"""Batches begun before earlier ones have finished give the same features, and a failure stays with its video."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ N_SNIPPETS = 5
 
 
 class LateEncoder:
-    """Features are the inputs, and are made when they are awaited. Rows of -1 cannot be encoded."""
+    """Returns its inputs as features, but only when they are awaited; rows of -1 cannot be encoded."""
 
     width = 2
 
@@ -39,7 +39,7 @@ class LateEncoder:
 
 
 class Scripted:
-    """A modality whose decoders send what is written here, and the pool that they run in: one video after the other."""
+    """A modality whose decoders send prepared items, and the pool that runs them, one video after another."""
 
     stride = 1
     recipe = {"modality": "visual"}
@@ -67,7 +67,7 @@ class Scripted:
 
 
 def video(seed: int, decoder: str, *, fails: str = "", not_finite: bool = False) -> list[object]:
-    """Five snippets in batches of two, then the timeline, or a failure after the first batch."""
+    """What is sent for a video: five snippets in batches of two, then times, or a failure after the first batch."""
     rows = np.random.default_rng(seed).random((N_SNIPPETS, 2), np.float32)
     if not_finite:
         rows[0] = -1
@@ -91,7 +91,7 @@ SENDS = {
 
 
 class Killed(Scripted):
-    """Kills the worker after the first batch of a video, so many times."""
+    """Each video's worker is killed after its first batch, this many times."""
 
     def __init__(self, sends: dict[tuple[str, str], list[object]], times: int) -> None:
         super().__init__(sends)
@@ -136,7 +136,7 @@ def test_features_do_not_depend_on_how_far_ahead_batches_are_begun(ahead: int) -
         "infinite": "features are not finite",
     }
     assert ends.keys() == {"a", "b", "turned", "broken", "infinite"}
-    # What a decoder had sent before it failed may have been encoded already, or not.
+    # What a decoder sent before it failed may or may not have been encoded.
     assert 3 * N_SNIPPETS <= n_encoded <= 3 * N_SNIPPETS + 3 * 2
 
 

@@ -1,4 +1,4 @@
-"""Bad files and killed processes: what is good is extracted once, what is bad is named, and nothing hangs."""
+"""Bad files and killed processes: good videos are extracted once, bad ones are named, and nothing hangs."""
 
 import os
 import random
@@ -24,14 +24,14 @@ from tests.support.project_factory import NAME, contents, load_params, prepare_h
 
 
 def stage(root: Path, name: str) -> tuple[int, str]:
-    """How a stage ends as DVC runs it, and what it prints."""
+    """Exit status and output of a stage, run as DVC runs it."""
     code, printed = run(root, f"pipeline.{name}", NAME, PYTHONPATH=str(ROOT))
     assert "Traceback" not in printed
     return code, printed
 
 
 def exclude_what_it_says(root: Path, message: str) -> list[str]:
-    """Paste the proposed lines into params.yaml; the ids."""
+    """Paste the proposed lines into params.yaml and return the ids."""
     lines = message.split(f"datasets.{NAME}.exclude:\n")[1]
     proposed = YAML(typ="safe").load(lines)
     params = load_params(root)
@@ -165,7 +165,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(
     n_killed = 0
     while True:
         process, pid = begin(modality)
-        # The first one dies before it has kept anything, the others some videos later, in the midst of the next one.
+        # The first process dies before it has kept anything, the others some videos later, in the middle of one.
         enough = n_kept() + (rng.randrange(1, 4) if n_killed else 0)
         while process.poll() is None and n_kept() < enough:
             time.sleep(0.01)
@@ -183,7 +183,12 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(
 
 
 def begin(modality: str) -> tuple[subprocess.Popen[str], int]:
-    """Stage ``extract`` in the working directory, with its libraries imported, and the process that can be killed."""
+    """Start stage ``extract`` in the working directory from a process that has imported its libraries.
+
+    Returns
+    -------
+    The process that waits for the stage, and the id of the one to kill.
+    """
     note = Path("pid")
     note.unlink(missing_ok=True)
     lines = (
@@ -204,7 +209,7 @@ def begin(modality: str) -> tuple[subprocess.Popen[str], int]:
 
 
 def n_kept() -> int:
-    """Videos whose features are in the work cache."""
+    """Number of videos whose features are in the work cache."""
     return len(list(Path(".cache/features").glob("??/*.h5")))
 
 
@@ -232,7 +237,7 @@ def children_of(pid: int) -> list[int]:
 
 
 def wait_for(condition, seconds: float = 60):
-    """What `condition` returns once it is true; the last value after `seconds`."""
+    """The first true value of `condition`, or its last value after `seconds`."""
     end = time.monotonic() + seconds
     while not (value := condition()) and time.monotonic() < end:
         time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""The local engine: what is done beside what."""
+"""The local engine: videos are decoded while the encoder is loaded."""
 
 import time
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ PATIENCE_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Decode:
-    """Says that it has begun, and sends one snippet."""
+    """A task that notes that it has begun, and sends one snippet."""
 
     begun: Path
 

@@ -1,4 +1,4 @@
-"""Means of snippets, whatever batches the frames come in."""
+"""The means of snippets do not depend on the batches in which frames arrive."""
 
 import numpy as np
 import pytest

@@ -22,7 +22,7 @@ def video(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def probes(video: Path) -> Path:
-    """What `prepare` keeps."""
+    """The cache of probes that `prepare` keeps."""
     with ProbeCache.open(video.with_name("probes.sqlite")) as cache:
         cache.put(str(video), video.stat(), examine(video))
     return video.with_name("probes.sqlite")
@@ -34,7 +34,7 @@ def examine(video: Path) -> VideoFacts:
 
 
 def run(video: Path, facts: VideoFacts, probes: Path | None, info: str | None = None) -> list[np.ndarray]:
-    """All that workers send of both modalities."""
+    """All arrays that workers send for both modalities."""
     source = Source("a", facts.content_hash, facts.n_frames, facts.frame_rate)
     visual = VisualTask(video, source, "pyav", 4, "first", None, "center", 32, 8, probes=probes, info=info)
     *chunks, times = [*visual(), *AudioTask(video, source, 4, 1.0, 8, probes=probes, info=info)()]

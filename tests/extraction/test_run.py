@@ -91,7 +91,7 @@ def done(extracted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Ids of the videos that were handed to a decoder, once for each time."""
+    """The id of a video, once for each time that it was handed to a decoder."""
     submitted: list[str] = []
     submit = GuardedPool.submit
 
@@ -305,7 +305,7 @@ def test_summary_counts_what_happened(here: Path, caplog: pytest.LogCaptureFixtu
     assert (summary.n_videos, summary.n_cached, summary.n_encoded, summary.n_failed) == (4, 0, 4, 0)
     assert summary.n_encoded_snippets == 19 + 8 + 8 + 25
     assert "toy/visual: 4 videos (0.00 h), 0 cached, 4 encoded, 0 failed, " in caplog.text
-    assert str(summary).endswith(" snippets/s")  # of sound, too, which has no frames
+    assert str(summary).endswith(" snippets/s")  # not frames: sound has none
     again = extract(NAME, "visual", params)
     assert (again.n_cached, again.n_encoded, again.n_encoded_snippets) == (4, 0, 0)
 

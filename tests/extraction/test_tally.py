@@ -1,4 +1,4 @@
-"""What is said about an extraction where nobody sees a bar."""
+"""Messages about an extraction where there is no progress bar."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The commands that write: what their command line says, and what they are run in (`tests.faults.projects`)."""
+"""The commands that write files: their command lines, and the projects they run in (`tests.faults.projects`)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,14 +12,14 @@ from tests.support.training_factory import NAME as TRAINED
 
 @dataclass(frozen=True)
 class Command:
-    """Words of a command line; what it needs (in the working directory); what stands in for what takes long.
+    """The words of a command line, the function that builds its project, and stand-ins for what is slow.
 
     Attributes
     ----------
     stand_ins : dotted name of a function or class -> what takes its place.
-    replaces : pattern of the files that may stand there from an earlier run, whatever is in them.
-    clears : removes earlier results before it begins.
-    elsewhere : pattern of operations that fail in the test of another command, in the same code.
+    replaces : pattern of the files that may be left from an earlier run, with any content.
+    clears : whether it removes earlier results before it begins.
+    elsewhere : pattern of operations to skip, because the test of another command covers the same code.
     """
 
     words: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The smallest project in which each command runs, in the working directory; and what stands in for what takes long."""
+"""The smallest project in which each command runs, in the working directory, and stand-ins for what is slow."""
 
 import hashlib
 import json
@@ -57,7 +57,7 @@ WEIGHTS = b"weights that nobody loads"
 
 
 def two_videos() -> None:
-    """Videos that nobody opens, and encoders that nobody asks."""
+    """Two videos that do not exist, and encoders that are never loaded."""
     weights = {"path": "weights.bin", "sha256": hashlib.sha256(WEIGHTS).hexdigest()}
     visual = {"encoder": "tiny", "encoder_config": "tiny.json", "stride": 4, "precision": "float32", "weights": weights}
     places = {"kind": "table", "videos": "videos", "annotations": "annotations", "classes": ["normal", "fighting"]}
@@ -78,7 +78,7 @@ def two_videos() -> None:
 
 
 def listed() -> None:
-    """Nobody has looked at the videos yet."""
+    """Two videos that have not been probed yet."""
     two_videos()
     paths.manifest(NAME).unlink()
     for video in VIDEOS:
@@ -111,7 +111,7 @@ def somebodys_cache() -> None:
 
 def trainable() -> None:
     _write_trainable()
-    Path("clip.safetensors").unlink()  # this detector does not ask it
+    Path("clip.safetensors").unlink()  # this detector does not read it
 
 
 def _write_trainable(**sections: dict[str, Any]) -> None:
@@ -125,7 +125,7 @@ def trained() -> None:
 
 
 def taught() -> None:
-    """A teacher, and a student who has not begun; :func:`read_classes` stands in for its text tower."""
+    """A trained teacher and an untrained student; :func:`read_classes` stands in for its text tower."""
     teacher, student = (
         {"kind": kind, "local_window": 8, "recipe": {**RECIPE, "rounds": 1}} for kind in ("audio_visual", "student")
     )
@@ -136,12 +136,12 @@ def taught() -> None:
 
 @cache
 def read_classes(_clip: Clip, classes: tuple[str, ...]) -> TextTower:
-    """The same text tower every time, from nowhere."""
+    """A text tower without a checkpoint, the same one every time."""
     return text_tower(classes)
 
 
 def packable() -> None:
-    """Features, and detectors that were described and never made."""
+    """Features, and descriptions of detectors that were never trained."""
     two_videos()
     made = recipes(config.load())[NAME]
     for modality, recipe in made.items():
@@ -171,7 +171,7 @@ def scored() -> None:
 
 
 def evaluated() -> None:
-    """All that is known of the videos, which are not here."""
+    """Every result about the two videos, which do not exist."""
     scored()
     evaluate.main(NAME)
     players.main(NAME)
@@ -209,7 +209,7 @@ def video() -> None:
 
 
 class Predictor:
-    """Knows what it will say before it has seen anything."""
+    """A predictor that looks at no video."""
 
     alarm = Alarm(branch="alignment", threshold=0.5)
     identity = "none"

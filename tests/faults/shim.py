@@ -1,6 +1,6 @@
-"""A file system that fails once: the n-th opening for writing, write, flush, closing, renaming, link or new folder.
+"""A file system whose n-th operation fails: opening for writing, write, flush, close, rename, link or new folder.
 
-Half of what a failing write was given arrives, as on a full disk.
+A failing write stores half of its data, as on a full disk.
 """
 
 import builtins
@@ -15,18 +15,18 @@ from typing import Any
 import pytest
 
 _WRITING = set("wax+")
-# Functions of `os` -> which argument names what they write; `sendfile` is how `shutil` copies.
+# Functions of `os` -> position of the argument that names what they write; `sendfile` is how `shutil` copies.
 _CALLS = {"fsync": 0, "rename": 1, "replace": 1, "link": 1, "symlink": 1, "mkdir": 0, "sendfile": 0}
 
 
 @dataclass
 class Faults:
-    """What was done below `root`, and which of it fails.
+    """The operations below `root`, and which of them fails.
 
     Attributes
     ----------
-    fails : number of the operation, from 0; None: nothing fails.
-    touched : every file that an operation has named.
+    fails : number of the failing operation, from 0; None: nothing fails.
+    touched : every file that an operation was called on.
     """
 
     root: Path
@@ -36,9 +36,9 @@ class Faults:
     touched: set[Path] = field(default_factory=set)
 
     def happens(self, what: str, file: Any) -> bool:
-        """Count an operation on a path or an open file; whether it is to fail."""
+        """Count an operation on a path or an open file, and return whether it is to fail."""
         name = os.readlink(f"/proc/self/fd/{file}") if isinstance(file, int) else os.fsdecode(file)  # noqa: PTH115
-        place = Path(os.path.abspath(name))  # noqa: PTH100 - links stay what they are
+        place = Path(os.path.abspath(name))  # noqa: PTH100 - links are not followed
         if not place.is_relative_to(self.root):
             return False
         self.touched.add(place)
@@ -46,13 +46,13 @@ class Faults:
         return len(self.done) - 1 == self.fails
 
     def attempt(self, what: str, file: Any) -> None:
-        """Count an operation, and fail if it is its turn."""
+        """Count an operation, and raise if it is to fail."""
         if self.happens(what, file):
             raise OSError(self.error, os.strerror(self.error), None if isinstance(file, int) else os.fspath(file))
 
 
 class _File(io.FileIO):
-    """A file whose writes are counted. The kernel names no file when they fail."""
+    """A file whose writes are counted. As with the kernel, an error of a write names no file."""
 
     def __init__(self, file: Any, mode: str, closefd: bool, opener: Any, faults: Faults) -> None:
         self._faults: Faults | None = None
@@ -67,7 +67,7 @@ class _File(io.FileIO):
         return super().write(content)
 
     def close(self) -> None:
-        """A network file system may say only here that there was no room."""
+        """A network file system may report a full disk only on closing."""
         fails = self._faults is not None and not self.closed and self._faults.happens("close", self.fileno())
         super().close()
         if fails and self._faults is not None:
@@ -76,7 +76,7 @@ class _File(io.FileIO):
 
 @contextmanager
 def failing(root: Path, error: int = 0, fails: int | None = None) -> Iterator[Faults]:
-    """Within the block, everything that Python writes below `root` is counted, and one thing fails with `error`."""
+    """Within the block, count what Python writes below `root`, and let one operation fail with `error`."""
     faults = Faults(root.resolve(), fails, error)
     real_open = io.open
 
@@ -103,7 +103,7 @@ def failing(root: Path, error: int = 0, fails: int | None = None) -> Iterator[Fa
         real: Callable[..., Any] = getattr(os, name)
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            if name != "mkdir" or not os.path.lexists(args[which]):  # a folder that is there is no new one
+            if name != "mkdir" or not os.path.lexists(args[which]):  # an existing folder is not a new one
                 faults.attempt(name, args[which])
             return real(*args, **kwargs)
 

@@ -1,4 +1,4 @@
-"""Every write of every command fails once: each file is old or new, the message helps, and a repetition mends it."""
+"""Every write of every command fails once: files are old or new, the message helps, and the next run succeeds."""
 
 import errno
 import fcntl
@@ -25,23 +25,23 @@ from tests.faults.shim import failing
 
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EDQUOT)
 OLD = b"the result of an earlier run\n"
-# Throughput is never the same twice; and a cache that SQLite writes, and that mends itself (test_prepare.py).
+# Curves hold throughput, which is never the same twice; the cache of SQLite repairs itself (test_prepare.py).
 NO_RESULT = re.compile(r"/curves\b|\btmp/|/probes\.sqlite$")
 NOT_FINISHED = re.compile(
     r"/curves\b|\btmp/|/probes\.sqlite$|/resume\.safetensors$|\.sums$"
-)  # grow from step to step, each whole
+)  # these grow from step to step and are whole after each
 REPLACING = [name for name, command in COMMANDS.items() if command.replaces]
 
 
 def contents(without: re.Pattern[str]) -> dict[str, bytes]:
-    """Path -> bytes of everything in the project; there is nothing unfinished."""
+    """Path -> bytes of every file in the project; it is an error if one is unfinished."""
     found = {str(path): path.read_bytes() for path in Path().rglob("*") if path.is_file()}
     assert [path for path in found if is_unfinished(Path(path))] == []
     return {path: content for path, content in found.items() if not without.search(path)}
 
 
 def run(command: Command, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    """Exit status and messages, as a person sees them; what is no message but a traceback is raised."""
+    """Exit status and messages as a user sees them; an exception that would give a traceback is raised."""
     name, *words = command.words
     if name in STAGES:
         try:
@@ -62,17 +62,17 @@ def stand_in(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory, on a disk of its own with the folder for temporary files."""
+    """The working directory, which also holds the folder for temporary files."""
     folder = tmp_path / "project"
     (folder / "tmp").mkdir(parents=True)
     monkeypatch.chdir(folder)
     monkeypatch.setattr(tempfile, "tempdir", str(folder / "tmp"))
-    monkeypatch.setattr(logging, "basicConfig", lambda **_options: None)  # what is logged is no message of an error
+    monkeypatch.setattr(logging, "basicConfig", lambda **_options: None)  # log lines are no error messages
     return folder
 
 
 def renew(project: Path) -> None:
-    """Put the project back to where it was before any command, without leaving the folder."""
+    """Restore the project to its state before any command, without leaving the folder."""
     for path in project.iterdir():
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     shutil.copytree(project.parent / "pristine", project, symlinks=True, dirs_exist_ok=True)
@@ -83,7 +83,7 @@ def check_every_fault(command: Command, project: Path, capsys: pytest.CaptureFix
 
     Parameters
     ----------
-    old : what stands where the command is to write; None: nothing.
+    old : content of the files that the command replaces; None: there are none.
     """
     shutil.copytree(project, "../pristine", symlinks=True)
     before = contents(NO_RESULT)
@@ -106,7 +106,7 @@ def check_every_fault(command: Command, project: Path, capsys: pytest.CaptureFix
         assert contents(NO_RESULT) == after
     for number, operation in enumerate(undisturbed.done):
         if old is not None and NO_RESULT.search(operation):
-            continue  # nothing to replace: as in the first run
+            continue  # nothing to replace: covered by the test without older results
         if re.search(command.elsewhere, operation):
             continue
         error = ERRORS[number % len(ERRORS)]
@@ -115,7 +115,7 @@ def check_every_fault(command: Command, project: Path, capsys: pytest.CaptureFix
         with failing(project, error, number) as faults:
             status, told = run(command, capsys)
         assert len(faults.done) > number, f"{where}: was not reached"
-        if status == 0:  # it was got round: a folder is there already, a file can be copied in another way
+        if status == 0:  # it had no effect: the folder exists, or the file was copied in another way
             assert contents(NO_RESULT) == after, f"{where}: went unnoticed"
             continue
         advice = rf"error: (?!a file)[^\n]+: {os.strerror(error)}; (free|check)[^\n]+then run the same command again"
@@ -175,7 +175,7 @@ def test_a_file_system_without_locks_gets_one_line(
 
 @pytest.mark.parametrize("n_bytes", [0, 100, 3_000, 20_000, 100_000])
 def test_what_the_system_itself_refuses(tmp_path: Path, n_bytes: int) -> None:
-    """Not every library writes through Python: here the kernel refuses each byte beyond a limit."""
+    """Not every library writes through Python, so here the kernel refuses to write beyond a limit."""
     features = Features(
         Source("v", "0" * 64, 400, 25.0), {}, np.ones((1, 100, 512), "f2"), np.ones(100, bool), np.arange(101.0), ""
     )

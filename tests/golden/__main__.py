@@ -1,6 +1,6 @@
-"""``python -m tests.golden``: what the decoders of this machine give otherwise than ``frames.json`` says.
+"""``python -m tests.golden``: where the decoders of this machine differ from ``frames.json``.
 
-``--write`` remakes ``frames.json``, and ``--clips`` makes clips that are not there (delete one to make it anew).
+``--write`` remakes ``frames.json``, and ``--clips`` makes the clips that are missing (delete one to remake it).
 """
 
 import argparse
@@ -12,7 +12,7 @@ from tests.golden.clips import CLIPS, FOLDER, write
 
 
 def main() -> int:
-    """Compare, write if asked for; 1 if something differs and was not written."""
+    """Compare, and write if asked to; return 1 if something differs and was not written."""
     parser = argparse.ArgumentParser(prog="python -m tests.golden", description=__doc__)
     parser.add_argument("--write", action="store_true", help="remake frames.json")
     parser.add_argument("--clips", action="store_true", help="make the clips that are missing")

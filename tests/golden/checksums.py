@@ -1,4 +1,4 @@
-"""What the decoders give for a golden clip, as checksums, and what differs from what they gave before."""
+"""Checksums of what the decoders give for the golden clips, and how they differ from earlier ones."""
 
 import hashlib
 import json
@@ -24,8 +24,8 @@ from tests.golden.clips import CLIPS, FOLDER
 FILE = Path(__file__).with_name("frames.json")
 STRIDE = 4  # frames
 WINDOW_SECONDS = 0.32
-# Where checksums cannot be compared: FFmpeg's scalar and vector code turn the same picture into RGB that differs by at
-# most 3 levels and by 1.3 on average, and sound into samples that differ by 1e-6.
+# Tolerances where checksums cannot be compared: between FFmpeg's scalar and vector code, RGB values differ by at most
+# 3 levels and by 1.3 on average, and samples of sound by 1e-6.
 PICTURE_LEVELS = 3  # of a mean over a quarter of the picture
 SOUND_LEVELS = 1  # of the root mean square over a quarter of the window, 65535 being full scale
 
@@ -33,12 +33,12 @@ Golden = dict[str, Any]
 
 
 def decoders() -> list[Decoder]:
-    """Those of this machine whose pictures are kept; torchcodec's are PyAV's or refused."""
+    """The decoders of this machine whose pictures are kept; torchcodec gives PyAV's pictures or refuses."""
     return ["pyav", "decord"] if decord_available() else ["pyav"]
 
 
 def measure() -> Golden:
-    """Everything that ``frames.json`` holds, by the decoders of this machine."""
+    """Everything that belongs in ``frames.json``, measured with the decoders of this machine."""
     return {
         "versions": {decoder: version(DISTRIBUTIONS[decoder]) for decoder in decoders()},
         "libc": libc(),
@@ -47,7 +47,7 @@ def measure() -> Golden:
 
 
 def measure_clip(path: Path) -> Golden:
-    """Checksums of one clip: of the file, of its times, of the frames by each decoder, and of its sound."""
+    """One clip: checksums of the file, of the frames by each decoder and of the sound, and its times."""
     info = probe(path)
     return {
         "sha256": sha256_of(path)[:16],
@@ -59,11 +59,11 @@ def measure_clip(path: Path) -> Golden:
 
 
 def differences(before: Golden, now: Golden, *, is_exact: bool | None = None) -> Iterator[str]:
-    """A line for everything in which two results differ; what only one machine has a decoder for is left out.
+    """One line for each difference between two results; a decoder that only one of them used is left out.
 
     Parameters
     ----------
-    is_exact : whether checksums count, or the coarse means beside them; None: by this machine.
+    is_exact : whether to compare checksums, or else the coarse means beside them; None: as this machine allows.
     """
     exact_pictures = has_vector_units() if is_exact is None else is_exact
     exact_sound = exact_pictures and (before["libc"] == now["libc"] if is_exact is None else is_exact)
@@ -81,13 +81,13 @@ def differences(before: Golden, now: Golden, *, is_exact: bool | None = None) ->
 
 
 def read() -> Golden:
-    """What is kept."""
+    """The content of ``frames.json``."""
     golden: Golden = json.loads(FILE.read_text(encoding="utf-8"))
     return golden
 
 
 def to_text(golden: Golden) -> str:
-    """As it is kept: one line for each frame and each window of sound, so that git shows what differs."""
+    """The text of ``frames.json``: one line for each frame and each window of sound, so that git shows what differs."""
     return json.dumps(golden, indent=1) + "\n"
 
 
@@ -99,7 +99,7 @@ def has_vector_units() -> bool:
 
 
 def libc() -> str:
-    """The C library, whose sines and powers decoders of sound begin with."""
+    """The C library, whose sines and powers are the basis of audio decoders."""
     return " ".join(platform.libc_ver())
 
 
@@ -107,7 +107,7 @@ def _frames(path: Path, info: VideoInfo, decoder: Decoder) -> list[str] | str:
     try:
         batches = list(decode_frames(path, info, sample_indices(info.n_frames, STRIDE, "middle"), decoder, n_threads=1))
     except MediaError:
-        return "refused"  # decord's reasons hold the time of day and what lay in memory
+        return "refused"  # decord's messages contain the time of day and contents of memory
     return [_line(rgb, _quarters(rgb).round().astype(np.uint8).tobytes()) for batch in batches for rgb in batch.rgb]
 
 

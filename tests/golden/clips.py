@@ -1,7 +1,7 @@
 """The golden clips, and how each of them was made.
 
-They are kept in ``clips/``, not made by the tests: encoders write other bytes on another processor or in another
-version, and what decoders are held to has to be the same everywhere.
+They are kept in ``clips/``, not made by the tests: encoders write different bytes on another processor or in another
+version, but the clips that decoders are tested with have to be the same everywhere.
 """
 
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ RANGES = {"limited": (ColorRange.MPEG, 1), "full": (ColorRange.JPEG, 2)}
 
 @dataclass(frozen=True)
 class Clip:
-    """What a clip is made of; by default 64 x 48 at 25 frames/s, 16 frames of H.264 in groups of 8, mono AAC."""
+    """The settings of a clip; by default 64 x 48 at 25 frames/s, 16 frames of H.264 in groups of 8, mono AAC."""
 
     codec: str = "libx264"
     pixels: str = "yuv420p"
@@ -32,7 +32,7 @@ class Clip:
     matrix: str = "bt601"
     levels: str = "limited"
     rotation: int = 0  # degrees counterclockwise
-    ticks: tuple[int, ...] = tuple(range(N_FRAMES))  # of 1/25 s: when each frame is shown
+    ticks: tuple[int, ...] = tuple(range(N_FRAMES))  # in 1/25 s: when each frame is shown
     sound: str | None = "aac"
     sound_rate: int = SOUND_RATE
     layout: str = "mono"
@@ -91,7 +91,7 @@ CLIPS: dict[str, Clip] = {
 
 
 def picture(index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Smooth colours that every frame shows from elsewhere, and one edge, uint8 [height, width, 3]."""
+    """Smooth colours that move from frame to frame, and one edge, uint8 [height, width, 3]."""
     width, height = size
     y, x = np.mgrid[0:height, 0:width] / max(size)
     shift = index / N_FRAMES
@@ -134,7 +134,7 @@ def write(path: Path, clip: Clip) -> None:
 
 
 def _write_sound(container: av.container.OutputContainer, stream: av.AudioStream, clip: Clip) -> None:
-    # A negative clock is cut away with its pictures, so there is sound from zero on only.
+    # Pictures with negative times are cut away, so sound begins at zero.
     n_samples = round((clip.ticks[-1] + 1 - max(clip.ticks[0], 0)) * SOUND_RATE / FRAME_RATE)
     start = round(clip.sound_start * clip.sound_rate)
     frame = av.AudioFrame.from_ndarray(waveform(n_samples)[None], format="flt", layout="mono")

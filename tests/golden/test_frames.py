@@ -1,4 +1,4 @@
-"""Every sampled frame and every window of sound is known: what decoders gave once they give today."""
+"""Decoders still give the sampled frames and windows of sound whose checksums are kept."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ from tests.golden.clips import CLIPS, FOLDER
 
 REMEDY = "what was extracted before differs from this: change the recipe, then `python -m tests.golden --write`"
 GOLDEN = checksums.read()
-LIBAVUTIL = next(Path(f"{av.__path__[0]}.libs").glob("libavutil-*"), None)  # as PyAV's wheels bring it
+LIBAVUTIL = next(Path(f"{av.__path__[0]}.libs").glob("libavutil-*"), None)  # as bundled with PyAV's wheels
 # A frame whose means are 16, 32, ..., and a window of silence.
 LINES = {"frame": f"{'0' * 16} {bytes(range(16, 208, 16)).hex()}", "sound": f"{'0' * 16} {bytes(8).hex()}"}
 

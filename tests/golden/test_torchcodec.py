@@ -1,4 +1,4 @@
-"""torchcodec gives PyAV's pictures to the bit, or refuses; so does whoever asks for it where it is not installed."""
+"""torchcodec gives exactly PyAV's pictures or refuses; where it is not installed, asking for it is an error."""
 
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +25,7 @@ READ = {"vp9.webm", *(name for name in CLIPS if name.startswith("h264"))} - {
 
 
 def same_pictures(path: Path, step: int = 1) -> None:
-    """Decode every `step`-th frame twice."""
+    """Decode every `step`-th frame with both PyAV and torchcodec, and compare."""
     info = probe(path)
     indices = np.arange(step // 2, info.n_frames, step)
     theirs = list(decode_frames(path, info, indices, "pyav", n_threads=1))
@@ -36,7 +36,7 @@ def same_pictures(path: Path, step: int = 1) -> None:
 
 @needs_torchcodec
 def test_every_golden_clip() -> None:
-    """In one test, because many machines lack torchcodec."""
+    """All clips are in one test, because many machines lack torchcodec."""
     for name in READ:
         same_pictures(FOLDER / name)
         same_pictures(FOLDER / name, step=3)

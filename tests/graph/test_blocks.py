@@ -1,4 +1,4 @@
-"""Which stages a change of each block of params.yaml runs again: the real graph and the real ``dvc``, stages stubbed.
+"""Which stages a change in each block of params.yaml runs again, by the real graph and the real ``dvc`` with stubs.
 
 A stub writes something new whenever it runs, so everything that could be affected downstream is run as well.
 """
@@ -56,7 +56,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     yaml = YAML()
     graph = yaml.load(ROOT / "dvc.yaml")
     for name, stage in graph["stages"].items():
-        if name == "code":  # what it writes is what the others depend on
+        if name == "code":  # the other stages depend on what it writes
             continue
         body = stage.get("do", stage)
         body["cmd"] = " ".join(["sh stub.sh", *_outputs(body)])
@@ -77,7 +77,7 @@ def test_nothing_changed(project: Path) -> None:
 
 
 def of(*stages: str) -> set[str]:
-    """Stages of a variant with the only seed: ``train@demo-audio_visual-0``."""
+    """Stages with the shipped seed: ``train:audio_visual`` -> ``train@demo-audio_visual-0``."""
     return {f"{name.partition(':')[0]}@demo-{name.partition(':')[2]}-0" for name in stages}
 
 
@@ -97,7 +97,7 @@ def of(*stages: str) -> set[str]:
         ("datasets.demo.selection.by", "validation", CODE | LEARN),
         ("extraction.workers", 1, set()),
         ("execution.engine", "ray", set()),
-        # Scores of a detector do not depend on another detector; of a teacher, its students do.
+        # A detector's scores do not depend on another detector, except that students depend on their teacher.
         (
             "train.audio_visual.fusion",
             "add",
@@ -108,7 +108,7 @@ def of(*stages: str) -> set[str]:
             8,
             CODE | of("train:visual_baseline", "score:visual_baseline") | SEE,
         ),
-        (  # from now on imported, not trained
+        (  # imported from now on, not trained
             "train.visual_baseline",
             {"released": {"path": "model.pth", "sha256": None}},
             CODE | of("train:visual_baseline", "score:visual_baseline") | SEE,
@@ -132,7 +132,7 @@ def of(*stages: str) -> set[str]:
         ("evaluate.alarm_threshold", 0.7, THRESHOLD),
         ("evaluate.alarm_threshold", {"false_alarms_per_hour": 1}, THRESHOLD),
         ("evaluate.alarms.pad_seconds", 1.0, THRESHOLD),
-        ("evaluate.strict.depth", 0.5, THRESHOLD),  # figures, because a stub's alarm.json is never the same
+        ("evaluate.strict.depth", 0.5, THRESHOLD),  # includes figures, because a stub's alarm.json is never the same
         ("figures.n_videos", 3, FIGURES),
         ("report.players", 3, PLAYERS | REPORT),
     ],
@@ -143,7 +143,7 @@ def test_a_change_runs_again_what_it_concerns(project: Path, key: str, value: ob
 
 
 def test_every_block_is_in_the_table(project: Path) -> None:
-    """A block that somebody adds to params.yaml has to be thought about here."""
+    """A block that is added to params.yaml needs a row in the table."""
     marks = test_a_change_runs_again_what_it_concerns.pytestmark
     (mark,) = (mark for mark in marks if mark.name == "parametrize")
     changed = {case[0].split(".")[0] for case in mark.args[1]}
@@ -184,7 +184,7 @@ ENSEMBLES = everything_of("ensemble", "visual_ensemble")
     ("file", "expected"),
     [
         ("avadclip/detectors/mine.py", CODE),  # a new detector
-        ("avadclip/detectors/vadclip.py", CODE),  # one that no variant is of
+        ("avadclip/detectors/vadclip.py", CODE),  # one that no variant uses
         (
             "avadclip/detectors/student.py",
             CODE | everything_of("visual_baseline", "visual_student", "audio_student") | SEE,
@@ -198,7 +198,7 @@ ENSEMBLES = everything_of("ensemble", "visual_ensemble")
     ],
 )
 def test_a_change_of_code_runs_again_those_that_use_it(project: Path, file: str, expected: set[str]) -> None:
-    """Follows the tests above: the visual baseline is a released checkpoint by now, which may hold a student."""
+    """Follows the tests above: the visual baseline is a released checkpoint by now, which may be of a student."""
     path = project / file
     path.write_text((path.read_text() if path.exists() else "") + ("\n# changed" if path.suffix == ".py" else "\n"))
     assert repro(project) == expected

@@ -1,4 +1,4 @@
-"""The graph tells DVC the truth: which code a stage runs, and that every stage depends on the file that says so."""
+"""DVC learns which code each stage runs: the lists are complete, and every stage depends on its list."""
 
 import json
 import re
@@ -24,7 +24,7 @@ def body(stage: str) -> dict[str, Any]:
 
 
 def script(stage: str) -> Path:
-    """What the stage runs."""
+    """The script that a stage runs."""
     found = re.match(r"python -m pipeline\.(\w+)", body(stage)["cmd"])
     assert found is not None, stage
     return ROOT / "pipeline" / f"{found[1]}.py"
@@ -54,7 +54,7 @@ print(json.dumps([m.__file__ for n, m in sys.modules.items() if n.split(".")[0] 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["prepare", "extract_visual", "train.audio_visual", "score.visual_student", "report"])
 def test_what_python_really_loads_is_among_it(name: str) -> None:
-    """An oracle: what is in sys.modules after the import. More is listed, which functions import when they run."""
+    """Compared with sys.modules after the import. The list has more: what functions import when they run."""
     stage, _, variant = name.partition(".")
     modules = [f"pipeline.{stage}"]
     if variant:
@@ -74,10 +74,10 @@ def test_what_python_really_loads_is_among_it(name: str) -> None:
         ("train.audio_visual", "avadclip/detectors/audio_visual.py", "avadclip/detectors/student.py"),
         ("train.audio_visual", "avadclip/training/loop.py", "avadclip/scoring/run.py"),
         ("distill.audio_student", "avadclip/detectors/student.py", "avadclip/detectors/vadclip.py"),
-        ("distill.audio_student", "avadclip/detectors/audio_visual.py", "avadclip/detectors/deep_mil.py"),  # taught
+        ("distill.audio_student", "avadclip/detectors/audio_visual.py", "avadclip/detectors/deep_mil.py"),  # teacher
         ("score.visual_student", "avadclip/detectors/student.py", "avadclip/detectors/audio_visual.py"),
         ("report", "avadclip/report/assets/page.html", "avadclip/training/loop.py"),
-        ("report", "avadclip/report/footage.py", "avadclip/media/__init__.py"),  # a threshold decodes nothing
+        ("report", "avadclip/report/footage.py", "avadclip/media/__init__.py"),  # a changed threshold decodes nothing
         ("players", "avadclip/media/audio.py", "avadclip/report/assets/page.html"),
         ("players", "avadclip/evaluation/detectors.py", "avadclip/evaluation/metrics.py"),
         ("figures", "avadclip/evaluation/timeline.py", "avadclip/media/__init__.py"),
@@ -118,7 +118,7 @@ else:
         "lib/data.json": "{}",
         "lib/assets/page.html": "",
         "lib/deep/__init__.py": "",
-        "lib/deep/d.py": "import lib.a",  # a circle
+        "lib/deep/d.py": "import lib.a",  # a circular import
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -46,8 +46,8 @@ VIDEOS = Path("data/demo/videos")
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """These stages of the real graph with the real code, on ready-made scores of a small data set of real videos; the
-    working directory. Nothing has been run."""
+    """The working directory: `STAGES` of the real graph with the real code, with made-up scores of a few video files;
+    nothing has been run."""
     folder = clone(tmp_path_factory.mktemp("clone"))
     write_yaml(folder / "dvc.yaml", {"stages": {name: GRAPH[name] for name in ("code", *STAGES)}})
     with pytest.MonkeyPatch.context() as patch:
@@ -98,7 +98,7 @@ def write_scores(case: Case, normal: Video, variant: str, seed: int) -> None:
 
 
 def page() -> dict:
-    """What the page knows before any video is chosen."""
+    """The index that the page reads before any video is chosen."""
     text = (paths.report("demo") / "report.html").read_text()
     return json.loads(re.search(r'<script type="application/json" id="index">(.*?)</script>', text, re.DOTALL)[1])
 
@@ -147,7 +147,7 @@ def test_a_threshold_opens_no_video(project: Path) -> None:
 
 
 def test_what_a_change_reruns(project: Path) -> None:
-    """Follows the tests above. That DVC tracks every key of a block is the matter of test_blocks.py."""
+    """Follows the tests above. test_blocks.py checks that DVC tracks every key of a block."""
     assert repro(project) == set()
     change(project, "evaluate.iou_thresholds", [0.2, 0.5])
     change(project, "evaluate.strict.depth", 0.4)
@@ -162,7 +162,7 @@ def test_what_a_change_reruns(project: Path) -> None:
 
 
 def test_a_budget_reruns_what_a_level_does(project: Path) -> None:
-    """Follows the tests above. Figures and page are of the level that was chosen."""
+    """Follows the tests above. Figures and page use the level that was chosen."""
     before = read_params(project)["evaluate"]["alarm_threshold"]
     change(project, "evaluate.alarm_threshold", {"false_alarms_per_hour": 100})
     assert repro(project) == THRESHOLD
@@ -173,11 +173,11 @@ def test_a_budget_reruns_what_a_level_does(project: Path) -> None:
     assert {row["threshold"] for row in page()["videos"]} == {chosen["level"]}
     assert repro(project) == set()
     change(project, "evaluate.alarm_threshold", before)
-    assert repro(project) <= THRESHOLD  # nothing, where it comes back from the run cache of DVC
+    assert repro(project) <= THRESHOLD  # nothing, if it comes back from DVC's run cache
 
 
 def test_a_variant_that_was_removed_is_in_no_result(project: Path) -> None:
-    """Follows the tests above. Its score file still lies there, and one of a seed that is not asked for."""
+    """Follows the tests above. Its score file is still there, and so is one of a seed that is not asked for."""
     assert "visual_student" in (paths.summary("demo")).read_text()
     params = read_params(project)
     params["score"]["variants"].remove("visual_student")

@@ -32,14 +32,14 @@ def session() -> list[list[str]]:
 
 
 def git(folder: Path, *words: str) -> None:
-    """``git <words>``, where the authors' repository is another one on this machine."""
+    """Run ``git <words>`` with a repository on this machine in place of the authors'."""
     instead = f"url.{folder.parent / 'authors'}.insteadOf=https://github.com/WanshunSu/AVadCLIP"
     subprocess.run(["git", "-c", instead, *words], cwd=folder, check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone in which somebody has put what the page asks for."""
+    """A clone with the files that the page asks for."""
     folder = clone(tmp_path_factory.mktemp("clone"))
     released.write_release(folder / "released", width=WIDTH)
     (folder / "released" / "visual").rename(folder / "released" / "clip")
@@ -56,7 +56,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def stages(project: Path) -> list[set[str]]:
-    """Every command of the page has been run; what each ``dvc repro`` did."""
+    """Run every command of the page; return the stages that each ``dvc repro`` ran."""
     done = []
     for program, *words in session():
         if program == "dvc":
@@ -75,10 +75,10 @@ def test_the_session_leads_to_metrics(project: Path, stages: list[set[str]]) -> 
     assert set(metrics) == {*DETECTORS, "random", "videos"}
     assert metrics["videos"] == {"evaluated": 4, "excluded": 0}
     summary = (project / "results" / NAME / "summary.md").read_text()
-    assert "86.04" in summary  # the published numbers stand beside
+    assert "86.04" in summary  # the published numbers are shown beside ours
     assert "released_test_selected" in summary
 
-    # Frame level, as the authors' code concatenates: every snippet 16 times.
+    # Frames as in the authors' code: the score of every snippet is repeated 16 times.
     file = project / "results" / NAME / "scores" / f"{NAME}.audio_visual.seed0.h5"
     scored = {video.id: video for video in scores.rows(scores.read(file))}
     truth, found = [], []

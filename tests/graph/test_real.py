@@ -1,6 +1,6 @@
-"""Real recordings through the whole graph: pieces of one clip in several containers, the networks of full size.
+"""Real recordings through the whole graph: pieces of one clip in several containers, and networks of full size.
 
-Their weights are random, so the numbers mean nothing; that every stage takes what the one before it gives does.
+Their weights are random, so the numbers mean nothing; the test shows that stages accept each other's results.
 """
 
 import json

@@ -58,7 +58,7 @@ def test_from_an_empty_clone_to_figures_and_what_a_change_costs(project: Path) -
     change(project, "evaluate.alarm_threshold", 0.7)
     assert repro(project) == THRESHOLD
 
-    # The other audio recipe gives other sound features; those of the pictures stay.
+    # Another audio recipe gives other features of sound; those of pictures stay.
     features = project / "features" / "demo" / "visual"
     before = {path.name: path.read_bytes() for path in features.iterdir()}
     change(project, "datasets.demo.audio.window_seconds", 0.5)
@@ -69,7 +69,7 @@ def test_from_an_empty_clone_to_figures_and_what_a_change_costs(project: Path) -
 
 
 def test_a_deleted_output_is_rebuilt_byte_for_byte(project: Path) -> None:
-    """Follows the test above. Without DVC's cache and the work cache nothing can be copied back: it is made again."""
+    """Follows the test above. Without DVC's cache and the work cache nothing can be copied back: all is made again."""
     before = (project / "dvc.lock").read_bytes()
     for name in MADE_HERE:
         shutil.rmtree(project / name)

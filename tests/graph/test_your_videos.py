@@ -1,4 +1,4 @@
-"""The sessions of docs/your-videos.md and docs/review.md as they stand there: rendered clips, encoders of the demo."""
+"""The sessions of docs/your-videos.md and docs/review.md as written, with rendered clips and the demo's encoders."""
 
 import csv
 import json
@@ -34,13 +34,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = [f"{row['video']},{'normal' if row['labels'] == 'normal' else 'trouble'}\n" for row in rows]
     (folder / "clips" / "labels.csv").write_text("".join(["video,labels\n", *lines]), encoding="utf-8")
     params = read_params(folder)
-    # What the page and the model folder need of the shipped detectors, which differ in nothing that this session sees.
+    # Of the shipped detectors, only those that the page and the model folder need; this session uses no others.
     packaged = [params["score"]["detector"], params["score"]["student"]]
     params["train"], params["distill"] = {name: params["train"][name] for name in packaged}, {}
     params["score"]["variants"] = packaged
     params["teacher"] = packaged[0]
     quicken(params, rounds=1)
-    params["evaluate"] |= {"bootstrap_resamples": 10, "alarm_threshold": 0.01}  # after one round there is an alarm
+    params["evaluate"] |= {"bootstrap_resamples": 10, "alarm_threshold": 0.01}  # one round is enough for an alarm
     write_params(folder, params)
     return folder
 
@@ -58,7 +58,7 @@ def test_three_commands_from_labels_to_a_model_and_a_page(project: Path) -> None
     assert len(json.loads((project / "out/predictions.json").read_text())["videos"]) == 12
     assert (project / "out/report.html").is_file()
     found = json.loads((project / "results/mine/metrics.json").read_text())["ensemble"]
-    assert set(found) == {"video_AP", "false_alarms_per_hour"}  # all that labels of whole videos say
+    assert set(found) == {"video_AP", "false_alarms_per_hour"}  # all that labels of whole videos can measure
     assert 0 <= found["video_AP"] <= 100
     summary = (project / "results/mine/summary.md").read_text(encoding="utf-8")
     assert "no anomalous test video has segments" in summary
@@ -66,7 +66,7 @@ def test_three_commands_from_labels_to_a_model_and_a_page(project: Path) -> None
 
 
 def test_judged_alarms_are_learnt(project: Path) -> None:
-    """Follows the test above. One video has a false alarm and becomes normal, another one a true one that is kept."""
+    """Follows the test above. One video's alarm is false, so it becomes normal; another one's is true and is kept."""
     predict, apply, make, again = session("docs/review.md")
     assert predict == session("docs/your-videos.md")[2]
     videos = json.loads((project / "out/predictions.json").read_text())["videos"]
@@ -89,7 +89,7 @@ def test_judged_alarms_are_learnt(project: Path) -> None:
 
 
 def judged(project: Path, id_: str, judgement: str) -> str:
-    """The row that the page saves for the first alarm of a video of somebody's folder."""
+    """The row that the page saves for the first alarm of a video that belongs to no data set."""
     videos = json.loads((project / "out/predictions.json").read_text())["videos"]
     (video,) = [video for video in videos if video["id"] == id_]
     alarm = video["segments"][0]

@@ -1,4 +1,4 @@
-"""``avadclip add-videos``: what becomes of a folder and its table, and what is said where that cannot be."""
+"""``avadclip add-videos`` makes a folder and its table a data set, or says why it cannot."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,7 @@ LABELS = "video,labels\n" + "".join(f"{name}.mp4,{'riot' if 'riot' in name else 
 
 @pytest.fixture(autouse=True)
 def clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project, and beside it a folder of somebody's videos."""
+    """A folder of videos beside the project, which is the working directory."""
     (tmp_path / "project").mkdir()
     (tmp_path / "clips").mkdir()
     monkeypatch.chdir(tmp_path / "project")
@@ -47,7 +47,7 @@ def test_a_folder_and_its_only_table_become_a_data_set(clips: Path) -> None:
     assert dataset.audio.weights.sha256 == pinned
     assert f"datasets.mine.audio.weights.sha256: pinned to {pinned}" in result.stdout
     assert "demo" in config.load().datasets
-    # Whoever edits the table edits the data set.
+    # Editing the table changes the data set.
     (clips / "labels.csv").write_text(LABELS.replace("riot 1.mp4,riot", "riot 1.mp4,riot|fighting"))
     assert add("mine", "../clips").exit_code == 0
     assert config.load().dataset("mine").classes == ("normal", "fighting", "riot")

@@ -1,4 +1,4 @@
-"""Released checkpoints: an imported detector computes what docs/method.md says; only a state dict is taken."""
+"""Released checkpoints: an imported detector computes what docs/method.md says; only a state dict is accepted."""
 
 import json
 import os
@@ -40,7 +40,7 @@ Tensors = dict[str, Tensor]
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Parameters with the released data set, and one video with features of `WIDTH`."""
+    """Parameters with the released data set, and one video with features of width `WIDTH`."""
     shutil.copy(ROOT / "params.yaml", tmp_path)
     recipes.add(NAME, tmp_path / "params.yaml")
     monkeypatch.chdir(tmp_path)
@@ -59,7 +59,7 @@ def write_features(width: int) -> None:
 
 
 def import_it(path: Path, sha256: str | None = None, variant: str = "it") -> None:
-    """Stage ``train`` of a variant that is imported."""
+    """Run stage ``train`` for an imported variant."""
     section = config.load().dataset(NAME)
     weights = Weights(path=str(path), sha256=sha256 or sha256_of(path))
     adopt_checkpoint(NAME, section, variant, 0, Released(released=weights))
@@ -109,7 +109,7 @@ def test_an_imported_detector_computes_what_the_release_computes(
         # float32 against float64, and sums over 256 positions
         torch.testing.assert_close(values.double(), expected[name], rtol=1e-4, atol=1e-4)
 
-    # The same through what scoring uses.
+    # The same through the function that scoring uses.
     scores = detect(checkpoint.detector, VideoFeatures("v", visual.numpy()[None], _rows(audio), _valid(audio)), "cpu")
     probabilities = expected["class_logits"][:n].softmax(dim=1)
     np.testing.assert_allclose(scores.class_probabilities, probabilities.numpy(), atol=1e-5)
@@ -148,7 +148,7 @@ def test_the_description_says_where_it_comes_from(project: Path) -> None:
 
 
 class Malicious:
-    """Pickled, this leaves a file behind when it is loaded carelessly."""
+    """An object whose pickle creates a file when it is loaded carelessly."""
 
     def __init__(self, target: Path) -> None:
         self.target = target
@@ -168,7 +168,7 @@ def test_a_malicious_pickle_is_refused_and_not_run(tmp_path: Path, how: str) -> 
         path.write_bytes(pickle.dumps(Malicious(target)))
     with pytest.raises(CheckpointError, match=r"refused, and no code in it was run: .*something else") as error:
         read_tensors(path)
-    assert "weights_only" not in str(error.value)  # no advice to load it all the same
+    assert "weights_only" not in str(error.value)  # no advice to load it anyway
     assert not target.exists()
 
 
@@ -293,9 +293,9 @@ def test_register_pins_the_file_in_params_yaml(project: Path) -> None:
     params = config.load()
     assert params.variant("released_student") == Released(released=Weights(path="it.pth", sha256=sha256))
     assert params.score.variants[-1] == "released_student"
-    assert (params.score.detector, params.score.student) == ("ensemble", "visual_ensemble")  # they are there
+    assert (params.score.detector, params.score.student) == ("ensemble", "visual_ensemble")  # as before
     lines = after.splitlines()
-    assert [line for line in before.splitlines() if line not in lines] == []  # nothing is written in another way
+    assert [line for line in before.splitlines() if line not in lines] == []  # every other line is as before
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Released features in and out: import(export(store)) is the store, and whatever is wrong is listed by id."""
+"""Import and export of released features: import(export(store)) is the store, and every fault is listed by id."""
 
 import contextlib
 import shutil
@@ -41,7 +41,7 @@ WALK = "train.walk__#2_label_A"
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The shipped parameters, and released files in a folder beside."""
+    """The shipped parameters, with released files in a folder beside the project."""
     folder = tmp_path / "project"
     folder.mkdir()
     shutil.copy(ROOT / "params.yaml", folder)
@@ -75,14 +75,14 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def prepare_here(params: Params, name: str = NAME) -> dict[str, Video]:
-    """Stage ``prepare``; the rows of the manifest."""
+    """Run stage ``prepare`` and return the videos of the manifest by id."""
     prepared = prepare_release(name, params.dataset(name))
     write_manifest(paths.manifest(name), prepared.videos)
     return {video.id: video for video in read_manifest(paths.manifest(name))}
 
 
 def read_sound(params: Params, video: Video) -> tuple[np.ndarray, np.ndarray]:
-    """What a worker of ``extract_audio`` sends of one video: features and validity."""
+    """Features and validity that a worker of ``extract_audio`` sends for one video."""
     source = Source(video.id, video.content_hash, video.n_frames, video.frame_rate)
     task = modality_of("audio", params.dataset(NAME)).task(Pending(Path(video.path), source), "npy")
     chunk, timeline = task()
@@ -91,7 +91,7 @@ def read_sound(params: Params, video: Video) -> tuple[np.ndarray, np.ndarray]:
 
 
 def import_all(params: Params, name: str = NAME) -> None:
-    """Stages ``prepare``, ``extract_visual`` and ``extract_audio``."""
+    """Run stages ``prepare``, ``extract_visual`` and ``extract_audio``."""
     prepared = prepare_release(name, params.dataset(name))
     write_ground_truth(paths.ground_truth(name), prepared.segments)
     write_manifest(paths.manifest(name), prepared.videos)
@@ -116,7 +116,7 @@ def test_ten_views_train_and_the_listed_view_leads_in_testing(imported: Path, mo
         np.testing.assert_array_equal(visual[id_].values, np.stack(expected))
         np.testing.assert_array_equal(audio[id_].values, np.load(source / f"audio/train/{id_}.npy").astype(np.float16))
     for id_ in released.TEST:
-        # The published test list names view 5, the mirrored centre; scoring looks at the first that is stored.
+        # The published test list names view 5, the mirrored centre; scoring uses the first stored view.
         expected = np.load(source / "visual" / "XDtest" / f"{id_}__5.npy")
         np.testing.assert_array_equal(visual[id_].values[0], expected)
     assert all(features.valid.all() for features in (*visual.values(), *audio.values()))
@@ -133,7 +133,7 @@ def test_manifest_and_ground_truth(imported: Path, monkeypatch: pytest.MonkeyPat
         id_: 16 * n for id_, n in {**released.TRAIN, **released.TEST}.items()
     }
     assert videos["train.abuse__#1_label_B5-B6-0"].labels == ("abuse", "car accident")
-    # The second event ends in frames of which the release has no snippet.
+    # The second event ends in frames for which the release has no snippet.
     bad_boys = "Bad.Boys.1995__#01-11-55_01-12-40_label_G-B2-B6"
     found = [segment for segment in read_ground_truth(paths.ground_truth(NAME)) if segment.id == bad_boys]
     assert found == [Segment(bad_boys, "explosion", 100, 200), Segment(bad_boys, "shooting", 400, 67 * 16)]
@@ -146,7 +146,7 @@ def test_the_recipe_says_imported_and_what_is_unknown(imported: Path, monkeypatc
     assert (visual["encoder"], visual["stride"], visual["precision"]) == ("ViT-B-16-quickgelu", 16, "unknown")
     audio = FeatureFolder(paths.features(NAME, "audio")).recipe
     assert (audio["source"], audio["window_seconds"]) == (visual["source"], "unknown")
-    of_others = {"window_seconds", "frame_rate", "array", "views_axis", "mean_of"}  # sound, arrays, means
+    of_others = {"window_seconds", "frame_rate", "array", "views_axis", "mean_of"}  # of sound, arrays and means
     assert set(OWN_TO_A_DATASET) - of_others <= visual.keys()
 
 
@@ -159,7 +159,7 @@ def test_without_the_training_list_there_are_test_videos_only(project: Path) -> 
 
 @pytest.mark.slow
 def test_import_of_an_export_is_the_store(project: Path, tmp_path: Path) -> None:
-    """Values and validity of every video, byte for byte; two have stretches without sound, one has none."""
+    """Values and validity of every video, byte for byte; two have stretches without sound, and one has no sound."""
     rng, views = np.random.default_rng(1), 10
     for id_, n in (released.TRAIN | released.TEST).items():
         valid = np.ones(n, bool)
@@ -195,7 +195,7 @@ def test_import_of_an_export_is_the_store(project: Path, tmp_path: Path) -> None
     for video in read_manifest(paths.manifest("own")):
         assert (by_id[video.id].split, by_id[video.id].labels) == (video.split, video.labels)
     listed = {video.id: video.views for video in read_lists(tmp_path / "exported" / "list")}
-    assert listed[SALT] == (0,)  # one line a test video, as the authors' code wants it
+    assert listed[SALT] == (0,)  # one line per test video, as the authors' code requires
     assert listed[WALK] == tuple(range(views))
 
 
@@ -376,7 +376,7 @@ def test_the_block_is_the_recipe_and_nothing_else_changes(project: Path) -> None
     assert Path("params.yaml").read_text() == with_block
     lines = with_block.splitlines()
     for line in before.splitlines():
-        lines.remove(line)  # every line is there still
+        lines.remove(line)  # every old line is still there
     shutil.copy(ROOT / "params.yaml", "params.yaml")
     recipes.add("xd_violence_released", Path("params.yaml"))
     assert config.load().datasets["xd_violence_released"] == config.validate(

@@ -1,4 +1,4 @@
-"""From two folders to a table: the import command, and variants that features cannot train."""
+"""From two folders to a table of results: the import command, and variants that cannot be trained on the features."""
 
 import json
 import re
@@ -47,7 +47,7 @@ def adopt(source: Path, *modalities: str, code: int = 0, options: tuple[str, ...
 
 @pytest.mark.slow
 def test_from_two_folders_to_a_table(project: Path) -> None:
-    """What ``dvc repro`` runs after the command, with the detectors that are shipped."""
+    """The command, and then everything that ``dvc repro`` would run, with the shipped detectors."""
     write_dataset(project.parent / "in", {"visual": 6})
     output = adopt(project.parent / "in", "visual")
     assert "has 4 training and 2 test videos, 6 files; `dvc repro` imports them" in output

@@ -1,4 +1,4 @@
-"""Checkpoints of other published detectors: told by names and shapes, scored on the features they were made for."""
+"""Checkpoints of other published detectors, recognised by their tensors, score features of the width they need."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -46,7 +46,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def import_it(content: object) -> None:
-    """Stage ``train`` of a variant that is imported."""
+    """Run stage ``train`` for an imported variant."""
     torch.save(content, "it.pth")
     weights = Weights(path="it.pth", sha256=sha256_of(Path("it.pth")))
     adopt_checkpoint(NAME, config.load().dataset(NAME), "it", 0, Released(released=weights))
@@ -67,8 +67,8 @@ def test_each_is_recognised_by_its_own_layout_alone(kind: str) -> None:
     parallel = find({f"module.{name}": tensor for name, tensor in tensors.items()}, "it.pth")
     assert parallel is not None
     assert parallel.tensors.keys() == found.tensors.keys()
-    widths = dict(WIDTHS) if kind == "macil_sd" else None  # which has a layer for each modality
-    build_published(found, widths, 3, "it.pth")  # every tensor has its place and its shape
+    widths = dict(WIDTHS) if kind == "macil_sd" else None  # it has a layer for each modality
+    build_published(found, widths, 3, "it.pth")  # fails unless every tensor has a place that it fits
     assert find({"weight": torch.zeros(1)}, "it.pth") is None
 
 

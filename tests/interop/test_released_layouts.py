@@ -1,4 +1,4 @@
-"""Features that other papers released: stand-ins in their layouts, through the command and into the store."""
+"""Stand-ins for features that other papers released, in their layouts, go through the command into the store."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -28,7 +28,7 @@ SNIPPETS = {FIGHT: 6, WALK: 5, BOTH: 7, QUIET: 4, "Abuse001_x264": 6, "Normal_Vi
 
 @pytest.fixture(autouse=True)
 def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder for what others released; the working directory has the shipped parameters."""
+    """The path of a folder for released files; the working directory has the shipped parameters."""
     project = tmp_path / "project"
     project.mkdir()
     (project / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
@@ -50,7 +50,7 @@ def write_csv(path: Path, rows: Iterable[tuple[str, str]]) -> None:
 
 
 def vadclip_ucf(folder: Path) -> None:
-    """Views 5 are tested; more files lie there than the lists name."""
+    """View 5 is tested; there are more files than the lists name."""
     files, rows = folder / "visual", {"": [], "test": []}
     for id_, label in (("Abuse001_x264", "Abuse"), ("Normal_Videos001_x264", "Normal")):
         rows[""] += [(name, label) for name in write_views(files / label, id_, range(10), 512)]
@@ -64,7 +64,7 @@ def vadclip_ucf(folder: Path) -> None:
 
 
 def write_annotations(folder: Path) -> None:
-    """The second file leaves out what the first one has of one video."""
+    """The second file lacks one of the two events that the first one has."""
     (folder / "annotations.txt").write_text(f"{BOTH} 16 32 48 64\n")
     (folder / "annotations_multiclasses.txt").write_text(f"{BOTH} B2 16 32\n")
 
@@ -80,7 +80,7 @@ def vadclip_xd(folder: Path) -> None:
 
 
 def i3d(folder: Path) -> None:
-    """Sound is a snippet shorter than one of the videos."""
+    """The sound of one video is a snippet shorter than its pictures."""
     lists: dict[str, list[str]] = {"rgb": [], "rgb_test": [], "audio": [], "audio_test": []}
     for split, ids in (("", (FIGHT, WALK)), ("_test", (BOTH, QUIET))):
         for id_ in ids:
@@ -97,7 +97,7 @@ def i3d(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_the_commands_of_the_page() -> None:
-    """Under the folder names that the page gives them."""
+    """The folders have the names that the page uses."""
     for write, release, names in (
         (vadclip_ucf, "VadCLIP", {"visual": "UCFClipFeatures"}),
         (i3d, "XDVioDet", {"visual": "i3d-features", "audio": "vggish-features"}),
@@ -181,7 +181,7 @@ def test_a_release_becomes_a_data_set(
         assert audio.valid.tolist() == [True] * 5 + [False]  # where it is too short there is no sound
     tower = config.load().dataset(NAME).visual.text_tower
     assert (tower is None) == (write is i3d)
-    adopt(release, *modalities)  # again, it changes nothing
+    adopt(release, *modalities)  # a second time is no error
 
 
 def test_an_annotated_class_that_the_name_lacks_is_a_label_too(release: Path) -> None:

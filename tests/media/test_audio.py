@@ -1,4 +1,4 @@
-"""Windows of sound against a full decode, and in step with the picture."""
+"""Windows of sound equal slices of a full decode and are in step with the pictures."""
 
 import tracemalloc
 from fractions import Fraction
@@ -51,7 +51,7 @@ def test_windows_of_real_files_are_slices_of_a_full_decode(suffix):
 
 
 def click_track(path: Path, *, is_variable: bool, audio_offset_seconds: float) -> tuple[Path, float]:
-    """Black, with a flash in frames 88..91 and a beep of 40 ms in the middle of it; when the beep begins."""
+    """A black video with a flash in frames 88..91 and a beep of 40 ms in its middle, and when the beep begins."""
     steps = np.full(200, 1 / 25)
     if is_variable:
         steps = np.random.default_rng(5).choice([1 / 50, 1 / 25, 2 / 25], size=200)
@@ -80,7 +80,7 @@ def test_flash_and_beep_fall_into_the_same_snippet(tmp_path, container, audio_of
         tmp_path / f"click.{container}", is_variable=is_variable, audio_offset_seconds=audio_offset_seconds
     )
     info = probe(path)
-    # A taper makes the window that is centred on the beep the loudest of those that hold it.
+    # A taper makes the window that is centred on the beep the loudest of those that contain it.
     taper = np.hanning(SAMPLE_RATE)
     for stride in (4, 16):
         indices = sample_indices(info.n_frames, stride, "middle")

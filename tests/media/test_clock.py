@@ -1,4 +1,4 @@
-"""Clocks of one stream: what is sane stays untouched, and after a jump time goes on by one frame."""
+"""Clocks of one stream: sane ones stay untouched, and after a jump, time goes on by one frame."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from avadclip.errors import MediaError
 from avadclip.media.clock import NO_STAMP, Stored, mend
 
-TICKS = 1_000  # a second
+TICKS = 1_000  # per second
 FRAME = 40
 GAP_SECONDS = 10.0
 HOURS = 3 * 3_600_000
@@ -71,7 +71,7 @@ def test_a_part_that_begins_anew_goes_on_by_one_frame(second_start, has_b_frames
     mended = mend(stored(pts, dts=dts), GAP_SECONDS, never)
     assert mended is not None
     np.testing.assert_array_equal(np.sort(mended.stamps), steady(198))
-    assert sorted(mended.stamps[:99]) == steady(99).tolist()  # nothing of two parts is mixed
+    assert sorted(mended.stamps[:99]) == steady(99).tolist()  # the two parts are not mixed
     assert [jump.packet for jump in mended.jumps] == [99]
 
 
@@ -87,7 +87,7 @@ def test_matroska_makes_up_times_of_decoding_that_are_wrong_after_a_jump():
 
 @pytest.mark.parametrize(
     ("position", "stamp"),
-    # Not a first one behind: a clock may jump after its first frame.
+    # A first stamp that is too low is left out: a clock may jump after its first frame.
     [(0, HOURS), *((position, stamp) for position in (1, 50, 98) for stamp in (HOURS, -HOURS, 6_000))],
 )
 def test_a_single_stamp_that_is_astray_takes_its_place(position, stamp):

@@ -1,4 +1,4 @@
-"""RGB of both decoders against ffmpeg's own, for what cameras and editors write."""
+"""RGB of both decoders compared with ffmpeg's, for formats that cameras and editors write."""
 
 import shutil
 import subprocess
@@ -24,7 +24,7 @@ needs_ffmpeg = pytest.mark.skipif(FFMPEG is None, reason="NOT COMPARED WITH FFMP
 
 
 def colours() -> np.ndarray:
-    """Smooth in brightness and in colour, uint8 [height, width, 3]: edges would compare filters, not matrices."""
+    """A picture, uint8 [height, width, 3], without edges, which would compare filters instead of matrices."""
     y, x = np.mgrid[0 : SIZE[1], 0 : SIZE[0]] / max(SIZE)
     return np.stack([40 + 180 * x, 220 - 180 * y, 60 + 150 * (x + y) / 2], axis=-1).round().astype(np.uint8)
 

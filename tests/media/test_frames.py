@@ -18,7 +18,7 @@ from avadclip.media.timeline import sample_indices
 from tests.support.media_factory import NOISE, NOISE_FRAMES, gray_ramp, write_video
 
 ISCC = Path(iscc_samples.__file__).parent / "files" / "video"
-# Both decode; of the others, MPEG-1 and -2, decord makes up the times.
+# What both can decode; for the others, MPEG-1 and MPEG-2, decord makes up the times.
 BOTH = ["3gp", "asf", "avi", "f4v", "flv", "m4v", "mkv", "mov", "mp4", "rm", "webm", "wmv"]
 PYAV_ONLY = ["m1v", "mpg", "vob"]
 
@@ -26,7 +26,7 @@ needs_decord = pytest.mark.skipif(not decord_available(), reason="decord has no 
 
 
 def decode(path: Path, info: VideoInfo, indices, decoder="pyav") -> FrameBatch:
-    """All batches as one."""
+    """Decode, and join all batches into one."""
     batches = list(decode_frames(path, info, indices, decoder))
     return FrameBatch(
         rgb=np.concatenate([batch.rgb for batch in batches]),
@@ -161,7 +161,7 @@ def noisy_video(path: Path, n_frames: int, **written) -> Path:
 
 
 def with_flipped_bits(target: Path, seed: int, n_bits: int, *, in_index: bool) -> Path:
-    """A copy of the clip of noise with so many bits flipped in its index, or else in its pictures."""
+    """A copy of the clip of noise with `n_bits` bits flipped in its index, or else in its pictures."""
     damaged, rng = bytearray(NOISE.read_bytes()), np.random.default_rng(seed)
     pictures = damaged.index(b"mdat") + 4
     for position in rng.integers(0, pictures, n_bits) if in_index else rng.integers(pictures, len(damaged), n_bits):
@@ -186,7 +186,7 @@ def test_flipped_bits_give_every_frame_or_an_error(tmp_path, seed):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(200))
 def test_flipped_bits_in_the_index_give_what_it_says_now_or_an_error(tmp_path, seed):
-    # An edit list that hides most frames, or another clock, is no damage that anybody could tell from an intention.
+    # An edit list that hides most frames, or another clock, cannot be told from an intended one.
     path = with_flipped_bits(tmp_path / "damaged.mp4", seed, 3, in_index=True)
     try:
         info = probe(path)
@@ -251,8 +251,8 @@ def test_memory_does_not_grow_with_the_length_of_the_video(tmp_path, decoder):
         return peak / 2**20
 
     short, long = resident_mib(240), resident_mib(2_100)
-    # The long clip is 409 MiB of RGB more; what may grow is decord's queue of decoded frames, which is the longer the
-    # busier the machine, and the allocators' slack: up to 190 MiB were seen.
+    # The long clip has 409 MiB more of RGB. Only decord's queue of decoded frames, which is longer on a busy machine,
+    # and the allocators' slack may grow: up to 190 MiB were seen.
     assert long - short < 300
 
 

@@ -1,4 +1,4 @@
-"""Clocks of files: where they begin changes nothing, and where they jump time goes on, picture and sound together."""
+"""Clocks of files: their start changes nothing, and after a jump, pictures and sound go on together."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from avadclip.media.timeline import boundary_seconds, sample_indices
 from tests.support.media_factory import SAMPLE_RATE, tone, write_video
 from tests.support.odd_media_factory import copy_packets, glued, noisy_tone, with_stamps, write_clip
 
-WRAP_SECONDS = 2**33 / 90_000  # of the clock of MPEG-TS
+WRAP_SECONDS = 2**33 / 90_000  # after which the clock of MPEG-TS starts again
 STARTS = [0.0, 1_234.4, 36_000.0, 1.6e9, WRAP_SECONDS - 3.0]
 
 
@@ -41,7 +41,7 @@ def ramp(n_frames: int) -> np.ndarray:
 @pytest.mark.parametrize("start", STARTS)
 def test_where_a_clock_begins_changes_nothing(tmp_path, suffix, start):
     if suffix == "ts" and start > WRAP_SECONDS:
-        start %= WRAP_SECONDS  # its clock cannot say more
+        start %= WRAP_SECONDS  # its clock cannot count further
     codecs = {"codec": "libvpx", "audio_codec": "libopus", "options": {}} if suffix == "webm" else {}
     path = write_clip(tmp_path / f"a.{suffix}", seconds=4.0, start_seconds=start, **codecs)
     info = probe(path)
@@ -101,7 +101,7 @@ def test_a_clock_that_is_set_during_the_recording(tmp_path, by_seconds):
         packet.dts += round(by_seconds / packet.time_base)
         return packet
 
-    # A muxer refuses stamps that go back, so the two sides are written by themselves.
+    # A muxer refuses timestamps that go back, so the two sides are written separately.
     sides = [copy_packets(whole, tmp_path / f"{side.__name__}.ts", side) for side in (before, after)]
     path = glued(tmp_path / "set.ts", *sides)
     info = probe(path)
@@ -129,7 +129,7 @@ def test_a_single_stamp_that_is_astray_costs_nothing(tmp_path, kind, by_seconds)
 
 
 def test_sound_hours_ahead_is_not_hours_of_silence(tmp_path):
-    # Ten minutes ahead and no way back: what Matroska may mean as a pause.
+    # Ten hours ahead without a jump back: in Matroska this may be a pause.
     path = write_video(tmp_path / "late.mkv", n_frames=50, audio=noisy_tone(2.0), audio_offset_seconds=36_000.0)
     windows = list(decode_windows(path, np.array([0.5, 1.5]), 1.0))
     assert [window.coverage for window in windows] == [0.0, 0.0]
@@ -156,7 +156,7 @@ def test_sound_that_is_stamped_in_bursts_is_heard_whole(tmp_path, burst_seconds)
     found, coverage = pitches(path, probe(path), 10)
     assert (coverage[1:-1] > 0.95).all()
     expected = [220.0 * 2**octave for octave in (0, 1, 2, 3, 4)]
-    # In the middle of each tone; a burst says only roughly when it begins.
+    # Compared in the middle of each tone, because bursts show only roughly when it begins.
     np.testing.assert_allclose(found[[2, 7, 12, 17, 22]], expected, atol=4)
 
 

@@ -1,4 +1,4 @@
-"""Files of which a part can be decoded: the part is used, and what is lost is counted as it is."""
+"""Files that can be decoded in part: that part is used, and losses are counted correctly."""
 
 from pathlib import Path
 
@@ -154,7 +154,7 @@ def test_a_camera_that_loses_five_percent_of_its_packets_is_used(tmp_path, seed,
     info = probe(path)
     assert 200 <= info.n_frames <= 250
     assert np.diff(info.frame_seconds).min() > 0
-    assert info.end_seconds - info.frame_seconds[0] == pytest.approx(10.0, abs=0.6)  # at either end, too
+    assert info.end_seconds - info.frame_seconds[0] == pytest.approx(10.0, abs=0.6)  # packets may be lost at both ends
     assert len(grays(path, info, stride=4)) == -(-info.n_frames // 4)
     assert coverage(path, info).mean() > 0.5
 

@@ -1,4 +1,4 @@
-"""Large and slow files: work is no hang, and memory has a bound that the length of a video does not move."""
+"""Large and slow files: slow work is not taken for a hang, and memory does not grow with the length of a video."""
 
 import gc
 import hashlib
@@ -30,7 +30,7 @@ STALL_SECONDS = 6.0  # a worker needs some seconds to start on a busy machine
 
 @dataclass(frozen=True)
 class Slow:
-    """Works for three times as long as a worker may be silent, and shows it or not."""
+    """A task that works three times as long as a worker may be silent, and shows that it works or not."""
 
     shows_it: bool
 
@@ -98,7 +98,7 @@ def test_decord_leaves_many_large_frames_to_pyav(tmp_path, monkeypatch):
 
 @dataclass(frozen=True)
 class Held:
-    """Most memory (MiB) while frames are taken slowly from a video."""
+    """A task that gives the peak of memory (MiB) while frames are slowly taken from a video."""
 
     path: Path
 
@@ -115,7 +115,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Reopened:
-    """Memory (MiB) after every 200 openings of a video."""
+    """A task that gives the memory (MiB) after every 200 openings of a video."""
 
     path: Path
 
@@ -138,7 +138,7 @@ def in_a_worker(task) -> list[float]:
 @needs_decord
 @pytest.mark.usefixtures("spawned")
 def test_a_slow_encoder_does_not_fill_the_memory(tmp_path):
-    # As many frames as decord may get: it decodes all of them while nobody asks.
+    # As many frames as decord may be given: it decodes all of them before anybody asks.
     n_frames = decord_reader._MAX_RGB_BYTES // (1920 * 1080 * 3)
     path = write_video(
         tmp_path / "a.mp4",
@@ -155,4 +155,4 @@ def test_a_slow_encoder_does_not_fill_the_memory(tmp_path):
 @needs_decord
 def test_memory_is_flat_over_a_thousand_openings(tmp_path):
     held = in_a_worker(Reopened(write_video(tmp_path / "a.mp4", n_frames=8)))
-    assert held[-1] - held[1] < 24  # MiB, of allocators; a leak of one 64 x 48 frame each would be half of that
+    assert held[-1] - held[1] < 24  # MiB, for allocators; leaking both frames of each opening would be half of that

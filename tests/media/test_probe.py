@@ -17,7 +17,7 @@ from avadclip.media.timeline import boundary_seconds, n_snippets, sample_indices
 from tests.support.media_factory import tone, write_audio_only, write_video
 
 ISCC = Path(iscc_samples.__file__).parent / "files" / "video"
-# demo.ogg is left out: no FFmpeg decodes more than a quarter of its Theora frames (test_media_frames).
+# demo.ogg is left out: no FFmpeg decodes more than a quarter of its Theora frames (test_frames.py).
 CONTAINERS = ["3gp", "asf", "avi", "f4v", "flv", "m1v", "m4v", "mkv", "mov", "mp4", "mpg", "rm", "vob", "webm", "wmv"]
 
 
@@ -34,7 +34,7 @@ def test_frames_and_times_of_real_files_are_those_of_a_full_decode(suffix):
     oracle = decoded_times(path)
     assert info.n_frames == len(oracle)
     np.testing.assert_allclose(info.frame_seconds, oracle, rtol=0, atol=1e-9)  # the same ticks, in double precision
-    assert info.end_seconds == pytest.approx(oracle[-1] + 1 / 24, abs=0.002)  # durations are rounded to 1 ms in some
+    assert info.end_seconds == pytest.approx(oracle[-1] + 1 / 24, abs=0.002)  # some round durations to 1 ms
     assert info.frame_rate == pytest.approx(24, rel=0.002)  # AVI and M1V leave two frames out
     assert info.has_audio == (suffix != "m1v")
     assert info.rotation == 0
@@ -52,7 +52,7 @@ def test_the_first_picture_is_that_of_a_file_opened_anew(suffix, monkeypatch):
     assert (ours.pts, ours.rotation) == (theirs.pts, theirs.rotation)
     assert [bytes(plane) for plane in ours.planes] == [bytes(plane) for plane in theirs.planes]
     info = probe(path)
-    monkeypatch.setattr(packets, "_KEPT_PACKETS", 0)  # as where the first pictures cannot be decoded
+    monkeypatch.setattr(packets, "_KEPT_PACKETS", 0)  # as if the first pictures could not be decoded
     again = probe(path)
     assert (again.n_frames, again.width, again.height) == (info.n_frames, info.width, info.height)
     np.testing.assert_array_equal(again.frame_seconds, info.frame_seconds)
@@ -167,10 +167,10 @@ def test_a_codec_that_nobody_has_a_decoder_for_is_named(tmp_path, name, codec, o
     whole = path.read_bytes()
     assert codec in whole
     path.write_bytes(whole.replace(codec, other))
-    for _ in range(2):  # FFmpeg leaves out a message that it has just given
+    for _ in range(2):  # FFmpeg does not repeat a message that it has just given
         with pytest.raises(MediaError, match=f"{name}: no decoder for its video codec \\({expected}\\)"):
             probe(path)
-    assert av.logging.get_level() is None  # and is as quiet as before
+    assert av.logging.get_level() is None  # logging is off again
 
 
 def test_missing_unreadable_and_audio_only_files_say_so(tmp_path):
@@ -201,7 +201,7 @@ def test_frames_of_a_mean_are_spread_evenly_over_each_snippet(n_frames, stride, 
         span = range(start, min(start + stride, n_frames))
         assert set(rows) <= set(span)
         assert len(rows) == (len(span) if n_each is None else min(n_each, len(span)))
-        # As much room before the first as after the last, and the same between any two, to the frame.
+        # To within a frame, the margins before the first and after the last are equal, and so are the gaps.
         gaps = np.diff(rows)
         assert gaps.size == 0 or gaps.max() - gaps.min() <= 1
         assert abs((rows[0] - span[0]) - (span[-1] - rows[-1])) <= 1

@@ -27,7 +27,7 @@ STRIDE = 192
 
 
 def decoded_seconds(path: Path, kind: str) -> np.ndarray:
-    """Oracle: presentation times of everything that PyAV decodes of one kind, [n]."""
+    """Presentation times of all frames of one kind that PyAV decodes, [n]."""
     with av.open(str(path)) as container:
         stream = getattr(container.streams, kind)[0]
         # Some frames of sound carry no time of their own in some containers; the first and the last one do.
@@ -64,7 +64,7 @@ def here(full_size: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 @pytest.mark.slow
 def test_one_clip_in_twelve_containers(here: Path) -> None:
-    # One id each: ids are file stems, and the twelve files share theirs.
+    # Files are renamed, because ids are file stems and these files share theirs.
     for suffix in [*CONTAINERS, DAMAGED]:
         shutil.copy(SAMPLES / f"demo.{suffix}", here / "videos" / f"as {suffix}.{suffix}")
     write_table(here, {f"as {suffix}.{suffix}": "normal" for suffix in [*CONTAINERS, DAMAGED]})
@@ -90,7 +90,7 @@ def check_against_pyav(path: Path, visual: FeatureFolder, audio: FeatureFolder) 
     seen, heard = visual.read(path.stem), audio.read(path.stem)
     assert seen.values.shape == (1, -(-len(pictures) // STRIDE), 512), path.name
     assert heard.values.shape == seen.values.shape[1:]
-    if path.suffix != ".avi":  # AVI has no presentation times; its decoder invents other ones than its order
+    if path.suffix != ".avi":  # AVI has no presentation times; those that its decoder makes up differ from ours
         np.testing.assert_allclose(seen.boundary_seconds[:-1], pictures[::STRIDE], atol=1e-6)
     np.testing.assert_array_equal(seen.boundary_seconds, heard.boundary_seconds)
     centres = (heard.boundary_seconds[:-1] + heard.boundary_seconds[1:]) / 2

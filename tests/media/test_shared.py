@@ -1,4 +1,4 @@
-"""Ten odd files that lie beside the project: spans, durations and choice of tracks."""
+"""Ten unusual files from a folder beside the project: numbers of frames, durations and choice of tracks."""
 
 from pathlib import Path
 

@@ -17,10 +17,10 @@ from tests.support.odd_media_factory import TS_PACKET_BYTES, noisy_tone, write_c
 
 
 def in_another_codec(path: Path, stands: bytes, instead: bytes) -> Path:
-    """The sample description of one track renamed: a codec that nobody has a decoder for."""
+    """Rename the codec of one track to one that nobody has a decoder for."""
     content = path.read_bytes()
     assert content.count(stands) >= 1
-    # Without the box that says the codec a second time.
+    # The box that names the codec a second time is disabled.
     path.write_bytes(content.replace(stands, instead).replace(b"esds", b"free"))
     return path
 
@@ -48,7 +48,7 @@ def test_a_picture_without_a_decoder_is_named(tmp_path):
 
 
 def write_tracks(path: Path, pitches: list[float | None], covers: int = 0) -> Path:
-    """A video with several audio tracks (None: without packets), after pictures that are no video but not flagged."""
+    """A video with several audio tracks (None: without packets), after cover pictures without the flag of one."""
     with av.open(str(path), "w") as container:
         pictures = [container.add_stream("mjpeg", rate=25) for _ in range(covers)]
         for stream in pictures:
@@ -103,7 +103,7 @@ def test_a_cover_without_its_flag_is_no_video(tmp_path, covers):
 
 
 def programmes(target: Path, *sources: Path) -> Path:
-    """Streams of MPEG-TS, each a programme of its own, multiplexed into one: their tables become one table."""
+    """Multiplex MPEG-TS files into one in which each is a programme of its own, listed in one joint table."""
     tables = []
     packets = []
     for number, source in enumerate(sources, start=1):

@@ -1,4 +1,4 @@
-"""Unlike the training: what is like it stays below the level, everything else is beyond it, and nothing else counts."""
+"""The distance from the training videos is at most 1 for similar videos and higher for others."""
 
 import json
 from collections.abc import Callable
@@ -35,7 +35,7 @@ from tests.support.evaluation_factory import make_video
 from tests.support.report_factory import make_prediction
 
 WIDTH = 48
-SCENES = np.random.default_rng(7).standard_normal((5, WIDTH))  # what the cameras of this world look at
+SCENES = np.random.default_rng(7).standard_normal((5, WIDTH))  # what the cameras of this made-up world see
 COMMON = np.random.default_rng(8).standard_normal(WIDTH) * 2  # features of one encoder lie in a cone
 
 
@@ -44,7 +44,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
 
 
 def make_videos(n: int, seed: int, n_snippets: int = 20) -> list[np.ndarray]:
-    """Videos of this world: a scene, a camera of its own, and what moves: each [n_snippets, WIDTH], of length 1."""
+    """Videos of this world, each with a scene, a camera and movement; unit vectors, [n_snippets, WIDTH] each."""
     rng = np.random.default_rng(seed)
     scenes = SCENES[rng.integers(0, len(SCENES), n)]
     return [
@@ -77,7 +77,7 @@ FOREIGN = [permuted, of_another_world, of_another_scene, np.negative]
 
 @pytest.mark.parametrize("n_snippets", [15, 20, 200])
 def test_videos_of_the_same_world_are_not_marked(reference: Reference, n_snippets: int) -> None:
-    """120 videos promise that one in 121 is. (A mean of few snippets lies farther out.)"""
+    """After 120 training videos, one in 121 is expected to be. (A mean of fewer snippets lies farther out.)"""
     found = [reference.distance(video) for video in make_videos(200, seed=4, n_snippets=n_snippets)]
     assert np.mean(np.array(found) > 1) <= 0.02
 
@@ -92,7 +92,7 @@ def test_what_is_foreign_is_marked(
 
 
 def test_the_distance_is_that_of_the_covariance(reference: Reference) -> None:
-    """An oracle: the Mahalanobis distance inside, with the covariance written out, and what is left of the vector."""
+    """Compared with the Mahalanobis distance in the main directions and the rest of the vector, written out."""
     means = np.stack([video.mean(axis=0) for video in make_videos(120, seed=0)])
     values, vectors = np.linalg.eigh(np.cov(means.T))
     largest = np.argsort(values)[::-1]
@@ -137,7 +137,7 @@ def test_only_snippets_that_have_a_feature_count(reference: Reference) -> None:
     both = np.stack([cut.values, 5 * other.astype(np.float16)])
     views = Features(cut.source, {}, both, valid, cut.boundary_seconds, "none")
     np.testing.assert_array_equal(unit_snippets(views), unit_snippets(cut))
-    zeros = make_features(video * valid[:, None])  # silence of imported features is marked in no other way
+    zeros = make_features(video * valid[:, None])  # imported features mark silence in no other way
     np.testing.assert_array_equal(unit_snippets(zeros), unit_snippets(cut))
 
 
@@ -215,7 +215,7 @@ def test_a_prediction_says_how_far_the_video_is(far: float | None, is_unlike: bo
 
 
 def test_training_videos_are_learnt_and_test_videos_judged(tmp_path: Path) -> None:
-    """As stage ``package`` does it: excluded videos have no features, and nobody's sound is heard here."""
+    """As in stage ``package``: excluded videos have no features; here, all sound is silence."""
     training, (like, unlike) = make_videos(MIN_VIDEOS, seed=0), make_videos(2, seed=1)
     videos = [make_video(f"train{i}", 20, ["normal"], split="train") for i in range(MIN_VIDEOS)]
     videos += [make_video("gone", 20, ["normal"], split="train", excluded="broken")]

@@ -1,4 +1,4 @@
-"""Which videos are meant, what they are called, and what is written about them; no detector takes part."""
+"""Which videos are found, what they are called, and what is written about them; no detector is needed."""
 
 import csv
 import json
@@ -24,7 +24,7 @@ MADE_BY = MadeBy("runs/toy", "toy", "audio_visual", "visual_student", "alignment
 
 
 def make_prediction(video_id: str = "gate", uncertainty: bool = False, named: bool = True) -> Prediction:
-    """Five snippets at 4 frames, 10 frames a second; alarms in the second, and in the last two."""
+    """Five snippets of 4 frames at 10 frames per second, with alarms in the second and in the last two."""
     probabilities = np.array([[9, 1, 0], [2, 8, 0], [6, 2, 2], [2, 0, 8], [1, 0, 9]], np.float32) / np.float32(10)
     confidence = 1 - probabilities[:, 0]
     about = AboutVideo(video_id, f"{video_id}.mp4", 18, 10.0, True, 4, np.array([0, 0.4, 0.8, 1.2, 1.6, 1.8]))

@@ -1,4 +1,4 @@
-"""What is on the disk after each video, what a run that is repeated takes from there, and what it removes."""
+"""What is on disk after each video, and what a repeated run takes from there and removes."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from tests.support.report_factory import make_prediction
 
 @dataclass
 class FakePredictor:
-    """Says something of every file; `stop_at` ends the run as a person would, `spoilt` cannot be drawn."""
+    """Predicts something for every file; at `stop_at` the run is interrupted, and `spoilt` cannot be drawn."""
 
     identity: str = "model"
     stop_at: str = ""

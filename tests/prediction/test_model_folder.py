@@ -1,4 +1,4 @@
-"""``predictor.json`` and ``alarm.json``: whatever is wrong with them is one line that says what to do."""
+"""``predictor.json`` and ``alarm.json``: any fault in them is reported in one line that says what to do."""
 
 import json
 import re
@@ -78,7 +78,7 @@ def test_a_damaged_file_is_one_line_that_says_what_to_do(
 
 @pytest.mark.parametrize("file", READ)
 def test_a_file_of_a_newer_version_asks_for_that_version(folder: Path, file: str) -> None:
-    """It may hold anything else, too; nobody should have to make it again."""
+    """Its other content may be new, too, and nobody is told to make it again."""
     content = json.loads((folder / file).read_text())
     name, _, ours = content["format"].partition("/")
     (folder / file).write_text(json.dumps({"format": f"{name}/10", "something": "new"}))

@@ -1,4 +1,4 @@
-"""Prediction: what the graph says of a video, from the file alone; and everything that can be wrong with a file."""
+"""Predictions from a file alone equal those of the graph; and what can be wrong with files and model folders."""
 
 import os
 import shutil
@@ -37,19 +37,19 @@ from tests.support.project_factory import NAME, load_params, save_params, write_
 
 pytestmark = pytest.mark.slow
 
-# Name -> frames, seconds of sound. At one frame in 4 and 8 snippets a window: less than one, one and several.
+# Name -> frames, seconds of sound: several windows of 8 snippets of 4 frames, and less than one.
 VIDEOS = {"loud.mp4": (90, 3.6), "short.mp4": (15, 0.6), "silent.mp4": (50, None)}
 SCENE_FRAMES = 12
 
 
 def patches(index: int) -> np.ndarray:
-    """Another picture in each scene, so that features change within a video: uint8 [48, 64, 3]."""
+    """A different picture in each scene, so that features change within a video: uint8 [48, 64, 3]."""
     random = np.random.default_rng(index // SCENE_FRAMES)
     return np.kron(random.integers(0, 256, (6, 8, 3)), np.ones((8, 8, 1))).astype(np.uint8)
 
 
 def die() -> Iterator[bytes]:
-    """A task that ends its worker."""
+    """A task that kills its worker."""
     yield b"something"
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -71,7 +71,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = ["video,labels,split", "loud.mp4,fighting,test", "short.mp4,normal,test", "silent.mp4,normal,test"]
     (root / "annotations" / "videos.csv").write_text("\n".join(rows) + "\n")
     params = load_params(root)
-    params["extraction"]["workers"] = 1  # each has to start
+    params["extraction"]["workers"] = 1  # each takes time to start
     params["train"] = {"audio_visual": {"kind": "audio_visual"}}
     params["distill"] = {"visual_student": {"kind": "student"}}
     params["score"] = {"variants": ["audio_visual", "visual_student"], "missing_audio": "stand_in"}
@@ -97,7 +97,7 @@ def _run_graph(params: Params) -> None:
 
 @pytest.fixture(scope="module")
 def threshold(project: Path) -> float:
-    """One that some snippets reach and some do not; written into the parameters, too."""
+    """A threshold that some snippets reach and some do not; it is also written into the parameters."""
     found = scores.read(project / paths.scores(NAME, "audio_visual", 0))
     middle = round(float(np.median(1 - found.class_probabilities[:, 0])), 6)
     params = load_params(project)
@@ -118,7 +118,7 @@ def predictor(project: Path, threshold: float) -> Iterator[Predictor]:
 def test_a_prediction_is_what_the_graph_scored(
     project: Path, predictor: Predictor, threshold: float, name: str, tmp_path: Path
 ) -> None:
-    """The same numbers, from a copy in another folder: nothing but file and model folder counts."""
+    """A copy in another folder gives the same numbers, because only the file and the model folder count."""
     copy = shutil.copy(project / "videos" / name, tmp_path / name)
     found = predictor.predict(copy)
     is_silent = name == "silent.mp4"
@@ -161,7 +161,7 @@ def test_the_report_says_the_same(
         assert by_file.is_unlike_training
         n_segments += len(by_file.segments)
     assert n_segments > 0
-    # Where the files are gone, times come from the mean frame rate: the same here.
+    # Where the files are gone, times come from the mean frame rate, which gives the same ones here.
     without = {found.id: found for found in predict_test_set(test_set, params, Footage({}, {}, {}), {})}
     assert without["loud"].distance_from_training is None
     assert [s.end_frame for s in without["loud"].segments] == [s.end_frame for s in reported["loud"].segments]
@@ -172,7 +172,7 @@ def test_the_report_says_the_same(
 def test_times_count_from_the_first_frame_wherever_the_clock_begins(
     project: Path, predictor: Predictor, tmp_path: Path, start_seconds: float
 ) -> None:
-    """The same packets, stamped later: the same prediction, whose segments can be read back as annotation."""
+    """With later timestamps, the same packets give the same prediction, which can be read back as annotation."""
     loud = project / "videos" / "loud.mp4"
 
     def later(packet, _):
@@ -209,7 +209,7 @@ def test_a_copied_model_folder_works_anywhere_and_features_are_kept(
         assert elsewhere.predict(loud, on_progress=lambda *step: progress.append(step)).to_json() == expected
         assert cache.usage().n_files == 2
         assert progress == sorted(progress)
-        assert progress[-1] == (46, 46)  # 23 snippets, seen and heard
+        assert progress[-1] == (46, 46)  # 23 snippets of each modality
         monkeypatch.setattr("avadclip.extraction.encoding.Encoding.start", None)  # nothing is to be encoded again
         assert elsewhere.predict(loud).to_json() == expected
 

@@ -16,7 +16,7 @@ SAMPLES = Path(find_spec("iscc_samples").origin).parent / "files" / "video"
 
 
 def without_sound(source: Path, target: Path) -> Path:
-    """The same pictures, packet by packet."""
+    """Copy the pictures, packet by packet."""
     with av.open(str(source)) as whole, av.open(str(target), "w") as silent:
         stream = silent.add_stream_from_template(whole.streams.video[0])
         for packet in whole.demux(video=0):

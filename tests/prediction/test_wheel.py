@@ -1,4 +1,4 @@
-"""The wheel, unpacked where nothing of the repository is on the path, predicts in an empty folder."""
+"""The wheel, unpacked with nothing of the repository on the path, predicts in an empty folder."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from tests.support.project_factory import NAME, write_project
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-# A folder that is in no editable installation: the wheel is first on the path, and its modules say where they are from.
+# The unpacked wheel comes first on the path, before an editable installation; the first line shows what was imported.
 COMMANDS = """
 import avadclip
 from avadclip.cli import app

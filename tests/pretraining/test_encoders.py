@@ -1,4 +1,4 @@
-"""Training of small CLIP-like encoders: slow oracles, toys that can be learnt, files to read."""
+"""Training of small CLIP-like encoders: comparisons with slow code, toy tasks that can be learnt, and saved files."""
 
 import math
 from pathlib import Path
@@ -70,7 +70,7 @@ def test_the_scale_is_limited() -> None:
 
 
 def colours(n: int) -> tuple[np.ndarray, list[tuple[str, ...]]]:
-    """Red and blue pictures with noise, and what they are called."""
+    """Noisy red and blue pictures, and their captions."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 60, (n, 16, 16, 3), np.uint8)
     names = [("red", "a red wall"), ("blue", "a blue wall")]
@@ -95,7 +95,7 @@ def test_clip_learns_what_pictures_are_called_twice_alike() -> None:
 
 @pytest.mark.slow
 def test_wav2clip_learns_from_pictures_what_it_hears_twice_alike() -> None:
-    """Two sounds, two kinds of picture, no label."""
+    """There are two sounds and two kinds of picture, and no labels."""
     rng = np.random.default_rng(0)
     kinds = np.arange(48) % 2
     spectrograms = rng.normal(0, 0.3, (48, 257, 24)).astype(np.float16)
@@ -121,7 +121,7 @@ def test_augmentation_keeps_shape_range_and_most_of_the_content() -> None:
     spectrograms = torch.randn(4, 257, 101)
     heard = audio.augment(spectrograms)
     assert heard.shape == spectrograms.shape
-    # Two bands of at most 15% each are silenced, another one in each.
+    # Two bands of at most 15% each are silenced, different ones in each spectrogram.
     silenced = (heard == 0).float().mean(dim=(1, 2))
     assert silenced.max() <= 0.15 + 0.15
     assert len(silenced.unique()) > 1

@@ -1,4 +1,4 @@
-"""An audio encoder from one's own videos: which moments it learns from, and the command."""
+"""An audio encoder trained on one's own videos: which moments it learns from, and the command."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,7 @@ from tests.support.project_factory import NAME, load_params, prepare_here, save_
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two training videos with sound (one of them ends early), one without."""
+    """Two training videos with sound, which ends early in one of them, and one without."""
     root = tmp_path_factory.mktemp("project")
     (root / "videos").mkdir()
     write_video(root / "videos" / "a.mp4", n_frames=50, audio=tone(2.0))
@@ -48,7 +48,7 @@ def here(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_moments_pair_the_sound_and_the_picture_of_a_snippet(here: Path, limit: int) -> None:
     params = config.load()
     moments = read_moments(NAME, params, limit, seed=0)
-    # Slowly: every snippet of every video with sound, in order.
+    # The slow way: every snippet of every video with sound, in order.
     window, sounds, pictures = params.dataset(NAME).audio.window_seconds, [], []
     for video_id in ("a", "b"):
         features = FeatureFolder(paths.features(NAME, "visual")).read(video_id)
@@ -58,7 +58,7 @@ def test_moments_pair_the_sound_and_the_picture_of_a_snippet(here: Path, limit: 
             pictures.append(features.values[0, index].astype(np.float32))
     drawn = sorted(np.random.default_rng(0).permutation(len(sounds))[:limit])
     kept = [index for index in drawn if sounds[index] is not None]
-    assert len([sound for sound in sounds if sound is None]) > 0  # b is silent in the end
+    assert len([sound for sound in sounds if sound is None]) > 0  # b is silent towards its end
     np.testing.assert_array_equal(moments.spectrograms, np.stack([sounds[index] for index in kept]))
     np.testing.assert_array_equal(moments.image_features, np.stack([pictures[index] for index in kept]))
 
@@ -67,7 +67,7 @@ def test_moments_pair_the_sound_and_the_picture_of_a_snippet(here: Path, limit: 
 def test_the_command_writes_an_encoder_that_params_can_name(here: Path) -> None:
     (typed,) = pages.commands("docs/extraction.md", "An audio encoder of your own")
     out = "weights/wav2clip_mine.safetensors"
-    small = ["--width", "8", "--epochs", "1", "--batch-size", "4"]  # the last one of an option counts
+    small = ["--width", "8", "--epochs", "1", "--batch-size", "4"]  # the last value of a repeated option counts
     words = [*typed.replace("mine ", f"{NAME} ").split()[1:], *small]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output

@@ -1,4 +1,4 @@
-"""Table V with one rendered data set: a second one is rendered, with the settings that detectors have on the first."""
+"""Table V with one rendered data set: a second one is added, on which detectors have the settings of the first."""
 
 import shutil
 from pathlib import Path

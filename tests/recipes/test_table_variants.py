@@ -27,7 +27,7 @@ distill:
   visual_student:
     kind: student
 """
-# Variant -> the one that it is made from, and its settings that differ.
+# Variant -> the variant that it is made from, and the settings that differ.
 SWITCHES: dict[str, tuple[str, dict[str, Any]]] = {
     "vision_alone": (
         "audio_visual",

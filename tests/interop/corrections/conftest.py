@@ -12,7 +12,7 @@ from tests.support.corrections_factory import HASHES, SECONDS, write_params, wri
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data set whose videos are names and facts: nobody opens them."""
+    """A data set of empty files, which the manifest describes as videos."""
     monkeypatch.chdir(tmp_path)
     write_params()
     write_tables()

@@ -41,7 +41,7 @@ from tests.support.media_factory import NOISE
 def test_a_file_of_judgements_changes_the_tables_and_nothing_else() -> None:
     save(
         row("gate", "wrong", 1, 2),
-        row("gate", "wrong", 5, 10.03),  # the last snippet may end a frame behind the video
+        row("gate", "wrong", 5, 10.03),  # the last snippet may end a frame after the video
         row("yard", "right", 2, 3.5, "theft", (2, 4), "theft"),
         row("hall", "wrong", 8, 9),
         row("door", "other_class", 0, 4, "theft", alarm_label="riot"),
@@ -90,7 +90,7 @@ def test_test_videos_learn_only_when_they_are_told_to() -> None:
 
 
 def test_a_table_without_a_split_keeps_everybody_on_their_side() -> None:
-    """Without the column, whoever has segments is for testing: an event would move its video."""
+    """Without the column, a video with segments is a test video, so a new event would move its video."""
     write_tables("".join(f"{line.rsplit(',', 1)[0]}\n" for line in VIDEOS.splitlines()))
     before = {video.id: video.split for video in read().videos}
     assert before["yard"] == "train"
@@ -115,7 +115,7 @@ def test_rows_that_do_not_change_keep_their_bytes() -> None:
 
 
 def test_tables_are_edited_where_their_owner_keeps_them() -> None:
-    """As ``avadclip add-videos`` links them; a new table of segments lies beside the labels, and is linked."""
+    """They are linked as by ``avadclip add-videos``; a new table of segments lies beside the labels, also linked."""
     Path("clips").mkdir()
     Path("clips/labels.csv").write_text(VIDEOS)
     for path in Path("annotations").iterdir():
@@ -180,13 +180,13 @@ def test_whoever_is_interrupted_applies_it_again(failing: int, monkeypatch: pyte
         patch.setattr(apply, "write_text", write_text)
         with pytest.raises(OSError, match="No space"):
             edits.write()
-    read()  # what is there in between can be used
+    read()  # the tables in between can be read
     apply.edits(make_plan(Path("corrections.csv"), "mine", config.load(), move_to_training=True)).write()
     assert texts() == after
 
 
 def test_any_judgements_of_any_tables_give_tables_that_are_read() -> None:
-    """And the second time nothing changes, nor does anybody change sides."""
+    """Videos change their split only when asked to, and a second time nothing changes."""
     source, params = random.Random(1), config.load()
     for _ in range(40):
         lines, segments = [], []
@@ -241,7 +241,7 @@ def test_times_in_snippets() -> None:
     assert run("--yes").stdout.endswith("nothing changes\n")
 
 
-# What `predict` looked at.
+# Videos that `predict` read.
 
 
 def test_a_video_of_somebodys_folder_is_added() -> None:
@@ -271,7 +271,7 @@ def test_a_video_of_somebodys_folder_is_added() -> None:
 
 
 def test_a_video_that_the_data_set_has_by_another_name_is_not_added_again() -> None:
-    """A test video would be trained on, under its second name."""
+    """Otherwise a test video would be trained on under its second name."""
     Path("cctv").mkdir()
     shutil.copy(NOISE, "cctv/copy.mp4")
     write_manifest(
@@ -283,6 +283,3 @@ def test_a_video_that_the_data_set_has_by_another_name_is_not_added_again() -> N
     result = run("--yes", "--videos", "cctv")
     assert "judged test videos stay as they are: dock;" in result.stdout
     assert texts() == before
-
-
-# What is refused.

@@ -23,7 +23,7 @@ from tests.support.corrections_factory import row, run, save, write_params, writ
 
 
 def keep_features(values: Mapping[str, NDArray[np.float64]]) -> None:
-    """Features of the videos of the manifest in the work cache, as if extracted."""
+    """Put features of the manifest's videos into the work cache, as if they had been extracted."""
     params = config.load()
     recipe = modality("visual", params.dataset("mine")).recipe
     for video in read_manifest(paths.manifest("mine")):
@@ -40,7 +40,7 @@ def keep_features(values: Mapping[str, NDArray[np.float64]]) -> None:
 
 
 def repro() -> int:
-    """Stages prepare, extract and train; how many videos were encoded."""
+    """Run stages prepare, extract and train, and return how many videos were encoded."""
     prepare.main("mine")
     n_encoded = extract("mine", "visual", config.load()).n_encoded
     train.main("mine", "head", "0")
@@ -48,7 +48,7 @@ def repro() -> int:
 
 
 def alarms(video_id: str) -> list[tuple[float, float]]:
-    """Of the detector that is there now, in seconds."""
+    """Alarms of the current detector, in seconds."""
     folders = open_folders("mine", ("visual",))
     scores = score_video(load_checkpoint(paths.run("mine", "head", 0), "cpu"), read_video(folders, video_id), "cpu")
     found = find_alarms(scores.anomaly_confidence, scores.class_probabilities, 0.5)
@@ -57,7 +57,7 @@ def alarms(video_id: str) -> list[tuple[float, float]]:
 
 @pytest.mark.slow
 def test_a_false_alarm_is_judged_learnt_and_gone() -> None:
-    """Actors who play a fight look like one; the next detector has learnt what tells them apart."""
+    """Actors who play a fight look like a fight; the next detector has learnt the difference."""
     shutil.rmtree("videos")
     rng, direction = np.random.default_rng(0), np.eye(8)
     offsets = {"walk": np.zeros(8), "fight": direction[0], "actor": direction[0] + direction[1]}
@@ -90,5 +90,5 @@ def test_a_false_alarm_is_judged_learnt_and_gone() -> None:
     content = {video.id: video.content_hash for video in read_manifest(paths.manifest("mine"))}["actor"]
     save(*(row("actor", "wrong", *alarm, content=content) for alarm in alarms("actor")))
     assert "1 video moved from test to training; now: dvc repro" in run("--yes", "--move-to-training").stdout
-    assert repro() == 0  # labels have changed, and no video
+    assert repro() == 0  # labels have changed, but no video has
     assert {name: alarms(name) for name in ("actor", "fight5", "walk5")} == {"actor": [], "fight5": whole, "walk5": []}

@@ -1,4 +1,4 @@
-"""What the judgements of one video mean."""
+"""How judgements change the labels and segments of a video."""
 
 import random
 
@@ -81,7 +81,7 @@ def test_what_a_judgement_means(name: str) -> None:
 
 
 def test_what_was_learnt_once_is_learnt() -> None:
-    """Whatever the table has and whoever judged what: the second time nothing changes."""
+    """With any table and any judgements, nothing changes the second time."""
     source = random.Random(0)
     for _ in range(1000):
         own = list({any_span(source, (*CLASSES[1:], ANY)) for _ in range(source.randrange(4))})
@@ -98,6 +98,3 @@ def test_what_was_learnt_once_is_learnt() -> None:
         assert (twice.labels, set(twice.segments)) == (once.labels, set(once.segments)), (named, own, verdicts)
         assert len(set(once.segments)) == len(once.segments)
         assert {span.label for span in once.segments} - {ANY} <= set(once.labels)
-
-
-# From the file to the tables.

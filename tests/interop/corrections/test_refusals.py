@@ -1,4 +1,4 @@
-"""What cannot be used is told with its line, and changes nothing."""
+"""Judgements that cannot be used are refused with their line, and change nothing."""
 
 import re
 from pathlib import Path
@@ -75,7 +75,7 @@ def test_files_that_are_none() -> None:
         Path("corrections.csv").write_bytes(content)
         assert message in run("--yes").stderr
     with Path("corrections.csv").open("wb") as file:
-        file.truncate(1 << 40)  # a hole: it takes no space
+        file.truncate(1 << 40)  # a sparse file takes no space
     assert "expected at most 67108864 bytes, found 1099511627776" in run("--yes").stderr
     Path("corrections.csv").unlink()
     assert "corrections.csv: no such file" in run("--yes").stderr
@@ -110,6 +110,3 @@ def test_a_class_that_nobody_teaches_any_longer_is_told_before() -> None:
     save(row("door", "other_class", 1, 2, "theft", alarm_label="riot"), row("hall", "other_class", 1, 2, "theft"))
     write_tables(VIDEOS.replace("fighting|riot", "fighting"), None)
     assert "note: no training video is labelled riot any longer, so training would stop" in run().stdout
-
-
-# The full circle.

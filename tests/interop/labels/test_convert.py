@@ -1,4 +1,4 @@
-"""Labels of other programs: what is written is read again, and what is wrong is one line that names the place."""
+"""Labels of other programs: what is written can be read again, and an error is one line that names the place."""
 
 import csv
 import json
@@ -34,18 +34,18 @@ READABLE = [name for name in FORMATS if name not in ("srt", "vtt", "fiftyone")]
 
 
 def by_label(labels: Labels) -> dict[str, list[Event]]:
-    """Without the order of events: ELAN sorts them into tiers."""
+    """Events in an order of our own, because ELAN sorts them into tiers."""
     return {video: sorted(events, key=lambda e: (e.label, e.start_seconds)) for video, events in labels.items()}
 
 
 def renamed(labels: Labels, name: str) -> Labels:
-    """Audacity names no video: the file does, without an ending."""
+    """A file of Audacity names no video; its own name does, without the ending."""
     return {Path(video).stem: events for video, events in labels.items()} if name == "audacity" else labels
 
 
 @pytest.mark.parametrize("name", READABLE)
 def test_what_is_written_is_read_again(tmp_path: Path, name: str) -> None:
-    """Within a millisecond; these times are on frames, so it holds for those that count frames, too."""
+    """Times agree within a millisecond, also in formats that count frames, because these times are those of frames."""
     target = tmp_path / ("out" if FORMATS[name].one_video else f"out{FORMATS[name].suffix}")
     write(target, LABELS, name, CLOCK)
     found, expected = by_label(read(target, name, CLOCK)), by_label(renamed(LABELS, name))
@@ -232,7 +232,7 @@ def test_the_commands_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_command(tmp_path: Path) -> None:
-    """The ending says the format where it can; where it cannot, that is an error and no guess."""
+    """The ending of a file gives its format; where it is ambiguous, there is an error, not a guess."""
     write(tmp_path / "in.csv", LABELS, "csv", CLOCK)
     runner = CliRunner()
     for target, options, expected in (
