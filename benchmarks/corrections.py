@@ -65,7 +65,7 @@ def main(
 
 @dataclass(frozen=True)
 class Study:
-    """A project in the current folder whose training videos have the segments that each training is given."""
+    """A project in the current folder, and the segments that its training videos can be given."""
 
     params: Params
     dataset: str
@@ -135,7 +135,7 @@ class Study:
 
 
 def information(said: SnippetScores) -> float:
-    """Mean over the snippets of how near a score is to 0.5, or how much the members disagree, whichever is more."""
+    """Mean over the snippets of how near the score is to 0.5 or, if that is more, how much the members disagree."""
     borderline: NDArray[np.float32] = 1 - np.abs(2 * said.anomaly_probability - 1)
     disagreement = 0.0 if said.uncertainty is None else 2 * said.uncertainty  # a deviation of numbers in 0..1
     return float(np.maximum(borderline, disagreement).mean())

@@ -48,7 +48,7 @@ class Row:
 
 
 def make_test_set() -> TestSet:
-    """500 anomalous and 300 normal videos whose lengths are spread as widely as those of XD-Violence."""
+    """Make 500 anomalous and 300 normal videos whose lengths vary as much as those of XD-Violence."""
     rng = np.random.default_rng(0)
     share = rng.lognormal(0, 0.9, N_VIDEOS)
     lengths = np.maximum((share / share.sum() * N_FRAMES).astype(int), 40)

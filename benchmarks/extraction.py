@@ -53,7 +53,7 @@ class StandInEncoder:
 
 
 class Loaded(VideoFrames):
-    """The visual modality around an encoder that is loaded already, as it is in a long run."""
+    """The visual modality with an encoder that is loaded already, as it is in a long run."""
 
     def __init__(self, visual: Visual, encoder: Encoder) -> None:
         audio = Audio(weights=visual.weights, precision="float32")

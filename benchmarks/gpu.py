@@ -104,7 +104,7 @@ def measure_here(name: str, folder: Path, plan: Plan) -> None:
 
 
 def has_gpu() -> bool:
-    """Whether the driver lists one; asking torch would take seconds here."""
+    """Whether the driver lists a GPU; asking torch would take seconds here."""
     if shutil.which("nvidia-smi") is None:
         return False
     return subprocess.run(["nvidia-smi", "-L"], capture_output=True).returncode == 0

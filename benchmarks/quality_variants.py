@@ -56,7 +56,7 @@ def switches(shipped: Sections, has_sound: bool) -> Sections:
 
 
 def switches_of_the_paper(shipped: Sections, has_sound: bool) -> Sections:
-    """The paper's network in its released architecture, and each switch alone; then those that help, together."""
+    """The paper's network in its released architecture, and each switch alone; then the helpful ones together."""
     base = _PAPER if has_sound else _PAPER | _PICTURES | {"fusion": "none"}
     together = {"feature_norm": 10.0, "feature_dropout": 0.5, "positions": False, "skip": True, "temperature": 1.0}
     settings = {

@@ -58,16 +58,16 @@ def quick_gelu(x: Tensor) -> Tensor:
 
 
 def mlp(layers: Mlp, x: Tensor) -> Tensor:
-    """Linear, QuickGELU, Linear."""
+    """Apply Linear, QuickGELU and Linear."""
     contracted: Tensor = layers.contract(quick_gelu(layers.expand(x)))
     return contracted
 
 
 class PlainDetector(AudioVisualDetector):
-    """The same parameters, computed in the obvious way."""
+    """The same detector, computed in the obvious way."""
 
     def forward(self, batch: Batch) -> BranchOutput:
-        """As released: everything but the similarity graph looks at padding."""
+        """Compute as released: everything but the similarity graph looks at padding."""
         assert batch.visual is not None
         assert batch.audio is not None
         x = batch.visual + self.temporal.positions
@@ -187,7 +187,7 @@ class Case:
         self.data = random_set(2 * batch_size)
 
     def step(self, number: int) -> Step:
-        """Load a batch, which depends on `number` alone, and train on it."""
+        """Load a batch, which depends on `number` only, and train on it."""
         random = np.random.default_rng(number)
         chosen = random.permutation(len(self.data.samples))[: self.batch_size].tolist()
         started = time.perf_counter()

@@ -24,7 +24,7 @@ HOSTILE = "</script><script>alert(1)</script>\"'&amp; {{script}} \u2028 \N{SMILI
 
 
 class _Tags(HTMLParser):
-    """Every start tag with its attributes, and the text of each script."""
+    """A parser that keeps every start tag with its attributes, and the text of each script."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -159,7 +159,7 @@ class Misbehaving:
 
 
 def refuse_to_start() -> Any:
-    """A worker that cannot be made."""
+    """Fail to make a worker."""
     from avadclip.errors import WeightsError
 
     raise WeightsError("no such file of weights")

@@ -66,7 +66,7 @@ def commands(page: str, section: str | None = None) -> list[str]:
 
 
 def anchors(page: str) -> set[str]:
-    """The anchors that GitHub gives the headings of a page."""
+    """Return the anchors that GitHub gives to the headings of a page."""
     found: set[str] = set()
     for section in sections(page):
         plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", section.title).lower()

@@ -159,7 +159,7 @@ def released_tensors(
 
 
 def write_checkpoint(path: Path, role: str, **sizes: int) -> str:
-    """Save :func:`released_tensors`; returns the file's sha256."""
+    """Save :func:`released_tensors`; return the file's sha256."""
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save(released_tensors(role, **sizes), path)
     return sha256_of(path)

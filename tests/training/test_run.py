@@ -1,4 +1,4 @@
-"""Training from files to files: reproducible to the byte, resumable, able to learn, and strict about its inputs."""
+"""Training with real files: reproducible to the byte, resumable, able to learn, and strict about its inputs."""
 
 import json
 from collections.abc import Callable
