@@ -45,7 +45,7 @@ def pytest_xdist_setupnodes(specs: list[Any]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Keep the tests of each file in one process, and all of `tests/cluster`, because they share costly fixtures."""
+    """Run each file in one process, and all of `tests/cluster` in one, because their tests share costly fixtures."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Sharing(LoadScopeScheduling):
