@@ -1,8 +1,8 @@
 """Held-out training snippets compared with the test set, round by round: the tables of docs/held-out.md.
 
 Run ``python -m benchmarks.held_out FOLDER``, with a folder as for benchmarks/quality.py, or use ``--dataset demo`` in a
-project. It trains the recommended detector for twice its rounds. The first table has `when`, by which `selection.by:
-ranking` stops, and the test AP; the second one shows how each `recipe.calibrate` changes the scores.
+project. It trains the recommended detector for twice its rounds. The first table has the test AP and `when`, by which
+`selection.by: ranking` stops; the second one shows how each `recipe.calibrate` changes the scores.
 """
 
 import logging
