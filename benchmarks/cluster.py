@@ -1,8 +1,8 @@
-"""What the Ray engine costs beside the local one, and what a driver of 100,000 videos takes.
+"""The Ray engine compared with the local one, and what a driver of 100,000 videos costs.
 
-``python -m benchmarks.cluster`` from the root of the project; needs the extra `cluster`. Both engines encode the
-same short videos with the demo world's encoders, in turns, on the same cores. The large number of videos is a
-simulation: a stand-in takes the place of decoding and encoding, everything that the driver does is real.
+Run ``python -m benchmarks.cluster`` from the root of the project; it needs the extra `cluster`. Both engines encode the
+same short videos with the demo world's encoders, in turns, on the same cores. The large number of videos is simulated:
+a stand-in replaces decoding and encoding, but everything that the driver does is real.
 """
 
 import json
@@ -43,17 +43,17 @@ HERE = Execution(engine="ray", address="local")
 
 
 class StandIn:
-    """In the place of an encoder: answers at once."""
+    """A stand-in for an encoder, which answers at once."""
 
     kind = "stand-in"
 
     def run(self, video: Pending) -> Status:
-        """A status row like that of a real video."""
+        """Return a status row like that of a real video."""
         return Status(Encoded(video.source.id, n_snippets=100, seconds=0.0, checksum="0" * 64))
 
 
 def write_videos(folder: Path, n_videos: int) -> list[Pending]:
-    """Clips of 10 s that differ, as a manifest would know them."""
+    """Write clips of 10 s that differ, and return them as a manifest would list them."""
     texture = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8).repeat(8, axis=0).repeat(8, axis=1)
     found = []
     for n in range(n_videos):
@@ -91,7 +91,7 @@ def measure(encode: Callable[[WorkCache], Outcome], n_videos: int) -> Speed:
 
 
 def measure_engines(folder: Path, n_videos: int, repeats: int) -> dict[str, Any]:
-    """Both engines in turns; medians."""
+    """Measure both engines in turns, and return the medians."""
     videos = write_videos(folder, n_videos)
     make = partial(modality, "visual", config.load().dataset("demo"))
     settings = Extraction(device="cpu")
@@ -110,7 +110,7 @@ def measure_engines(folder: Path, n_videos: int, repeats: int) -> dict[str, Any]
 
 
 def simulate(n_videos: int) -> dict[str, float]:
-    """The driver's part of an extraction of `n_videos` listed videos."""
+    """Simulate the driver's part of an extraction of `n_videos` listed videos."""
     process = psutil.Process()
 
     def rows() -> Iterator[Row]:
@@ -145,7 +145,7 @@ def simulate(n_videos: int) -> dict[str, float]:
 
 
 def measure_fill(folder: Path, n_videos: int) -> dict[str, float]:
-    """The output folder from a work cache that holds everything: files of 10 snippets."""
+    """Time how a work cache that holds everything fills the output folder, with files of 10 snippets."""
     cache, output = WorkCache(folder / "cache"), folder / "output"
     fingerprints = {}
     for n in range(n_videos):
@@ -173,7 +173,7 @@ def measure_fill(folder: Path, n_videos: int) -> dict[str, float]:
 def main(
     videos: Annotated[int, typer.Option(help="Short videos that both engines encode.")] = 200,
     repeats: int = 5,
-    listed: Annotated[int, typer.Option(help="Videos of the simulation.")] = 100_000,
+    listed: Annotated[int, typer.Option(help="Videos in the simulation.")] = 100_000,
     json_path: Annotated[Path | None, typer.Option("--json")] = None,
 ) -> None:
     """Measure, and print tables."""
@@ -188,7 +188,7 @@ def main(
 
 
 def print_tables(results: dict[str, Any]) -> None:
-    """The results for people."""
+    """Print the results as tables."""
     console = Console()
     table = Table("videos/s", "local", "ray", "ray / local", title=f"{results['videos']} clips of 10 s")
     local, ray = results["engines"]["local"], results["engines"]["ray"]

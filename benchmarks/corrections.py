@@ -1,7 +1,7 @@
-"""What segments of training videos are worth: AP over how many videos have them, and which; a table of docs/review.md.
+"""The worth of segments of training videos: AP by how many videos have them, and which; a table of docs/review.md.
 
-``python -m benchmarks.corrections PROJECT``, where PROJECT is a folder with features of a data set that was rendered
-there (``make demo``). What happens in its training videos is known from its seed, and stands for a person's
+Run ``python -m benchmarks.corrections PROJECT``, where PROJECT is a folder with features of a data set that was
+rendered there (``make demo``). The events in its training videos are known from its seed, and stand in for a person's
 corrections. Nothing is written into PROJECT.
 """
 
@@ -38,12 +38,12 @@ Found = dict[tuple[str, int, float], list[float]]  # how chosen, how many, weigh
 
 
 def main(
-    project: Annotated[Path, typer.Argument(help="With params.yaml, data and features.")],
-    dataset: Annotated[str, typer.Option(help="Of `worlds` in its params.yaml.")] = "demo",
-    variant: Annotated[str, typer.Option(help="Of `train`.")] = "ensemble",
-    weights: Annotated[str, typer.Option(help="Comma-separated, of the loss term `segments`.")] = "1,4,16",
-    counts: Annotated[str, typer.Option(help="Comma-separated, videos with segments.")] = "10,30",
-    seeds: Annotated[int, typer.Option(help="Trainings of each.")] = 5,
+    project: Annotated[Path, typer.Argument(help="Folder with params.yaml, data and features.")],
+    dataset: Annotated[str, typer.Option(help="Data set under `worlds` in its params.yaml.")] = "demo",
+    variant: Annotated[str, typer.Option(help="Variant under `train`.")] = "ensemble",
+    weights: Annotated[str, typer.Option(help="Comma-separated weights of the loss term `segments`.")] = "1,4,16",
+    counts: Annotated[str, typer.Option(help="Comma-separated numbers of videos with segments.")] = "10,30",
+    seeds: Annotated[int, typer.Option(help="Number of trainings of each choice.")] = 5,
 ) -> None:
     """Train with video labels, then with segments of some videos; print one row for each choice of them."""
     logging.getLogger("avadclip").setLevel(logging.ERROR)
@@ -65,7 +65,7 @@ def main(
 
 @dataclass(frozen=True)
 class Study:
-    """A project in the current folder whose training videos have the segments that each training is given."""
+    """A project in the current folder, and the segments that its training videos can be given."""
 
     params: Params
     dataset: str
@@ -76,7 +76,7 @@ class Study:
 
     @classmethod
     def linked(cls, project: Path, dataset: str, variant: str) -> "Study":
-        """Of the features of another project."""
+        """Make the study with links to the features of another project."""
         for path in (Path("params.yaml"), paths.manifest(dataset), Path("features")):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.symlink_to(project / path)
@@ -92,7 +92,7 @@ class Study:
         return cls(params, dataset, variant, read_manifest(paths.manifest(dataset)), tests, events)
 
     def trained(self, seed: int, weight: float, corrected: Sequence[str]) -> Detector:
-        """With the segments of these training videos."""
+        """Train a detector with the segments of these training videos."""
         given = [segment for segment in self.corrections if segment.id in corrected]
         write_ground_truth(paths.ground_truth(self.dataset), [*self.tests, *given])
         section = self.params.variant(self.variant).model_dump(mode="json")
@@ -102,17 +102,17 @@ class Study:
         return load_checkpoint(run.folder).detector
 
     def by_information(self, detector: Detector) -> list[str]:
-        """Anomalous training videos, first those of whose snippets a detector is least sure."""
+        """List the anomalous training videos, beginning with those of which the detector is least sure."""
         said = self._said(detector, [v for v in self.videos if v.split == "train" and not v.is_normal])
         return sorted(said, key=lambda video_id: -information(said[video_id]))
 
     def at_random(self, seed: int) -> list[str]:
-        """Anomalous training videos in random order."""
+        """List the anomalous training videos in random order."""
         ids = [video.id for video in self.videos if video.split == "train" and not video.is_normal]
         return [str(video_id) for video_id in np.random.default_rng(seed).permutation(ids)]
 
     def average_precision(self, detector: Detector) -> float:
-        """Of the frames of all test videos, in percent."""
+        """Compute the AP over the frames of all test videos, in percent."""
         from sklearn.metrics import average_precision_score
 
         tests = [video for video in self.videos if video.split == "test"]
@@ -135,7 +135,7 @@ class Study:
 
 
 def information(said: SnippetScores) -> float:
-    """Mean over the snippets of how near a score is to 0.5, or how much the members disagree, whichever is more."""
+    """Mean over the snippets of how near the score is to 0.5 or, if that is more, how much the members disagree."""
     borderline: NDArray[np.float32] = 1 - np.abs(2 * said.anomaly_probability - 1)
     disagreement = 0.0 if said.uncertainty is None else 2 * said.uncertainty  # a deviation of numbers in 0..1
     return float(np.maximum(borderline, disagreement).mean())
@@ -147,7 +147,7 @@ def _note(found: Found, what: tuple[str, int, float], average_precision: float) 
 
 
 def rows(found: Found) -> list[str]:
-    """Markdown: mean AP ± deviation over the seeds."""
+    """Write Markdown: mean AP ± deviation over the seeds."""
     lines = ["| videos with segments | chosen | weight | AP |", "| --- | --- | --- | --- |"]
     for (name, count, weight), values in found.items():
         deviation = f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else ""

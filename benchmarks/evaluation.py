@@ -1,7 +1,7 @@
 """How long evaluation takes at the scale of XD-Violence: 800 videos, 2.26 million frames, 7 classes, random scores.
 
-Run it from the root of the checkout: ``python -m benchmarks.evaluation [result.json]``. It compares with the slow
-implementation that is the oracle of the tests, in the same run, and times the real processes in a scratch project.
+Run it from the root of the checkout: ``python -m benchmarks.evaluation [result.json]``. The same run times the slow
+implementation that is the oracle of the tests, and the real processes in a scratch project.
 """
 
 import json
@@ -48,7 +48,7 @@ class Row:
 
 
 def make_test_set() -> TestSet:
-    """500 anomalous and 300 normal videos whose lengths are spread as widely as those of XD-Violence."""
+    """Make 500 anomalous and 300 normal videos whose lengths vary as much as those of XD-Violence."""
     rng = np.random.default_rng(0)
     share = rng.lognormal(0, 0.9, N_VIDEOS)
     lengths = np.maximum((share / share.sum() * N_FRAMES).astype(int), 40)
@@ -63,7 +63,7 @@ def make_test_set() -> TestSet:
 
 
 def timed(what: str, run: Callable[[], object], limit_seconds: float | None = None, repeats: int = 1) -> Row:
-    """The fastest of some repetitions."""
+    """Time the fastest of some repetitions."""
     spent = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -73,7 +73,7 @@ def timed(what: str, run: Callable[[], object], limit_seconds: float | None = No
 
 
 def point_metrics(test_set: TestSet, scored: scores.Scores) -> None:
-    """All numbers of both protocols, from scores and ground truth in memory."""
+    """Compute all numbers of both protocols, from scores and ground truth in memory."""
     joined = timeline.strict(scored, test_set.videos, test_set.segments, CLASSES)
     released = protocols.released(joined, STRIDE, SETTINGS.released, SETTINGS.iou_thresholds)
     metrics.released(released, SETTINGS.iou_thresholds)
@@ -82,7 +82,7 @@ def point_metrics(test_set: TestSet, scored: scores.Scores) -> None:
 
 
 def slow_released_metrics(test_set: TestSet, scored: scores.Scores) -> None:
-    """The released numbers alone, frame by frame."""
+    """Compute the released numbers only, frame by frame."""
     assert scored.class_probabilities is not None
     videos = []
     for index, video in enumerate(test_set.videos):
@@ -96,14 +96,14 @@ def slow_released_metrics(test_set: TestSet, scored: scores.Scores) -> None:
 
 
 def write_project(folder: Path, test_set: TestSet, scored: scores.Scores) -> None:
-    """A DVC project with the real stage `evaluate`, and feature files that another stage has made."""
+    """Write a DVC project with the real stage `evaluate`, and with feature files as the outputs of another stage."""
     for name in ("avadclip", "pipeline"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / ".dvcignore").write_text("**/__pycache__\n")
     write_manifest(folder / paths.manifest("xd"), test_set.videos)
     write_ground_truth(folder / paths.ground_truth("xd"), test_set.segments)
     scores.write(folder / paths.scores("xd", "audio_visual", seed=0), scored)
-    # All videos are test videos: the file of normal training videos holds none.
+    # All videos are test videos, so the file of normal training videos is empty.
     none = scores.only(scored, ())
     scores.write(folder / paths.normal_scores("xd", "audio_visual", seed=0), none)
     recipe = {"weights": {"sha256": "0" * 64}, "precision": "float32"}
@@ -119,7 +119,7 @@ def write_project(folder: Path, test_set: TestSet, scored: scores.Scores) -> Non
         "score": shipped["score"] | {"variants": ["audio_visual"]},
     }
     graph = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
-    # Features lie there as outputs of a stage, as in a full checkout; writing them is not what is timed.
+    # Features are the outputs of a stage, as in a full checkout; writing them is not timed.
     extract = {"cmd": "true", "outs": [{f"features/xd/{name}": {"persist": True}} for name in ("visual", "audio")]}
     for name, content in (
         ("params.yaml", params),
@@ -156,7 +156,7 @@ def main(result: str = "") -> None:
     """Measure, show a table, and write the numbers as JSON if a file is named."""
     test_set = make_test_set()
     scored = random_scores(test_set, seed=1)
-    # The Random row of the stage has the name `random`; the scores here are those of another detector.
+    # The stage itself adds a detector `random`, so these random scores get the name of another one.
     provenance = replace(scored.provenance, variant="audio_visual", seed=0)
     scored = scores.collect(provenance, scores.rows(scored))
     fast = timed(

@@ -1,7 +1,7 @@
-"""How fast frames become features, beside the usual research loop, and what a long video costs in memory.
+"""How fast frames become features, compared with the usual research loop, and how much memory a long video takes.
 
-``python -m benchmarks.extraction`` from the root of the project. Everything is measured in turns in one run, because
-machines are noisy: compare the ratios. Weights are random, which takes the same time.
+Run ``python -m benchmarks.extraction`` from the root of the project. Everything is measured in turns in one run,
+because machines are noisy: compare the ratios. Weights are random; real ones would take the same time.
 """
 
 import contextlib
@@ -36,24 +36,24 @@ from avadclip.store import Source
 from avadclip.store.work_cache import WorkCache
 from tests.support.media_factory import write_video
 
-# Workers begin by importing this module again, so torch, ten times what they need, is imported where it is used.
+# Workers import this module again. Torch, which costs ten times as much as the rest, is imported where it is used.
 
 FRAME_RATE, SIZE = 25, (640, 360)
 MEBIBYTE = 2**20
 
 
 class StandInEncoder:
-    """Takes no time and no memory, so that a two-hour video can be pushed through in minutes."""
+    """An encoder that takes no time and no memory, so that a two-hour video is processed in minutes."""
 
     width, ahead = 512, 0
 
     def begin(self, inputs: NDArray[np.uint8]) -> Callable[[], NDArray[np.float16]]:
-        """Zeros."""
+        """Return zeros."""
         return lambda: np.zeros((1, len(inputs), self.width), np.float16)
 
 
 class Loaded(VideoFrames):
-    """The visual modality around an encoder that is loaded already, as it is in a long run."""
+    """The visual modality with an encoder that is loaded already, as it is in a long run."""
 
     def __init__(self, visual: Visual, encoder: Encoder) -> None:
         audio = Audio(weights=visual.weights, precision="float32")
@@ -65,7 +65,7 @@ class Loaded(VideoFrames):
         self._encoder = encoder
 
     def load_encoder(self, device: str) -> Encoder:
-        """The encoder."""
+        """Return the encoder."""
         return self._encoder
 
 
@@ -88,12 +88,12 @@ class Contest:
         self._canvases = np.random.default_rng(0).integers(0, 256, (visual.batch_size, 224, 224, 3), np.uint8)
 
     def encoder_alone(self) -> None:
-        """Batches that are in memory already."""
+        """Encode batches that are in memory already."""
         for done in range(0, self.n_sampled, self.visual.batch_size):
             self.encoder.encode(self._canvases[: self.n_sampled - done])
 
     def decoding_alone(self) -> None:
-        """What a worker does, in this process."""
+        """Decode as a worker does, but in this process."""
         visual = self.visual
         for _ in VisualTask(
             self.clip, self.source, "decord", visual.stride, "first", None, "center", 224, visual.batch_size
@@ -101,11 +101,11 @@ class Contest:
             pass
 
     def end_to_end(self) -> None:
-        """Extraction: a worker decodes while this process encodes. The start of the worker counts."""
+        """Extract: a worker decodes while this process encodes. The start of the worker counts."""
         extract_one(self.folder, self.visual, self.clip, self.encoder)
 
     def usual_loop(self) -> None:
-        """What the scripts of the field do: a frame, Pillow, one image at a time, float32."""
+        """Do what the scripts of the field do: read a frame, resize it with Pillow, encode it alone in float32."""
         import torch
         from PIL import Image
 
@@ -117,20 +117,20 @@ class Contest:
 
 
 def source_of(clip: Path) -> Source:
-    """The clip as a manifest would know it."""
+    """Return the clip as a manifest would list it."""
     info = probe(clip)
     return Source(clip.stem, sha256_of(clip), info.n_frames, info.frame_rate)
 
 
 def extract_one(folder: Path, visual: Visual, clip: Path, encoder: Encoder) -> None:
-    """One clip through the local engine into an empty work cache."""
+    """Extract one clip with the local engine into an empty work cache."""
     cache = WorkCache(Path(tempfile.mkdtemp(dir=folder)))
     outcome = encode_videos([Pending(clip, source_of(clip))], Loaded(visual, encoder), cache, Extraction(workers=1))
     assert not outcome.failures, outcome.failures
 
 
 def write_clip(path: Path, seconds: int, size: tuple[int, int] = SIZE) -> Path:
-    """A moving texture in H.264, about as hard to decode as a street scene; `size` is a multiple of 80x45."""
+    """Write a moving texture in H.264, about as hard to decode as a street scene; `size` is a multiple of 80x45."""
     scale = size[1] // 45
     texture = np.random.default_rng(0).integers(0, 256, (45, 80, 3), np.uint8)
     texture = texture.repeat(scale, axis=0).repeat(scale, axis=1)
@@ -145,7 +145,7 @@ def write_clip(path: Path, seconds: int, size: tuple[int, int] = SIZE) -> Path:
 
 
 def repeat_clip(clip: Path, path: Path, times: int) -> Path:
-    """`clip` several times after itself, without encoding anything again."""
+    """Repeat a clip several times, without encoding anything again."""
     with av.open(str(path), "w") as output:
         copy = None
         for turn in range(times):
@@ -161,7 +161,7 @@ def repeat_clip(clip: Path, path: Path, times: int) -> Path:
 
 
 def peak_mebibytes(work: Callable[[], None]) -> float:
-    """Largest sum of the resident memory of this process and its workers while `work` runs."""
+    """Return the largest sum of the resident memory of this process and its workers while `work` runs."""
     process, peak, is_done = psutil.Process(), 0, threading.Event()
 
     def watch() -> None:
@@ -181,7 +181,7 @@ def peak_mebibytes(work: Callable[[], None]) -> float:
 
 
 def measure_speed(contest: Contest, repeats: int) -> dict[str, float]:
-    """Median sampled frames per second of each way, measured in turns."""
+    """Measure the median sampled frames per second of each way, in turns."""
     ways = [contest.encoder_alone, contest.decoding_alone, contest.end_to_end, contest.usual_loop]
     seconds: dict[str, list[float]] = {way.__name__: [] for way in ways}
     for way in ways:
@@ -196,10 +196,10 @@ def measure_speed(contest: Contest, repeats: int) -> dict[str, float]:
 
 
 def main(
-    seconds: Annotated[int, typer.Option(help="Length of the clip of the speed contest.")] = 60,
+    seconds: Annotated[int, typer.Option(help="Length of the clip for the speed comparison.")] = 60,
     repeats: int = 3,
-    precision: Annotated[str, typer.Option(help="auto: bfloat16 where the device computes in it.")] = "auto",
-    long_minutes: Annotated[int, typer.Option(help="Length of the clip of the memory measurement.")] = 120,
+    precision: Annotated[str, typer.Option(help="auto: bfloat16 if the device computes in it.")] = "auto",
+    long_minutes: Annotated[int, typer.Option(help="Length of the clip for the memory measurement.")] = 120,
     json_path: Annotated[Path | None, typer.Option("--json")] = None,
 ) -> None:
     """Measure, and print a table."""
@@ -240,7 +240,7 @@ def main(
 
 
 def print_table(results: dict[str, Any]) -> None:
-    """The results for people."""
+    """Print the results as a table."""
     table = Table("", "", title=f"extraction, {results['device']}, {results['cpu']}, {results['precision']}")
     for name, rate in results["frames_per_second"].items():
         table.add_row(name.replace("_", " "), f"{rate:.2f} sampled frames/s")

@@ -1,7 +1,7 @@
-"""What features that exist already cost: importing 10,000 files, and comparing two sets of 800 videos.
+"""The cost of features that exist already: importing 10,000 files, and comparing two sets of 800 videos.
 
-``python -m benchmarks.features`` from the root of the project. Files hold 100 x 512 values of float32; the compared
-sets 217 hours' worth of snippets of XD-Violence's test videos, 100 a video on average. Everything is in the page cache.
+Run ``python -m benchmarks.features`` from the root of the project. Files hold 100 x 512 values of float32, and those of
+the finer set 400 x 512; 800 is the number of XD-Violence's test videos. Everything is in the page cache.
 """
 
 import contextlib
@@ -53,7 +53,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
 
 
 def write_arrays(folder: Path, n_files: int, n_snippets: int, noise: float = 0.0) -> list[str]:
-    """Random files, the same in every folder but for the noise; their ids."""
+    """Write random files, the same in every folder except for the noise; return their ids."""
     folder.mkdir(parents=True)
     names = [f"video{n:05}" for n in range(n_files)]
     for n, name in enumerate(names):
@@ -65,7 +65,7 @@ def write_arrays(folder: Path, n_files: int, n_snippets: int, noise: float = 0.0
 
 
 def importing(folder: Path, n_files: int) -> None:
-    """From a folder of arrays to features in the store."""
+    """Time each step from a folder of arrays to features in the store."""
     names = write_arrays(folder / "in" / "visual", n_files, N_SNIPPETS)
     rows = [f"{name},{('normal', 'riot')[n % 2]},{'test' if n % 5 == 0 else 'train'}" for n, name in enumerate(names)]
     (folder / "in" / "videos.csv").write_text("\n".join(["video,labels,split", *rows]) + "\n")
@@ -78,7 +78,7 @@ def importing(folder: Path, n_files: int) -> None:
 
 
 def comparing(folder: Path, n_videos: int) -> None:
-    """Two sets, and the search for what turns one into the other."""
+    """Time the comparison of two sets, and the search for the conversion of one into the other."""
     write_arrays(folder / "a", n_videos, N_SNIPPETS)
     write_arrays(folder / "b", n_videos, N_SNIPPETS, noise=0.3)
     write_arrays(folder / "fine", n_videos, 4 * N_SNIPPETS)
@@ -88,10 +88,10 @@ def comparing(folder: Path, n_videos: int) -> None:
 
 
 def main(
-    files: Annotated[int, typer.Option(help="To import.")] = 10_000,
-    videos: Annotated[int, typer.Option(help="To compare.")] = 800,
+    files: Annotated[int, typer.Option(help="Number of files to import.")] = 10_000,
+    videos: Annotated[int, typer.Option(help="Number of videos to compare.")] = 800,
 ) -> None:
-    """Print a line for each command."""
+    """Run the commands, and print a line for each."""
     for measure, n in ((importing, files), (comparing, videos)):
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
             measure(Path(folder), n)

@@ -1,8 +1,8 @@
-"""What a GPU gives, in one command of at most eight minutes: tests, network, encoder, decoding, end to end, training.
+"""Tests and measurements on a GPU, in one command: network, encoder, decoding, extraction end to end, training.
 
-``python -m benchmarks.gpu --json gpu.json`` from the root of the project. It generates what it needs, weights included:
-random ones take the same time. Every part is a process of its own with a time limit; one that fails says why, and the
-others go on. ``--tiny`` runs everything but tests and training on a CPU, to show that it runs.
+``python -m benchmarks.gpu --json gpu.json`` from the root of the project takes at most eight minutes. It generates what
+it needs, even weights: random ones take the same time. Every part is a process of its own with a time limit; a part
+that fails says why, and the others go on. ``--tiny`` runs everything but tests and training on a CPU, as a check.
 """
 
 import json
@@ -26,7 +26,7 @@ from benchmarks.gpu_plan import Plan, results_of
 
 ROOT = Path(__file__).parent.parent
 OUTPUT = "output"
-# Seconds that each part may take. What decides first, what only informs last: it gets what time is left.
+# Seconds that each part may take. The parts that matter most come first; the last ones get the time that is left.
 BUDGETS = {
     "prepare": 60.0,
     "tests": 180.0,
@@ -50,7 +50,7 @@ MODULES = {
 
 
 def tests(folder: Path, plan: Plan) -> Iterator[tuple[str, Any]]:
-    """The tests that need a GPU. Only their files are collected: others need packages that this machine may lack."""
+    """Run the tests that need a GPU. Only their files are collected: others need packages that may be missing here."""
     files = sorted(str(path) for path in (ROOT / "tests").rglob("test_*.py") if "pytest.mark.gpu" in path.read_text())
     command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "--durations=8"]
     ended = subprocess.run([*command, "--continue-on-collection-errors", *files], stdout=subprocess.PIPE, text=True)
@@ -61,7 +61,7 @@ def tests(folder: Path, plan: Plan) -> Iterator[tuple[str, Any]]:
 
 
 def training(folder: Path, plan: Plan) -> Iterator[tuple[str, Any]]:
-    """One step of the full-size audio-visual detector, batch 96 x 256, beside a plain implementation of it."""
+    """Time a step of the full-size audio-visual detector, batch 96 x 256, and that of a plain implementation of it."""
     path = folder / "training.json"
     command = [sys.executable, "-m", "benchmarks.training", "--cases", "plain", "float32", "bfloat16", "--steps", "8"]
     subprocess.run([*command, "--json", str(path)], check=True)
@@ -79,7 +79,7 @@ def training(folder: Path, plan: Plan) -> Iterator[tuple[str, Any]]:
 
 
 def run_part(name: str, folder: Path, arguments: list[str], seconds: float) -> dict[str, Any]:
-    """One part in a process of its own: what it found, the `seconds` it took, and `error` if it did not end well."""
+    """Run one part in a process of its own; return its results, the `seconds` it took, and an `error` if it failed."""
     started = time.monotonic()
     command = [sys.executable, "-m", "benchmarks.gpu", "--part", name, "--folder", str(folder), *arguments]
     log, error = folder / f"{name}.log", None
@@ -90,13 +90,13 @@ def run_part(name: str, folder: Path, arguments: list[str], seconds: float) -> d
                 error = "\n".join(log.read_text().strip().splitlines()[-12:])[-2000:] or "ended without a word"
         except subprocess.TimeoutExpired:
             error = f"not done within {seconds:.0f} s"
-            os.killpg(process.pid, signal.SIGKILL)  # with its own tests and workers
+            os.killpg(process.pid, signal.SIGKILL)  # with the tests and workers that it has started
             process.wait()
     return results_of(folder, name) | {"seconds": time.monotonic() - started} | ({"error": error} if error else {})
 
 
 def measure_here(name: str, folder: Path, plan: Plan) -> None:
-    """One part in this process; what it has found so far is on disk at any time."""
+    """Run one part in this process, and write its results to disk as soon as they come."""
     found: dict[str, Any] = {}
     for what, value in getattr(import_module(f"benchmarks.{MODULES[name]}"), name)(folder, plan):
         found[what] = value
@@ -104,7 +104,7 @@ def measure_here(name: str, folder: Path, plan: Plan) -> None:
 
 
 def has_gpu() -> bool:
-    """Whether the driver lists one; asking torch would take seconds here."""
+    """Whether the driver lists a GPU; asking torch would take seconds here."""
     if shutil.which("nvidia-smi") is None:
         return False
     return subprocess.run(["nvidia-smi", "-L"], capture_output=True).returncode == 0
@@ -116,10 +116,10 @@ app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 @app.command()
 def main(
     json_path: Annotated[Path | None, typer.Option("--json", help="Write all numbers here, after each part.")] = None,
-    parts: Annotated[str, typer.Option(help="Comma-separated; empty: all.")] = "",
-    minutes: Annotated[float, typer.Option(help="No part goes on after that.")] = 7.5,
+    parts: Annotated[str, typer.Option(help="Comma-separated parts; all if empty.")] = "",
+    minutes: Annotated[float, typer.Option(help="Time limit of all parts together.")] = 7.5,
     workers: Annotated[int, typer.Option(help="Decode workers; 0: one for each core.")] = 0,
-    precision: Annotated[str, typer.Option(help="Of end to end.")] = "bfloat16",
+    precision: Annotated[str, typer.Option(help="Precision of the end-to-end part.")] = "bfloat16",
     tiny: Annotated[bool, typer.Option("--tiny", help="A tiny network and clip, for a machine without a GPU.")] = False,
     part: Annotated[str, typer.Option(hidden=True)] = "",
     folder: Annotated[Path | None, typer.Option(hidden=True)] = None,
@@ -151,7 +151,7 @@ def main(
 
 
 def table(results: dict[str, Any]) -> list[str]:
-    """The results as rows of docs/benchmarks.md."""
+    """Return the results as rows of docs/benchmarks.md."""
     lines = ["| part | what | number |", "| --- | --- | --- |"]
     for part, found in results.items():
         if part == "plan":

@@ -1,4 +1,4 @@
-"""Part of `benchmarks.gpu`: sampled frames per second that the cores decode. No torch: workers begin here."""
+"""The part of `benchmarks.gpu` that measures decoding. It imports no torch, because workers import this module."""
 
 import time
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ NVDEC_WORKERS = 4  # each has a CUDA context of its own
 
 @dataclass(frozen=True)
 class Repeated:
-    """A worker's task: one video after itself until `deadline`, of the system's monotonic clock."""
+    """A worker's task: decode one video again and again until `deadline`, by the system's monotonic clock."""
 
     task: Any
     deadline: float
@@ -39,7 +39,7 @@ class Repeated:
 
 @dataclass(frozen=True)
 class Nvdec:
-    """As `VisualTask`, but the GPU's own decoder decodes. It is measured only: no feature is made with it."""
+    """Like `VisualTask`, but with the GPU's own decoder. It is only measured: no features are made with it."""
 
     visual: VisualTask
 
@@ -53,9 +53,10 @@ class Nvdec:
 
 
 def decoding(folder: Path, plan: Plan) -> Iterator[tuple[str, Any]]:
-    """Sampled frames per second of every way to decode, canvases made and sent to this process.
+    """Measure every way to decode, in sampled frames per second, with canvases made and sent to this process.
 
-    Decoder, threads of each worker ("auto" is one for each core or so) and number of workers.
+    A way is a decoder with a number of threads in each worker ("auto" is about one for each core), or a number of
+    workers for the GPU's decoder.
     """
     ways = [(decoder, threads) for decoder in ("decord", "pyav") for threads in (0, 1)]
     with GuardedPool(plan.workers, stall_seconds=20) as pool:
@@ -100,7 +101,7 @@ _numbers = count()
 
 
 def _rate(pool: GuardedPool, task: Any, workers: int, seconds: float) -> float | str:
-    """Sampled frames per second, or why there are none."""
+    """Return sampled frames per second, or the reason why there are none."""
     deadline = time.monotonic() + seconds
     for _ in range(workers):
         pool.submit(f"{next(_numbers)}", Repeated(task, deadline))

@@ -33,12 +33,12 @@ from benchmarks.gpu_plan import SIZES, Plan, clip_source, results_of
 from tests.support.weights_factory import write_clip_weights, write_tiny_clip
 
 GFLOP_PER_IMAGE = 35.1  # ViT-B/16, 197 positions, 12 layers: 33.5 in linear layers, 1.4 in attention, 0.2 for patches
-END_TO_END_SECONDS = 8.0  # that one extraction is to take
+END_TO_END_SECONDS = 8.0  # that one extraction should take
 VIEWS = ("center", "ten_crop")
 
 
 def prepare(folder: Path, plan: Plan) -> Iterator[tuple[str, Any]]:
-    """Clips and random weights."""
+    """Write clips and random weights."""
     yield "machine", kind_of_machine("auto")
     yield "cores", os.cpu_count()
     for resolution in plan.resolutions:
@@ -54,7 +54,7 @@ def prepare(folder: Path, plan: Plan) -> Iterator[tuple[str, Any]]:
 
 
 def network(folder: Path, plan: Plan) -> Iterator[tuple[str, Any]]:
-    """Images per second of the image tower on the device, no copies: ways to compute it, precisions, batch sizes."""
+    """Measure the image tower on the device, without copies, in several implementations, precisions and batch sizes."""
     device = resolve_device("auto")
     yield from _gemm_tflops(device, plan)
     reference = load_clip(plan.visual(folder, "center")).visual
@@ -82,7 +82,7 @@ def network(folder: Path, plan: Plan) -> Iterator[tuple[str, Any]]:
 
 
 def compiled(folder: Path, plan: Plan) -> Iterator[tuple[str, Any]]:
-    """The same under torch.compile, which takes its time."""
+    """Measure the same with torch.compile, which takes a while to compile."""
     device = resolve_device("auto")
     dtype: torch.dtype = getattr(torch, plan.precision)
     images = torch.randn(plan.batch_size, 3, plan.image_size, plan.image_size, device=device, dtype=dtype)
@@ -97,7 +97,7 @@ def compiled(folder: Path, plan: Plan) -> Iterator[tuple[str, Any]]:
 
 
 def encoder(folder: Path, plan: Plan) -> Iterator[tuple[str, Any]]:
-    """Sampled frames per second of `ImageEncoder` from and to this process's memory: what everything is a ratio to."""
+    """Measure `ImageEncoder` in sampled frames per second, from memory to memory: the base of all ratios."""
     for precision in ("bfloat16", "float16", "float32") if plan.gpu else (plan.precision,):
         for views in VIEWS if precision == plan.precision else ("center",):
             visual = plan.visual(folder, views, precision)
@@ -105,7 +105,7 @@ def encoder(folder: Path, plan: Plan) -> Iterator[tuple[str, Any]]:
 
 
 def end_to_end(folder: Path, plan: Plan) -> Iterator[tuple[str, Any]]:
-    """Extraction of generated clips, as `avadclip` does it, with a loaded encoder."""
+    """Measure the extraction of generated clips, as `avadclip` does it, with an encoder that is already loaded."""
     decoding = results_of(folder, "decoding")
     for views in VIEWS:
         visual = plan.visual(folder, views)
@@ -125,7 +125,7 @@ def end_to_end(folder: Path, plan: Plan) -> Iterator[tuple[str, Any]]:
 
 
 def _decoded(decoding: dict[str, Any], resolution: str) -> float | None:
-    """Sampled frames per second that the cores decode in the best way that was measured; None if none was."""
+    """Return the best measured rate of decoding on the cores, in sampled frames per second; None if there is none."""
     rates = [rate for name, rate in decoding.items() if name.startswith(f"{resolution}, ") and "nvdec" not in name]
     return max((rate for rate in rates if isinstance(rate, float)), default=None)
 
@@ -150,7 +150,7 @@ def _extract(
         seconds = time.monotonic() - started
     shutil.rmtree(work_cache)
     assert not outcome.failures, outcome.failures
-    # The middle half: workers start before it, and become fewer after it.
+    # Only the middle half counts: workers are still starting before it, and some have no more videos after it.
     when, counted = np.array([when for when, _ in watched.arrivals]), np.cumsum([n for _, n in watched.arrivals])
     low, high = np.searchsorted(counted, (counted[-1] / 4, 3 * counted[-1] / 4))
     first, last, n_steady = when[low], when[high], int(counted[high] - counted[low])
@@ -168,7 +168,7 @@ def _extract(
 
 
 class Watched:
-    """An encoder, and when the features of each batch came."""
+    """An encoder that notes when the features of each batch arrived."""
 
     def __init__(self, encoder: ImageEncoder) -> None:
         self._encoder = encoder
@@ -189,7 +189,7 @@ class Watched:
 
 @contextmanager
 def gpu_samples() -> Iterator[list[tuple[float, float, float]]]:
-    """What nvidia-smi sees meanwhile, five times a second: when, busy share of its last moment in percent, MiB used."""
+    """Sample nvidia-smi five times a second: time, share of the last interval that it was busy in percent, MiB used."""
     samples: list[tuple[float, float, float]] = []
     query = ["nvidia-smi", "--query-gpu=utilization.gpu,memory.used", "--format=csv,noheader,nounits", "-lms", "200"]
     if shutil.which("nvidia-smi") is None:
@@ -219,7 +219,7 @@ def _canvases(visual: Visual, plan: Plan) -> NDArray[np.uint8]:
 
 
 def _bare_rate(loaded: ImageEncoder, canvases: NDArray[np.uint8], plan: Plan) -> float:
-    """Sampled frames per second."""
+    """Measure an encoder alone, in sampled frames per second."""
     begun: deque[Any] = deque()
     loaded.encode(canvases)
     n_done, started = 0, time.perf_counter()
@@ -235,7 +235,7 @@ def _bare_rate(loaded: ImageEncoder, canvases: NDArray[np.uint8], plan: Plan) ->
 
 
 def _measured(work: Callable[[], Any], batch: int, plan: Plan, device: torch.device) -> dict[str, float]:
-    """Images per second, and TFLOP/s where the network is ViT-B/16."""
+    """Measure images per second, and TFLOP/s if the network is ViT-B/16."""
 
     def wait() -> None:
         if device.type == "cuda":
@@ -255,7 +255,7 @@ def _measured(work: Callable[[], Any], batch: int, plan: Plan, device: torch.dev
 
 
 def _graph(tower: nn.Module, images: Tensor) -> Callable[[], None]:
-    """The network as a CUDA graph: one launch instead of hundreds."""
+    """Capture the network as a CUDA graph: one launch instead of hundreds."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -268,7 +268,7 @@ def _graph(tower: nn.Module, images: Tensor) -> Callable[[], None]:
 
 
 def _gemm_tflops(device: torch.device, plan: Plan) -> Iterator[tuple[str, float]]:
-    """What the matrix units give for one large product."""
+    """Measure the speed of the matrix units with one large product."""
     n = 8192 if plan.gpu else 256
     for dtype in (torch.bfloat16, torch.float16, torch.float32) if plan.gpu else (torch.float32,):
         a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))

@@ -1,8 +1,8 @@
-"""What held-out training snippets say, round by round, beside the test set: for docs/held-out.md.
+"""Held-out training snippets compared with the test set, round by round: the tables of docs/held-out.md.
 
-``python -m benchmarks.held_out FOLDER`` (as of benchmarks/quality.py), or in a project ``--dataset demo``: trains the
-recommended detector for twice its rounds. The first table has `when`, by which `selection.by: ranking` stops, beside
-the test AP; the second one what each `recipe.calibrate` makes of its scores.
+Run ``python -m benchmarks.held_out FOLDER``, with a folder as for benchmarks/quality.py, or use ``--dataset demo`` in a
+project. It trains the recommended detector for twice its rounds. The first table has the test AP and `when`, by which
+`selection.by: ranking` stops; the second one shows how each `recipe.calibrate` changes the scores.
 """
 
 import logging
@@ -39,13 +39,13 @@ METHODS: tuple[CalibrationMethod, ...] = ("temperature", "platt", "isotonic")
 
 
 def main(
-    folder: Annotated[Path | None, typer.Argument(help="Features, videos.csv and segments.csv.")] = None,
-    dataset: Annotated[str, typer.Option(help="Of the project here, if there is no folder.")] = "it",
+    folder: Annotated[Path | None, typer.Argument(help="Folder of features, videos.csv and segments.csv.")] = None,
+    dataset: Annotated[str, typer.Option(help="Data set of the project here, if no folder is given.")] = "it",
     frame_rate: Annotated[float, typer.Option(help="Frames per second of the videos.")] = 25.0,
-    seed: Annotated[int, typer.Option(help="Of training.")] = 0,
-    folds: Annotated[int, typer.Option(help="Parts of the training videos.")] = 4,
+    seed: Annotated[int, typer.Option(help="Seed of the training.")] = 0,
+    folds: Annotated[int, typer.Option(help="Number of folds of the training videos.")] = 4,
 ) -> None:
-    """Train, ask, print two tables."""
+    """Train, compare held-out snippets with the test set, and print two tables."""
     logging.getLogger("avadclip").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as project:
         if folder is not None:
@@ -62,12 +62,12 @@ def main(
         longer = run.settings.model_copy(
             update={"recipe": run.settings.recipe.model_copy(update={"rounds": 2 * shown})}
         )
-        run.__dict__["settings"] = longer  # what the cached property holds
+        run.__dict__["settings"] = longer  # replaces the value of the cached property
         tables(run, params.compute.model_copy(update={"device": "cpu"}), folds, shown)
 
 
 def tables(run: Run, compute: Compute, folds: int, rounds: int) -> None:
-    """Print both; calibrated is the detector after `rounds`."""
+    """Print both tables; the second one is of the detector after `rounds`."""
     held_out = cross_validate(run, compute, folds, every_round=True)
     videos = [video for video in read_manifest(paths.manifest(run.dataset)) if not video.excluded]
     stride = run.dataset_section.visual.stride

@@ -1,7 +1,7 @@
-"""What a folder of many short clips costs beyond decoding them: probing, hashing, sending, keeping.
+"""The cost of a folder of many short clips beyond decoding them: probing, hashing, sending, storing.
 
-``python -m benchmarks.many_clips`` from the root of the project. Ten-second clips of 160x90 with sound, and an encoder
-that takes no time, against loops in one process that decode the same frames and the same sound and do nothing else.
+Run ``python -m benchmarks.many_clips`` from the root of the project. It extracts ten-second clips of 160x90 with sound,
+with an encoder that takes no time, and compares with loops in one process that only decode the same frames and sound.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ WINDOW_SECONDS: float = features.Audio.model_fields["window_seconds"].default
 
 
 class StandInEncoder:
-    """Takes no time."""
+    """An encoder that takes no time."""
 
     width, ahead = 512, 0
 
@@ -44,28 +44,28 @@ class StandInEncoder:
         self._views = views
 
     def begin(self, inputs: NDArray[Any]) -> Callable[[], NDArray[np.float16]]:
-        """Zeros."""
+        """Return zeros."""
         return lambda: np.zeros((*self._views, len(inputs), self.width), np.float16)
 
 
 class Unencoded(VideoFrames):
-    """The visual modality of the real tasks."""
+    """The visual modality with its real tasks, but with a stand-in for the encoder."""
 
     def load_encoder(self, device: str) -> Any:
-        """The stand-in."""
+        """Return the stand-in."""
         return StandInEncoder((1,))
 
 
 class UnencodedSound(VideoSound):
-    """The audio modality of the real tasks."""
+    """The audio modality with its real tasks, but with a stand-in for the encoder."""
 
     def load_encoder(self, device: str) -> Any:
-        """The stand-in."""
+        """Return the stand-in."""
         return StandInEncoder(())
 
 
 def write_clips(folder: Path, n: int) -> list[str]:
-    """The same pictures under different hashes: a box that players skip holds the number."""
+    """Write equal clips with different hashes: a box that players skip holds their number."""
     from tests.support.media_factory import write_video  # see `main`
 
     folder.mkdir()
@@ -87,14 +87,14 @@ def write_clips(folder: Path, n: int) -> list[str]:
 
 
 def see(video: Video, info: VideoInfo) -> None:
-    """Decode what one clip's visual features are made of, and nothing else."""
+    """Decode the frames for one clip's visual features, and do nothing else."""
     for batch in decode_frames(Path(video.path), info, sample_indices(info.n_frames, STRIDE), "decord", n_threads=0):
         for rgb in batch.rgb:
             canvas(rgb, "center", SIDE)
 
 
 def hear(video: Video, info: VideoInfo) -> None:
-    """Decode what one clip's audio features are made of, and nothing else."""
+    """Decode the sound for one clip's audio features, and do nothing else."""
     boundaries = boundary_seconds(info, STRIDE)
     centres = (boundaries[:-1] + boundaries[1:]) / 2
     for window in decode_windows(Path(video.path), centres, WINDOW_SECONDS, sound=info.sound):
@@ -102,17 +102,17 @@ def hear(video: Video, info: VideoInfo) -> None:
 
 
 def all_of(decode: Callable[[Video, VideoInfo], None], videos: Sequence[Video], infos: Sequence[VideoInfo]) -> None:
-    """One after the other."""
+    """Decode all videos, one after the other."""
     for video, info in zip(videos, infos, strict=True):
         decode(video, info)
 
 
 def main(
-    clips: Annotated[int, typer.Option(help="How many.")] = 1000,
+    clips: Annotated[int, typer.Option(help="Number of clips.")] = 1000,
     workers: Annotated[int, typer.Option(help="Decode workers; the loops that only decode are one process.")] = 1,
 ) -> None:
-    """Print seconds, and milliseconds a clip."""
-    # Decode workers import this module, as they import the stage's; torch, which these bring, would cost them seconds.
+    """Time each step; print its seconds, and milliseconds a clip."""
+    # Imported here, because decode workers import this module, and torch, which these bring, would cost them seconds.
     from tests.support.project_factory import NAME, load_params, prepare_here, save_params, write_project
 
     with tempfile.TemporaryDirectory() as name, contextlib.chdir(name):
@@ -136,7 +136,7 @@ def main(
         videos = read_manifest(manifest(NAME))
         infos = [probe(Path(video.path)) for video in videos]
         for modality, decode in (("visual", see), ("audio", hear)):
-            decode(videos[0], infos[0])  # imports
+            decode(videos[0], infos[0])  # the first call imports libraries
             beyond += timed(f"extract_{modality}", partial(extract, NAME, modality, loaded))
             beyond -= timed("  decoding alone", partial(all_of, decode, videos, infos))
             timed("  extract again", partial(extract, NAME, modality, loaded))

@@ -1,8 +1,8 @@
 """The demo world's tables of docs/tables.md, made from the records in docs/records/demo.
 
-In a clone: ``for t in vi vii viii; do avadclip recipe table_$t --add; done``, three seeds in ``params.yaml`` and
-``dvc repro evaluate@demo``. Then, here, ``python -m benchmarks.paper_tables CLONE`` takes its records and writes the
-page. Without a clone it writes the page from the records that are here.
+First, in a clone, run ``for t in vi vii viii; do avadclip recipe table_$t --add; done``, set three seeds in
+``params.yaml``, and run ``dvc repro evaluate@demo``. Then, here, ``python -m benchmarks.paper_tables CLONE`` copies the
+clone's records and writes the page. Without a clone it writes the page from the records that are here.
 """
 
 import re
@@ -25,14 +25,14 @@ MARKS = tuple(f"<!-- tables of the demo world: {end} -->\n" for end in ("begin",
 
 
 def main(clone: Annotated[Path | None, typer.Argument(help="A project whose demo has been evaluated.")] = None) -> None:
-    """Take the records of a project, if one is named; write the page."""
+    """Copy the records of a project, if one is named, and write the page."""
     if clone is not None:
         take(read_records(clone / paths.records("demo")))
     write_text(PAGE, page(PAGE.read_text(encoding="utf-8"), read_records(RECORDS)))
 
 
 def take(records: list[Record]) -> None:
-    """Replace the records that are here."""
+    """Replace the records that are here by these."""
     RECORDS.mkdir(parents=True, exist_ok=True)
     for old in RECORDS.glob("*.json"):
         old.unlink()
@@ -41,7 +41,7 @@ def take(records: list[Record]) -> None:
 
 
 def page(text: str, records: list[Record]) -> str:
-    """The page with the tables of these records between its marks."""
+    """Return the page with the tables of these records between its marks."""
     params = config.load(ROOT / "params.yaml")
     seeds = {len(record.runs) for record in records if record.detector.kind}
     tables = "\n".join(markdown(sheet(number, records, [], params)) for number in NUMBERS)

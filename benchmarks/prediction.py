@@ -1,7 +1,7 @@
-"""Your own video: how long until the model is loaded, and how many times faster than it plays a clip is predicted.
+"""The time until a model is loaded, and the speed of the prediction for a clip, in multiples of real time.
 
-``python -m benchmarks.prediction [--model runs/demo] [--seconds 60] [--runs 3]``, after ``dvc repro``. The clip is
-rendered like the videos of the demo world. Start-up is a new process each time, from its start to the model loaded.
+Run ``python -m benchmarks.prediction [--model runs/demo] [--seconds 60] [--runs 3]`` after ``dvc repro``. The clip is
+rendered like the videos of the demo world. Start-up is measured in a new process each time, until its model is loaded.
 """
 
 import argparse
@@ -52,14 +52,14 @@ def main() -> None:
 
 
 def render_clip(seconds: int, path: Path) -> None:
-    """A video of the demo world, with sound, made longer."""
+    """Render a video of the demo world, with sound, at this length."""
     clips = plan_world(seed=0, n_train=20, n_test=1)
     clip = next(clip for clip in clips if clip.has_track)
     render(replace(clip, n_frames=seconds * FRAME_RATE), path)
 
 
 def start_seconds(model: Path, folder: Path) -> float:
-    """From the start of a process to the model loaded."""
+    """Time a new process from its start until the model is loaded."""
     script = folder / "start.py"
     script.write_text(START)
     words = [sys.executable, str(script), str(model), str(time.time())]
@@ -67,7 +67,7 @@ def start_seconds(model: Path, folder: Path) -> float:
 
 
 def predict_seconds(predictor: Predictor, clip: Path) -> float:
-    """One prediction."""
+    """Time one prediction."""
     started = time.perf_counter()
     predictor.predict(clip)
     return time.perf_counter() - started

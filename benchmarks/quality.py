@@ -1,8 +1,8 @@
-"""Detectors on features of a set with segments for its test videos: a table of docs/quality.md.
+"""Detectors on the features of a data set with segments for its test videos: a table of docs/quality.md.
 
-``python -m benchmarks.quality FOLDER --stride 16 --frame-rate 25``, where FOLDER holds visual/ or audio/ or both,
-videos.csv and segments.csv as docs/features.md describes them. Every choice inside a training is made without test
-labels; the last round is kept. ``--study`` is one of those of benchmarks/quality_variants.py.
+Run ``python -m benchmarks.quality FOLDER --stride 16 --frame-rate 25``, where FOLDER holds visual/ or audio/ or both,
+and videos.csv and segments.csv as docs/features.md describes them. Every choice inside a training is made without test
+labels; the last round is kept. ``--study`` names one of the sets of variants in benchmarks/quality_variants.py.
 """
 
 import json
@@ -33,14 +33,14 @@ STAND_IN = {"kind": "mil_head", "modalities": ["visual"]}  # never trained: each
 
 
 def main(
-    folder: Annotated[Path, typer.Argument(help="Features, videos.csv and segments.csv.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of features, videos.csv and segments.csv.")],
     stride: Annotated[int, typer.Option(help="Frames from one snippet to the next.")] = 16,
     frame_rate: Annotated[float, typer.Option(help="Frames per second of the videos.")] = 25.0,
-    seeds: Annotated[int, typer.Option(help="Trainings of each.")] = 3,
-    only: Annotated[str, typer.Option(help="Comma-separated variants; empty: all.")] = "",
-    study: Annotated[str, typer.Option(help="Which variants: " + ", ".join(STUDIES) + ".")] = "detectors",
+    seeds: Annotated[int, typer.Option(help="Number of trainings of each variant.")] = 3,
+    only: Annotated[str, typer.Option(help="Comma-separated variants; all if empty.")] = "",
+    study: Annotated[str, typer.Option(help="Set of variants to compare: " + ", ".join(STUDIES) + ".")] = "detectors",
 ) -> None:
-    """Train, score, evaluate; print one row a variant."""
+    """Train, score and evaluate; print one row for each variant."""
     logging.getLogger("avadclip").setLevel(logging.ERROR)
     folder = folder.resolve()
     with tempfile.TemporaryDirectory() as project:
@@ -54,7 +54,7 @@ def main(
 
 
 def write_project(folder: Path, stride: int, frame_rate: float, seeds: int, only: list[str], study: str) -> list[str]:
-    """``params.yaml`` and links to the features, here; the variants that it has, a teacher first."""
+    """Write ``params.yaml`` and links to the features here; return the variants, a teacher first."""
     shipped = YAML(typ="safe").load(ROOT / "params.yaml")
     has_sound = (folder / "audio").is_dir()
     known = STUDIES[study](shipped["train"], has_sound)
@@ -74,7 +74,7 @@ def write_project(folder: Path, stride: int, frame_rate: float, seeds: int, only
     found = {name: folder / name for name in modalities if (folder / name).is_dir()}
     extractors = dict.fromkeys(found, folder.name)
     adopt_arrays("it", found, folder, Declared(stride, frame_rate, extractors), Path("params.yaml"))
-    # Class names are read by the demo's text tower: these features are no CLIP's, so that any will do.
+    # The demo's text tower reads the class names: these features are not from CLIP, so any text tower will do.
     content = YAML(typ="safe").load(Path("params.yaml"))
     demo = shipped["datasets"]["demo"]["visual"]
     tower = {"encoder": demo["encoder"], "encoder_config": str(ROOT / demo["encoder_config"])}
@@ -86,7 +86,7 @@ def write_project(folder: Path, stride: int, frame_rate: float, seeds: int, only
 
 
 def _trained_and_scored(variant: str, seeds: int) -> float:
-    """Seconds of one training."""
+    """Train and score a variant with all seeds; return the seconds of one training."""
     started = time.perf_counter()
     for seed in range(seeds):
         (distill if variant.startswith("taught") else train).main("it", variant, str(seed))
@@ -97,7 +97,7 @@ def _trained_and_scored(variant: str, seeds: int) -> float:
 
 
 def rows(params: Params, seconds: dict[str, float]) -> list[str]:
-    """Markdown: mean ± deviation over the seeds, [interval of the mean over videos]; in percent."""
+    """Write Markdown: mean ± deviation over the seeds, [interval of the mean over videos]; in percent."""
     test_set = read_test_set("it", params.dataset("it"))
     details = json.loads(paths.details("it").read_text())["detectors"]
     lines = ["| detector | AP | AUC | AUC within anomalous videos | seconds |", "| --- | --- | --- | --- | --- |"]
@@ -121,7 +121,7 @@ def _cell(details: Any, key: str) -> str:
 
 
 def _within(test_set: TestSet, found: scores.Scores) -> float:
-    """Frame-level AUC over the anomalous test videos alone: how well *when* is known, not *whether*."""
+    """Frame-level AUC over the anomalous test videos only: how well a detector knows *when*, not *whether*."""
     from sklearn.metrics import roc_auc_score
 
     ours = {row.id: row for row in scores.rows(found)}

@@ -1,6 +1,7 @@
-"""What benchmarks/quality.py compares: name -> section of `train`, or, where a name begins with `taught`, of `distill`.
+"""The variants that benchmarks/quality.py compares: name -> section of `train`, or of `distill`.
 
-`shipped` is section `train` of params.yaml; `has_sound`: whether the set has features of sound.
+Variants whose names begin with `taught` belong to `distill`. `shipped` is section `train` of params.yaml; `has_sound`
+says whether the data set has audio features.
 """
 
 from collections.abc import Callable
@@ -23,7 +24,7 @@ _PICTURES = {"modalities": ["visual"]}
 
 
 def detectors(shipped: Sections, has_sound: bool) -> Sections:
-    """The plain head, DeepMIL, AVadCLIP's, and what params.yaml recommends."""
+    """The plain head, DeepMIL, AVadCLIP's detector, and the detectors that params.yaml recommends."""
     plain = {"kind": "mil_head"}
     return {
         "mil_head": plain,
@@ -55,7 +56,7 @@ def switches(shipped: Sections, has_sound: bool) -> Sections:
 
 
 def switches_of_the_paper(shipped: Sections, has_sound: bool) -> Sections:
-    """The paper's network in its released architecture, and each switch alone; then those that help, together."""
+    """The paper's network in its released architecture, and each switch alone; then the helpful ones together."""
     base = _PAPER if has_sound else _PAPER | _PICTURES | {"fusion": "none"}
     together = {"feature_norm": 10.0, "feature_dropout": 0.5, "positions": False, "skip": True, "temperature": 1.0}
     settings = {
@@ -74,7 +75,7 @@ def switches_of_the_paper(shipped: Sections, has_sound: bool) -> Sections:
 
 
 def distillation(shipped: Sections, has_sound: bool) -> Sections:
-    """The paper's visual student, part by part; its teacher first. Then the recommended student by the weight."""
+    """The paper's teacher, its visual student alone, and the student with each part of the distillation."""
     recipe = _RECIPE | {"loss_weights": {"ukd": 1.0}}
     student = {"kind": "student", "normalize_features": True, "recipe": recipe}
     parts: Sections = {
@@ -92,7 +93,7 @@ def distillation(shipped: Sections, has_sound: bool) -> Sections:
 
 
 def teaching(shipped: Sections, has_sound: bool) -> Sections:
-    """The recommended student by how much it is taught."""
+    """The recommended student alone, and taught with several weights."""
     student = _recommended(shipped, "visual_ensemble")
     recipe = student["recipe"]
     weights = {f"weight {w:g}": {"loss_weights": {"taught": w}} for w in (1.0, 4.0, 16.0, 64.0)}
@@ -102,7 +103,7 @@ def teaching(shipped: Sections, has_sound: bool) -> Sections:
 
 
 def calibration(shipped: Sections, has_sound: bool) -> Sections:
-    """The recommended detector without and with each method."""
+    """The recommended detector without calibration, and with each method."""
     base = _recommended_detector(shipped, has_sound)
     methods = ("none", "temperature", "platt", "isotonic")
     return {method: base | {"recipe": base["recipe"] | {"calibrate": method}} for method in methods}
@@ -131,14 +132,14 @@ def _each(base: dict[str, Any], settings: Sections, recipes: Sections) -> Sectio
 
 
 def _recommended_detector(shipped: Sections, has_sound: bool) -> dict[str, Any]:
-    """Of both modalities, or of pictures without a teacher."""
+    """Return the recommended detector of both modalities or, without sound, of pictures without a teacher."""
     if has_sound:
         return _recommended(shipped, "ensemble")
     return _without(_recommended(shipped, "visual_ensemble"), "taught_by")
 
 
 def _recommended(shipped: Sections, name: str) -> dict[str, Any]:
-    """As shipped, but for calibration: it takes the time of several trainings, and changes neither AP nor AUC."""
+    """Return a shipped section without calibration, which takes several trainings and changes neither AP nor AUC."""
     section = _without(shipped[name], "on")
     return section | {"recipe": _without(section["recipe"], "calibrate")}
 
@@ -148,7 +149,7 @@ def _without(section: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _name(words: str) -> str:
-    """Of a variant, which is part of paths and commands."""
+    """Make the name of a variant, which is part of paths and commands."""
     return words.replace(",", "").replace(" ", "_")
 
 

@@ -1,8 +1,8 @@
-"""What the feature store and DVC cost at 1,000, 10,000 and 100,000 videos: where one machine ends.
+"""The cost of the feature store and of DVC at 1,000, 10,000 and 100,000 videos: the limits of one machine.
 
-``python -m benchmarks.store_scale`` from the root of the project. Each size is a project of its own with the real graph
-up to extraction. No video is decoded: the features are stand-ins of 4 snippets a video, so that a file has a few kB,
-because what grows with the number of videos is the cost of a *file*. Everything is in the page cache.
+Run ``python -m benchmarks.store_scale`` from the root of the project. Each size is a project of its own with the real
+graph up to extraction. No video is decoded: the features are stand-ins of 4 snippets a video, so that a file has a few
+kB, because it is the cost of each *file* that adds up with the number of videos. Everything is in the page cache.
 """
 
 import contextlib
@@ -51,11 +51,11 @@ log = Console(stderr=True)
 
 @dataclass
 class Measured:
-    """One project."""
+    """The measurements of one project."""
 
     n_videos: int
     seconds: dict[str, float] = field(default_factory=dict)
-    cpu_seconds: dict[str, float] = field(default_factory=dict)  # of this process and those it started
+    cpu_seconds: dict[str, float] = field(default_factory=dict)  # of this process and of those that it has started
     bytes_per_file: float = 0.0
     peak_gibibytes: float = 0.0  # resident, of the largest process that was started until now
 
@@ -71,7 +71,7 @@ class Measured:
 
 
 def make_videos(n_videos: int) -> list[Video]:
-    """Every second video is anomalous."""
+    """Make videos, every second one anomalous."""
     return [
         Video(
             id=f"video{index:06}",
@@ -88,7 +88,7 @@ def make_videos(n_videos: int) -> list[Video]:
 
 
 def write_project(folder: Path) -> None:
-    """Code, graph and parameters, without any video."""
+    """Write code, graph and parameters, without any video."""
     for name in ("avadclip", "pipeline"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / ".dvcignore", folder)
@@ -120,13 +120,13 @@ def run(*words: str, folder: Path = Path()) -> None:
 
 
 def write_videos(videos: list[Video]) -> None:
-    """Stand-ins of the video files, of a few bytes each: DVC looks at them whenever it looks at the graph."""
+    """Write stand-ins for the video files, of a few bytes each: DVC looks at them whenever it looks at the graph."""
     for video in videos:
         Path(video.path).write_text(video.id)
 
 
 def make_features(video: Video, modality: str, recipe: Recipe) -> Features:
-    """Features of a stand-in: the same values for all."""
+    """Make the features of a stand-in, with the same values for all."""
     values = np.random.default_rng(0).standard_normal((N_SNIPPETS, WIDTH)).astype(np.float16)
     return Features(
         source=Source(video.id, video.content_hash, video.n_frames, video.frame_rate),
@@ -146,9 +146,9 @@ def write_features(videos: list[Video]) -> None:
 
 
 def forge_features(videos: list[Video]) -> None:
-    """What extraction leaves in the work cache, without the time of writing HDF5: copies with another name inside.
+    """Fill the work cache as extraction does, but in less time: with copies of one HDF5 file under other ids.
 
-    Ids and hashes have one length, so they can be exchanged in the bytes; whatever reads the files checks them.
+    All ids and hashes have the same length, so they can be replaced in the bytes; readers check the files.
     """
     cache = work_cache()
     for modality, recipe in recipes().items():
@@ -168,30 +168,30 @@ def forge_features(videos: list[Video]) -> None:
 
 
 def recipes() -> dict[str, Recipe]:
-    """Modality -> recipe of the project in the working directory."""
+    """Map each modality to its recipe in the project in the working directory."""
     section = config.load().dataset(NAME)
     return {name: modality_of(name, section).recipe for name in NAMES}
 
 
 def work_cache() -> WorkCache:
-    """The one of the project in the working directory, where params.yaml does not say another."""
+    """Return the default work cache of the project in the working directory."""
     return WorkCache(Path(Extraction().work_cache))
 
 
 def extract() -> None:
-    """Both stages by hand: everything is in the work cache."""
+    """Run both stages by hand, with everything in the work cache."""
     for name in NAMES:
         run(f"pipeline.extract_{name}", NAME)
 
 
 def verify() -> None:
-    """What ``avadclip features verify`` does."""
+    """Do what ``avadclip features verify`` does."""
     found = [problem for name, recipe in recipes().items() for problem in audit.problems(NAME, name, recipe)]
     assert not found, found[:3]
 
 
 def open_training_split() -> None:
-    """What training does before its first step."""
+    """Do what training does before its first step."""
     videos = [video for video in read_manifest(paths.manifest(NAME)) if video.split == "train"]
     folders = open_folders(NAME, ("visual", "audio"))
     training_set = load_training_set(videos, folders, CLASSES, max_snippets=256, memory_gib=4.0)
@@ -199,13 +199,13 @@ def open_training_split() -> None:
 
 
 def list_videos(videos: list[Video]) -> None:
-    """What stage `prepare` would leave."""
+    """Write and commit the manifest, as stage `prepare` would."""
     write_manifest(paths.manifest(NAME), videos)
     run("dvc", "commit", "--force", f"prepare@{NAME}")
 
 
 def measure(measured: Measured) -> None:
-    """Every step once, in a project in the working directory."""
+    """Measure every step once, in the project in the working directory."""
     everything = make_videos(measured.n_videos + N_NEW)
     videos, new = everything[: measured.n_videos], everything[measured.n_videos :]
     stages = [f"extract_{name}@{NAME}" for name in NAMES]
@@ -232,7 +232,7 @@ def measure(measured: Measured) -> None:
 
 @contextlib.contextmanager
 def scratch_project(where: Path | None) -> Iterator[None]:
-    """A fresh project as the working directory, gone afterwards."""
+    """Work in a fresh project, which is deleted afterwards."""
     with tempfile.TemporaryDirectory(dir=where) as name:
         folder = Path(name)
         write_project(folder)
@@ -242,7 +242,7 @@ def scratch_project(where: Path | None) -> Iterator[None]:
 
 def main(
     sizes: Annotated[list[int] | None, typer.Argument(help="Numbers of videos.")] = None,
-    scratch: Annotated[Path | None, typer.Option(help="Where the projects lie; 100,000 videos need 13 GB.")] = None,
+    scratch: Annotated[Path | None, typer.Option(help="Folder for the projects; 100,000 videos need 13 GB.")] = None,
     json_path: Annotated[Path | None, typer.Option("--json")] = None,
 ) -> None:
     """Measure, and print a table."""
@@ -257,7 +257,7 @@ def main(
 
 
 def print_table(results: list[Measured]) -> None:
-    """The results for people, with what the last step in size multiplied the processor's time by."""
+    """Print the results, and how much more processor time the last size took than the one before."""
     last = results[-1]
     headings = [f"{result.n_videos:,}" for result in results]
     table = Table("seconds (of the processor)", *headings, "growth", title=f"videos, {os.cpu_count()} cores")

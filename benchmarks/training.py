@@ -44,7 +44,7 @@ PREFIX = SUFFIX = 10
 
 @dataclass(frozen=True)
 class Step:
-    """What one step of one case took, and gave."""
+    """The times and the results of one step of one case."""
 
     step_seconds: float
     loading_seconds: float  # of its batch
@@ -53,21 +53,21 @@ class Step:
 
 
 def quick_gelu(x: Tensor) -> Tensor:
-    """As CLIP writes it."""
+    """QuickGELU as CLIP writes it."""
     return x * torch.sigmoid(1.702 * x)
 
 
 def mlp(layers: Mlp, x: Tensor) -> Tensor:
-    """Linear, QuickGELU, Linear."""
+    """Apply Linear, QuickGELU and Linear."""
     contracted: Tensor = layers.contract(quick_gelu(layers.expand(x)))
     return contracted
 
 
 class PlainDetector(AudioVisualDetector):
-    """The same parameters, computed in the obvious way."""
+    """The same detector, computed in the obvious way."""
 
     def forward(self, batch: Batch) -> BranchOutput:
-        """As released: everything but the similarity graph looks at padding."""
+        """Compute as released: everything but the similarity graph looks at padding."""
         assert batch.visual is not None
         assert batch.audio is not None
         x = batch.visual + self.temporal.positions
@@ -119,7 +119,7 @@ class PlainDetector(AudioVisualDetector):
         return BranchOutput(logits.squeeze(2), cosines / 0.07, x, embeddings, None)
 
     def _embed(self) -> Tensor:
-        """All 77 positions."""
+        """Embed the classes over all 77 positions."""
         prompts = self.branches.prompts
         missing = prompts.context.shape[0] - prompts.fixed.shape[1]
         fixed = functional.pad(prompts.fixed, (0, 0, 0, missing))
@@ -128,7 +128,7 @@ class PlainDetector(AudioVisualDetector):
         return prompts._tower(torch.where(learned[:, :, None], prompts.context, fixed), prompts.ends)
 
     def losses(self, output: BranchOutput, batch: Batch, targets: Targets) -> dict[str, Tensor]:
-        """Video by video."""
+        """Compute the losses video by video."""
         assert output.class_logits is not None
         assert output.class_embeddings is not None
         confidences, scores = [], []
@@ -152,7 +152,7 @@ class PlainDetector(AudioVisualDetector):
 
 
 def random_set(n_videos: int) -> TrainingSet:
-    """Videos of up to 256 snippets, with features of CLIP's length."""
+    """Make videos of up to 256 snippets, with features about as long as CLIP's."""
     random = np.random.default_rng(0)
     lengths = random.integers(32, N_SNIPPETS + 1, n_videos)
     lengths[0] = N_SNIPPETS
@@ -167,7 +167,7 @@ def random_set(n_videos: int) -> TrainingSet:
 
 
 class Case:
-    """A detector in training. The process that holds it holds no other, so that its peak of memory is its own."""
+    """A detector in training. Its process holds no other, so that the peak of memory is due to it alone."""
 
     current: "Case"
 
@@ -187,7 +187,7 @@ class Case:
         self.data = random_set(2 * batch_size)
 
     def step(self, number: int) -> Step:
-        """Load a batch, which depends on `number` alone, and train on it."""
+        """Load a batch, which depends on `number` only, and train on it."""
         random = np.random.default_rng(number)
         chosen = random.permutation(len(self.data.samples))[: self.batch_size].tolist()
         started = time.perf_counter()
@@ -206,12 +206,12 @@ def start(name: str, batch_size: int, device: str) -> None:
 
 
 def step(number: int) -> Step:
-    """One step of the case of this process."""
+    """Take one step of the case of this process."""
     return Case.current.step(number)
 
 
 def peak_gib(device: str) -> float:
-    """Most memory that this process ever held, on the GPU if it computes there."""
+    """Return the most memory that this process has ever held, on the GPU if it computes there."""
     if device == "cpu":
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # Linux counts in KiB
     return torch.cuda.max_memory_allocated(device) / 2**30
@@ -231,7 +231,7 @@ def main() -> None:
         workers = {name: stack.enter_context(spawn.Pool(1)) for name in arguments.cases}
         for name, worker in workers.items():
             worker.apply(start, (name, arguments.batch_size, arguments.device))
-        # In turn, so that whatever else the machine does meanwhile slows all cases down.
+        # In turns, so that other work on the machine slows all cases down alike.
         rounds = [{name: worker.apply(step, (n,)) for name, worker in workers.items()} for n in range(arguments.steps)]
         peaks = {name: worker.apply(peak_gib, (arguments.device,)) for name, worker in workers.items()}
     title = f"One step, batch {arguments.batch_size} x {N_SNIPPETS} x {WIDTH}, on {arguments.device}"
@@ -254,14 +254,14 @@ class Summary:
 
 
 def summary(case: str, steps: list[Step], peak: float) -> Summary:
-    """What the steps of one case come to."""
+    """Summarise the steps of one case."""
     seconds = [each.step_seconds for each in steps[1:]]
     loading = statistics.median(each.loading_seconds for each in steps[1:]) / statistics.median(seconds)
     return Summary(case, seconds, loading, peak, [each.loss for each in steps], steps[0].gradient_norm)
 
 
 def show(found: list[Summary], title: str) -> None:
-    """Times, and how far losses (of all steps) and gradients (of the first) are from those of the first case."""
+    """Print times, and how far losses (of all steps) and gradients (of the first) are from those of the first case."""
     columns = ("case", "median [s]", "best [s]", "times faster", "loading", "peak [GiB]", "losses", "gradient")
     table = Table(*columns, title=title)
     first = found[0]

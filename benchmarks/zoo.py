@@ -1,10 +1,10 @@
 """Every detector on the demo world: the generated table of docs/zoo.md.
 
-``python -m benchmarks.zoo --seeds 3`` from the root of the project: what `avadclip recipe zoo --add && dvc repro` does
-in a fresh clone, but without DVC, intervals and pictures, and with how long each training takes. It can be stopped at
-any time: what is trained and scored lies in `--folder`, and the same command goes on from there; a variant whose
-settings or code have changed is trained anew. At the end it writes docs/zoo.json and the table of the page, in which
-variants that were not asked for keep their rows. ``--page`` writes the table alone.
+``python -m benchmarks.zoo --seeds 3`` from the root of the project does what `avadclip recipe zoo --add && dvc repro`
+does in a fresh clone, but without DVC, intervals and figures, and it measures how long each training takes. It can be
+stopped at any time: trained and scored variants stay in `--folder`, and the same command goes on from there; a variant
+whose settings or code have changed is trained anew. At the end it writes docs/zoo.json and the table of the page, in
+which variants that were not asked for keep their rows. ``--page`` writes the table only.
 """
 
 import hashlib
@@ -33,13 +33,13 @@ from benchmarks import zoo_page
 from pipeline import distill, evaluate, extract_audio, extract_visual, prepare, render, score, train
 
 ROOT = Path(__file__).parent.parent
-STAMP = "trained.json"  # beside a checkpoint: what it was made of, and what it took
+STAMP = "trained.json"  # beside a checkpoint: a hash of what it was made from, and the time of its training
 
 
 def main(
-    seeds: Annotated[int, typer.Option(help="Trainings of each.")] = 1,
-    only: Annotated[str, typer.Option(help="Comma-separated variants; empty: all.")] = "",
-    folder: Annotated[Path, typer.Option(help="Where the project lies in which everything is trained.")] = ROOT
+    seeds: Annotated[int, typer.Option(help="Number of trainings of each variant.")] = 1,
+    only: Annotated[str, typer.Option(help="Comma-separated variants; all if empty.")] = "",
+    folder: Annotated[Path, typer.Option(help="Folder of the project in which everything is trained.")] = ROOT
     / ".cache"
     / "zoo",
     page: Annotated[bool, typer.Option("--page", help="Measure nothing; write the page from docs/zoo.json.")] = False,
@@ -69,7 +69,7 @@ def main(
 
 
 def write_project(seeds: int, only: list[str]) -> list[str]:
-    """The shipped parameters with the zoo, here; the variants that are asked for, and those that they need."""
+    """Write the shipped parameters with the zoo here; return the variants that are asked for and those they need."""
     if not Path("avadclip").exists():
         Path("avadclip").symlink_to(ROOT / "avadclip")  # the demo's encoders are named by their path in the project
     content = zoo_page.write_parameters(Path("params.yaml"))
@@ -85,16 +85,16 @@ def write_project(seeds: int, only: list[str]) -> list[str]:
     content["evaluate"]["bootstrap_resamples"] = 0
     with Path("params.yaml").open("w", encoding="utf-8") as file:
         YAML().dump(content, file)
-    return sorted(chosen, key=lambda name: name != content["teacher"])  # whose pupils come later
+    return sorted(chosen, key=lambda name: name != content["teacher"])  # the teacher first, before its students
 
 
 def train_and_score(variant: str, seed: int, params: Params) -> str:
-    """Unless that was done before; how long the training took."""
+    """Train and score unless that was done before; say how long the training took."""
     run, identity = paths.run("demo", variant, seed), identity_of(variant, params)
     stamp = run / STAMP
     if stamp.exists() and json.loads(stamp.read_text())["identity"] == identity:
         return "done before"
-    shutil.rmtree(run, ignore_errors=True)  # half a training would be half the time
+    shutil.rmtree(run, ignore_errors=True)  # resuming half a training would take half the time
     before = time.process_time()  # of all threads
     (train if variant in params.train else distill).main("demo", variant, str(seed))
     seconds = time.process_time() - before
@@ -104,7 +104,7 @@ def train_and_score(variant: str, seed: int, params: Params) -> str:
 
 
 def identity_of(variant: str, params: Params) -> str:
-    """Hash of the settings and of the code of a variant, and of its teacher."""
+    """Return a hash of the settings and the code of a variant, and of its teacher if it has one."""
     names = [variant, *([params.teacher] if variant in params.distill else [])]
     sections = [section for name in names if isinstance(section := params.variant(name), Variant)]
     modules = [kind_module(section.kind) for section in sections]
@@ -114,7 +114,7 @@ def identity_of(variant: str, params: Params) -> str:
 
 
 def measured(params: Params) -> dict[str, dict[str, Any]]:
-    """Variant -> its entry in docs/zoo.json."""
+    """Map each variant to its entry in docs/zoo.json."""
     n_samples = sum(video.split == "train" and not video.excluded for video in read_manifest(paths.manifest("demo")))
     found = {}
     for record in read_records(paths.records("demo")):
@@ -125,7 +125,7 @@ def measured(params: Params) -> dict[str, dict[str, Any]]:
 
 
 def entry(record: Record, section: Variant, params: Params, n_samples: int) -> dict[str, Any]:
-    """What docs/zoo.json holds of one variant."""
+    """Make the entry of one variant in docs/zoo.json."""
     recipe = settings_of(section.kind, section.settings_on("demo")).recipe
     runs = [paths.run("demo", record.name, seed) for seed in params.seeds]
     seconds = [json.loads((run / STAMP).read_text())["processor_seconds"] for run in runs]
@@ -146,12 +146,12 @@ def entry(record: Record, section: Variant, params: Params, n_samples: int) -> d
 
 
 def columns(record: Record) -> Mapping[str, str]:
-    """Column of the table -> metric."""
+    """Map each column of the table to its metric."""
     return {"AP": f"{record.branch}.AP", "AUC": f"{record.branch}.AUC", "mAP AVG": "mAP.AVG"}
 
 
 def since(started: float) -> str:
-    """Minutes on the clock."""
+    """Write the minutes since `started`."""
     return f"{(time.perf_counter() - started) / 60:.1f} min"
 
 

@@ -1,4 +1,4 @@
-"""A machine without a past for every test, what several test modules share, and how tests are dealt out."""
+"""A clean environment for all tests, fixtures of several test modules, and the distribution of tests to processes."""
 
 import os
 import re
@@ -13,15 +13,15 @@ import pytest
 from tests.support import warm
 
 IN_PARALLEL = "PYTEST_XDIST_WORKER" in os.environ
-LONGEST_FIRST = ("team", "graph", "cluster", "browser")  # folders
+LONGEST_FIRST = ("team", "graph", "cluster", "browser")  # names of folders
 
-# Each module is compiled once, not by every process that a test starts, whatever the shell says.
+# Whatever the shell says, each module is compiled once, and not by every process that a test starts.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest begins first, so that no process is left alone with it at the end."""
+    """Start the longest tests first, so that no process is left alone with them at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
 
     def place(item: pytest.Item) -> int:
@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes(specs: list[Any]) -> None:
-    """The processes that share the tests begin with all libraries imported, as forks of one that has done so."""
+    """Fork the processes that share the tests from one that has imported all libraries."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # there are as many processes as cores
     os.environ[warm.SOCKET] = warm.start()
     for spec in specs:
@@ -45,7 +45,7 @@ def pytest_xdist_setupnodes(specs: list[Any]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """The tests of a file share what is costly to make, and those of `tests/cluster` one cluster: one process each."""
+    """Run each file in one process, and all of `tests/cluster` in one, because their tests share costly fixtures."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Sharing(LoadScopeScheduling):
@@ -56,7 +56,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return Sharing(config, log)
 
 
-# Environment variables by which a person tells programs where to look and how to speak, of what the tests use.
+# Environment variables by which users tell the programs in the tests where to look and how to print.
 PERSONAL = re.compile(
     r"(AVADCLIP|AWS|DVC|GIT|MPL|SSH|XDG)_?[A-Z0-9_]*|(https?|all|no)_proxy|COLUMNS|FORCE_COLOR|NO_COLOR|PY_COLORS"
     "|GITHUB_ACTIONS",
@@ -65,7 +65,7 @@ PERSONAL = re.compile(
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """An empty home folder, before any library looks into it. What tests start inherits it."""
+    """Set an empty home folder before any library looks into it. Processes that tests start inherit it."""
     home = tempfile.TemporaryDirectory(prefix="home", ignore_cleanup_errors=True)  # a daemon of DVC may still write
     patch = pytest.MonkeyPatch()
     config.add_cleanup(home.cleanup)
@@ -74,7 +74,7 @@ def pytest_configure(config: pytest.Config) -> None:
         patch.delenv(name)
     patch.setenv("HOME", home.name)
     patch.setenv("DVC_NO_ANALYTICS", "1")
-    # What all users of a machine share is not in their homes.
+    # Settings and caches that all users of a machine share are not in their homes.
     patch.setenv("DVC_SITE_CACHE_DIR", f"{home.name}/dvc")
     patch.setenv("DVC_SYSTEM_CONFIG_DIR", f"{home.name}/dvc")
     patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
@@ -82,7 +82,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def spawned(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers start as they do outside of the tests, not as forks of a process that has loaded their libraries."""
+    """Start workers as outside the tests, not as forks of a process that has loaded their libraries."""
     monkeypatch.setitem(context._concrete_contexts, "spawn", context.SpawnContext())
 
 

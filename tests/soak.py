@@ -2,9 +2,9 @@
 
 Every round does one thing in a project of real videos, with the real DVC and real workers: extract, train, merge or
 pull. A decode worker, the driver (our stage or command), DVC, or all processes at once are killed at a random moment.
-Then what lies there is compared with what an undisturbed run has made, the same command is run again, and everything is
-compared once more. Exit 1 if anything was lost, damaged, or could not be made again. `twice` counts the pulls that had
-to be repeated twice.
+Then the files are compared with those of an undisturbed run, the same command is run again, and the files are compared
+once more. The exit status is 1 if anything was lost or damaged, or could not be made again. `twice` counts the pulls
+that had to be repeated twice.
 """
 
 import argparse
@@ -33,7 +33,7 @@ quick_dvc.install()
 
 STAGES = ("code", "prepare", "extract_visual", "extract_audio", f"train@{NAME}-audio_visual-0")
 DETECTOR = f"runs/{NAME}/audio_visual/seed0"
-KEPT = (".cache/features", ".dvc/cache/files", "../remote/files")  # what is finished here stays, whatever is killed
+KEPT = (".cache/features", ".dvc/cache/files", "../remote/files")  # finished files here stay, whatever is killed
 MADE = (f"features/{NAME}", f"runs/{NAME}", ".cache/features", "../remote/files")
 BUSY = "another process is filling this folder"
 LIMIT_SECONDS = 600.0
@@ -41,13 +41,13 @@ LIMIT_SECONDS = 600.0
 
 @dataclass(frozen=True)
 class Operation:
-    """What is done in a round.
+    """The work of a round.
 
     Attributes
     ----------
-    words : of ``dvc``, or of ``avadclip``.
-    undo : makes work for it.
-    victims : among worker, driver, dvc, group.
+    words : arguments of `program`.
+    undo : removes some results, so that there is work to do.
+    victims : the processes that may be killed, among worker, driver, dvc, group.
     """
 
     words: tuple[str, ...]
@@ -64,7 +64,7 @@ def _forget_features(chance: random.Random) -> None:
 
 def _forget_pulled(chance: random.Random) -> None:
     for folder in (f"features/{NAME}", DETECTOR):
-        shutil.rmtree(folder, ignore_errors=True)  # a problem that was found before may have left none
+        shutil.rmtree(folder, ignore_errors=True)  # after an earlier problem there may be none
     for path in sorted(Path(".dvc/cache/files/md5").glob("??/*")):
         if chance.random() < 0.5:
             path.unlink()
@@ -86,7 +86,7 @@ OPERATIONS = {
 
 
 def _main(operation: Operation, log: Path) -> None:
-    """Body of a process: the command, as its own session."""
+    """Run the command in a session of its own, as the body of a process."""
     os.setsid()
     with log.open("w") as file:
         os.dup2(file.fileno(), 1)
@@ -98,7 +98,7 @@ def _main(operation: Operation, log: Path) -> None:
 
 
 def start(operation: Operation, log: Path) -> psutil.Process:
-    """Begin in a fork of this process, which has imported everything but the project."""
+    """Start the command in a fork of this process, which has imported everything but the project."""
     sys.stdout.flush()
     process = os.fork()
     if process == 0:
@@ -116,7 +116,7 @@ def start(operation: Operation, log: Path) -> psutil.Process:
 
 
 def wait(process: psutil.Process) -> int:
-    """Exit status; a signal is negative."""
+    """Wait for the process, and return its exit status; a signal is negative."""
     return os.waitstatus_to_exitcode(os.waitpid(process.pid, 0)[1])
 
 
@@ -127,7 +127,7 @@ def _is_worker(process: psutil.Process) -> bool:
 
 
 def family(process: psutil.Process) -> list[psutil.Process]:
-    """Its session, of which children may have outlived it."""
+    """Return the living processes of its session, which may have outlived it."""
     found = []
     for candidate in psutil.process_iter():
         with suppress(OSError):
@@ -137,7 +137,7 @@ def family(process: psutil.Process) -> list[psutil.Process]:
 
 
 def kill(process: psutil.Process, operation: Operation, victim: str, chance: random.Random) -> bool:
-    """Kill the victim; False if there is none, or nothing any more."""
+    """Kill the victim; return False if there is none, or if it has ended."""
     below = process.children(recursive=True)
     workers = [child for child in below if _is_worker(child)]
     chosen = {
@@ -151,7 +151,7 @@ def kill(process: psutil.Process, operation: Operation, victim: str, chance: ran
     chosen = [one for one in chosen if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
     for one in chosen:
         with suppress(psutil.NoSuchProcess):
-            one.suspend()  # a machine that goes down does not let anybody see another one die
+            one.suspend()  # as when a machine goes down: no process sees another one die
     for one in chosen:
         with suppress(psutil.NoSuchProcess):
             one.kill()
@@ -159,7 +159,7 @@ def kill(process: psutil.Process, operation: Operation, victim: str, chance: ran
 
 
 def contents(folders: tuple[str, ...]) -> dict[str, str]:
-    """Path -> sha256 of what is finished; curves are no result, and lists of checksums grow."""
+    """Map path to sha256 of finished files, without curves, which are no result, and lists of checksums, which grow."""
     found = [path for folder in folders for path in Path(folder).rglob("*") if path.is_file()]
     return {
         str(path): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -169,13 +169,13 @@ def contents(folders: tuple[str, ...]) -> dict[str, str]:
 
 
 def unfinished() -> list[str]:
-    """What killed processes have left half written, under names that nobody reads."""
+    """List the files that killed processes have left half written, under names that nothing reads."""
     return [str(path) for path in Path().rglob(".*.tmp")]
 
 
 @dataclass
 class Tally:
-    """What was found, by operation and victim."""
+    """The findings, by operation and victim."""
 
     rounds: Counter[tuple[str, str]] = field(default_factory=Counter)
     killed: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -184,7 +184,7 @@ class Tally:
     n_compared: int = 0
 
     def compare(self, key: tuple[str, str], when: str, found: dict[str, str], expected: dict[str, str]) -> None:
-        """Every file that is there is as it was made undisturbed."""
+        """Note every file that differs from the one that an undisturbed run has made."""
         self.n_compared += len(found)
         for path, digest in found.items():
             if path.endswith("resume.safetensors"):
@@ -203,7 +203,7 @@ class Tally:
 
 
 def soak(rounds: int, seconds: float, seed: int, log: Path) -> Tally:
-    """Rounds in the project in the working directory, until there are enough or the time is over."""
+    """Run rounds in the project in the working directory, until there are enough or the time is over."""
     chance, tally, began = random.Random(seed), Tally(), time.monotonic()
     expected = contents((*KEPT, *MADE))
     usual = dict.fromkeys(OPERATIONS, 8.0)  # seconds that each takes undisturbed
@@ -227,7 +227,7 @@ def soak(rounds: int, seconds: float, seed: int, log: Path) -> Tally:
         tally.compare(key, f"round {number}, after the kill", contents((*KEPT, *MADE)), expected)
         if lost := before.keys() - contents(KEPT).keys():
             tally.problems[key].append(f"round {number}: lost: {sorted(lost)}")
-        if status != 0 and not (killed and key[1] != "worker"):  # without a worker, another one does its work
+        if status != 0 and not (killed and key[1] != "worker"):  # another worker does the work of a killed one
             tally.problems[key].append(f"round {number}: it ended with {status}: {log.read_text()[-800:]}")
         again = time.monotonic()
         _repeat(operation, process, log, tally, key, number)
@@ -248,7 +248,7 @@ def soak(rounds: int, seconds: float, seed: int, log: Path) -> Tally:
 def _repeat(
     operation: Operation, killed: psutil.Process, log: Path, tally: Tally, key: tuple[str, str], number: int
 ) -> None:
-    """The same command, as somebody types it who has seen it die; what has outlived DVC may still be at it."""
+    """Run the same command again, as a user would; processes that have outlived DVC may still be at work."""
     status = wait(start(operation, log))
     if status != 0 and BUSY in log.read_text():
         psutil.wait_procs(family(killed), LIMIT_SECONDS)
@@ -262,13 +262,13 @@ def _repeat(
 
 
 def tell(line: str) -> None:
-    """Print at once."""
+    """Print a line at once."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
 def make_project(folder: Path) -> None:
-    """Extracted, trained, pushed, with a colleague's work cache beside it; becomes the working directory."""
+    """Make a project that is extracted, trained and pushed, with a colleague's work cache, and change into it."""
     project = folder / "project"
     write_repository(project)
     params = read_params(project)
@@ -287,7 +287,7 @@ def make_project(folder: Path) -> None:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no round after this time")

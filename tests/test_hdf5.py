@@ -1,4 +1,4 @@
-"""What h5py's own way of writing gives, to the byte: it is the oracle of the fast one."""
+"""The fast way of writing gives the same bytes as h5py's own, which is its oracle."""
 
 import h5py
 import numpy as np

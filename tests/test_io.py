@@ -1,4 +1,4 @@
-"""Files of other formats."""
+"""Files of other formats, and files that are not wholly written."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""The rooms of the package: imports point downwards, and nothing lies outside of a room."""
+"""The subpackages, here called rooms: imports point downwards, and no module lies outside a room unless listed."""
 
 import ast
 from collections.abc import Iterator
@@ -8,10 +8,10 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "avadclip"
 
-# Top-level files that every room may import. `cli` and `__init__` are nobody's to import.
+# Top-level files that every room may import. No room may import `cli` and `__init__`.
 EVERYBODYS = {"errors", "io", "hdf5", "paths", "progress", "pulse", "workers", "device", "scripting"}
 
-# Room -> the rooms that it may import, or modules of rooms. Each stands before it in this table, so there is no circle.
+# Room -> the rooms, or modules of rooms, that it may import. All stand before it in this table, so there is no cycle.
 ROOMS: dict[str, set[str]] = {
     "config": set(),
     "recipes": {"config"},
@@ -46,7 +46,7 @@ ROOMS: dict[str, set[str]] = {
 
 
 def imports(module: Path) -> Iterator[tuple[int, str]]:
-    """Line and name of everything of this repository that a module imports, inside of functions too."""
+    """Yield line and name of everything that a module imports from this repository, also inside functions."""
     for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
         names: list[str] = []
         if isinstance(node, ast.Import):
@@ -62,7 +62,7 @@ def imports(module: Path) -> Iterator[tuple[int, str]]:
 
 
 def forbidden(modules: list[Path], allowed: set[str]) -> list[str]:
-    """Where the modules import something of this repository that is in none of the `allowed` places."""
+    """List where the modules import from this repository something that is in none of the `allowed` places."""
     return [
         f"{module.relative_to(PACKAGE.parent)}:{line}: {name}"
         for module in modules

@@ -1,4 +1,4 @@
-"""What stage scripts share: words of the command line, and errors as one message."""
+"""The shared part of stage scripts: words of the command line become arguments, and errors one message."""
 
 import logging
 

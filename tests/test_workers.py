@@ -1,4 +1,4 @@
-"""Guarded workers: whatever a task does to its process, the other tasks are done and the failure has a name."""
+"""Guarded workers: whatever a task does to its process, the other tasks are done and the failure is named."""
 
 import os
 import signal
@@ -39,7 +39,7 @@ class Misbehave:
 
 
 def run(tasks: dict[str, Task], workers: int = 2) -> dict[str, list[object]]:
-    """Every event, by task; `None` stands for the end."""
+    """Run the tasks, and return every event by task; `None` stands for the end."""
     seen: dict[str, list[object]] = {key: [] for key in tasks}
     # A worker may need many seconds to start on a busy machine, which must not count as a hang.
     with GuardedPool(workers, stall_seconds=30) as pool:
@@ -85,7 +85,7 @@ def test_a_consumer_that_is_slow_is_no_reason_to_end_a_worker() -> None:
         pool.submit("slow consumer", Count(1))
         events = []
         for event in pool.events():
-            pool._stall_seconds = 1  # from now on: it has started
+            pool._stall_seconds = 1  # only from now on, when the worker has started
             events.append(event)
             time.sleep(2)
     assert events == [Item("slow consumer", 0), Finished("slow consumer")]
@@ -114,13 +114,13 @@ def test_workers_end_with_the_pool() -> None:
 
 
 def what_is_loaded() -> Iterator[bool]:
-    """A task: load what decodes, as for a first video; is torch here then?"""
+    """A task: load the libraries for decoding, as before a first video, and say whether torch was loaded, too."""
     yield from warm_up(("visual", "audio"))
     yield "torch" in sys.modules
 
 
 @pytest.mark.slow
 def test_decoding_needs_no_torch() -> None:
-    """It would be most of the time that a worker takes to start, and most of its memory."""
+    """Torch would take most of the time that a worker needs to start, and most of its memory."""
     seen = run({"": what_is_loaded})
     assert seen == {"": [None, False, None]}

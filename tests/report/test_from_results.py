@@ -1,4 +1,4 @@
-"""The page of a test split as stage ``report`` writes it, from what the stages before it wrote."""
+"""The page of a test split, as stage ``report`` writes it from the files of earlier stages."""
 
 import json
 import re

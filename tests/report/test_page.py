@@ -1,4 +1,4 @@
-"""The page as files: what it says, that it holds everything it needs, and that it is the same twice."""
+"""The files of the page: what they say, that they need nothing else, and that they come out the same twice."""
 
 import json
 import re
@@ -24,7 +24,7 @@ HOSTILE = "</script><script>alert(1)</script>\"'&amp; {{script}} \u2028 \N{SMILI
 
 
 class _Tags(HTMLParser):
-    """Every start tag with its attributes, and the text of each script."""
+    """A parser that keeps every start tag with its attributes, and the text of each script."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -112,12 +112,12 @@ def test_nothing_is_loaded_from_elsewhere(tmp_path, clip, results):
     write_page(tmp_path, [PageVideo(make_prediction("a", seconds=2), clip)], title="t", results=results)
     page = (tmp_path / "report.html").read_text()
     assert set(re.findall(r"[a-z]+://[^\s\"'<)]+", page)) <= {
-        "http://www.w3.org/2000/svg",  # the name of a vocabulary, which nobody loads
-        "http://example.org/p.png",  # a picture of the Markdown, which became a link
+        "http://www.w3.org/2000/svg",  # an XML namespace, which is never loaded
+        "http://example.org/p.png",  # an image in the Markdown, which became a link
     }
     for tag, attributes in parse(tmp_path).tags:
         if tag == "a":
-            continue  # followed by people only
+            continue  # only people follow links
         for key in ("src", "href", "srcset", "poster", "data", "action"):
             assert not re.match(r"(\w+:)?//", attributes.get(key) or ""), (tag, attributes)
     policy = next(a["content"] for t, a in parse(tmp_path).tags if t == "meta" and "http-equiv" in a)
@@ -162,7 +162,7 @@ def test_videos_come_most_alarming_first(tmp_path):
         (1.0, None, None),
         (1.0, [("fighting", 0.0, 6.0)], "caught"),
         (0.1, [("fighting", 0.0, 6.0)], "missed"),
-        (1.0, [("fighting", 6.0, 6.5)], "missed"),  # ends touch, which is no overlap
+        (1.0, [("fighting", 6.0, 6.5)], "missed"),  # the ends touch, but do not overlap
         (1.0, [], "false alarm"),
         (0.1, [], "quiet"),
     ],
@@ -194,7 +194,7 @@ def test_the_list_knows_what_every_level_would_say(seed: int) -> None:
     deciding, facts = prediction.curves[0], payload.facts(prediction)
     names, levels = facts["names"], facts["levels"]
     assert [step for step, *_ in levels] == sorted({step for step, *_ in levels})
-    assert len(levels) <= len(set(deciding.anomaly.tolist())) + 1  # no more than the scores tell apart
+    assert len(levels) <= len(set(deciding.anomaly.tolist())) + 1  # no more than there are distinct scores
     for step in range(101):
         alarms = segments_of(deciding, prediction.boundary_seconds, prediction.classes, step / 100)
         _, n_alarms, seconds, labels, loudest, outcome = next(row for row in levels[::-1] if row[0] <= step)
@@ -253,7 +253,7 @@ def test_a_page_without_videos_is_a_page(tmp_path):
 
 
 def test_two_hours_take_less_than_five_megabytes(tmp_path):
-    # One snippet in 4 frames at 30 a second is the finest that is shipped, 7 classes are the most.
+    # A stride of 4 at 30 frames a second is the finest that is shipped, and 7 classes are the most.
     classes = ("normal", "fighting", "shooting", "riot", "abuse", "car accident", "explosion")
     prediction = make_prediction(seconds=7200, frame_rate=30, stride=4, classes=classes)
     write_page(tmp_path, [PageVideo(prediction, None)], title="t")
@@ -312,7 +312,7 @@ def test_the_strip_shows_a_tone_where_and_as_high_as_it_sounds(tmp_path):
     assert strip[:, 60:90].max() == 255
     assert strip[:, :40].max() < 40  # silence is blank
     assert strip[:, 110:].max() < 40
-    # 1000 Hz is 15 of the 45.25 mel that are 8 kHz (Slaney's scale): a third of the way up.
+    # On Slaney's scale 1000 Hz is 15 mel and 8 kHz is 45.25 mel: the tone is a third of the way up.
     assert abs((63 - strip[:, 75].argmax()) / 64 - 15 / 45.25) < 0.03
 
 

@@ -1,4 +1,4 @@
-"""What the page needs of the video files: which are played, when their frames are shown, how they sound."""
+"""What the page takes from the video files: the copies to play, the times of the frames, and the sound."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,7 +22,7 @@ from avadclip.scoring.scores import VideoScores, collect
 from tests.support.evaluation_factory import CLASSES, make_scores, make_video
 from tests.support.media_factory import tone, write_video
 
-# The frames of `odd` come late and unevenly.
+# The first frame of `odd` comes late, and its frames are unevenly spaced.
 ODD_SECONDS = [0.2, 0.25, 0.5, 0.6, 0.7, 1.0]
 HIGHEST = {"calm": 0.2, "loud": 0.9, "mute": 0.95, "odd": 0.8, "gone": 0.99}
 
@@ -39,7 +39,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def test_set(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TestSet:
-    """Five videos with scores of both detectors, in a folder of its own; one has no file here."""
+    """Five videos with scores of two detectors, in an empty working directory; the file of one video is missing."""
     monkeypatch.chdir(tmp_path)
     videos = (
         make_video("calm", 24, ["normal"], path=str(files / "calm.mp4")),
@@ -56,7 +56,7 @@ def test_set(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Te
 
 
 def write_scores(test_set: TestSet, variant: str, modalities: tuple[str, ...]) -> None:
-    """The detector is loud as `HIGHEST` says; of the silent video, the student says so alone."""
+    """Write scores that rise to `HIGHEST`; for the video without sound, only those of the student do."""
     made = make_scores(test_set.videos, CLASSES, 4, np.random.default_rng(0), variant=variant, modalities=modalities)
     rows = []
     for video in test_set.videos:
@@ -91,7 +91,7 @@ def test_the_most_alarming_videos_that_are_here_are_copied(test_set: TestSet, tm
     (tmp_path / "players").mkdir()
     (tmp_path / "players/earlier.mp4").touch()
     found = make_players(tmp_path / "players", test_set, make_params(players=3))
-    # `mute` is what the student says of it; `gone` would come first, if it were here.
+    # For `mute` the student's score counts; `gone` would come first if its file were there.
     assert found.players == {"mute": "0001.mp4", "loud": "0002.mkv", "odd": "0003.mp4"}
     assert {path.name for path in (tmp_path / "players").iterdir()} == set(found.players.values())
     by_id = {video.id: video for video in test_set.videos}
@@ -112,7 +112,7 @@ def test_clocks_and_strips_are_those_of_the_page(test_set: TestSet, tmp_path: Pa
     np.testing.assert_allclose(odd.boundary_seconds[:2], [0.0, ODD_SECONDS[4] - start], atol=1e-6)
     (event,) = odd.annotated
     assert (event.start_seconds, event.end_seconds) == pytest.approx((ODD_SECONDS[1] - start, ODD_SECONDS[5] - start))
-    assert predictions["gone"].boundary_seconds.tolist() == [4 * n / 24 for n in range(13)]  # evenly, by its rate
+    assert predictions["gone"].boundary_seconds.tolist() == [4 * n / 24 for n in range(13)]  # evenly, by its frame rate
     for video in test_set.videos:
         if video.id in footage.strips:
             prediction = predictions[video.id]
@@ -151,7 +151,7 @@ def test_files_that_are_not_those_of_the_manifest_are_named(
 
 
 def test_without_files_there_is_nothing_to_play(test_set: TestSet, tmp_path: Path) -> None:
-    (tmp_path / "features.npy").touch()  # stands in the place of a video where features were imported
+    (tmp_path / "features.npy").touch()  # takes the place of a video when features were imported
     videos = tuple(replace(video, path="features.npy") for video in test_set.videos)
     found = make_players(tmp_path / "players", replace(test_set, videos=videos), make_params())
     assert (found.clocks, found.players, found.strips) == ({}, {}, {})

@@ -1,4 +1,4 @@
-"""What ``dvc push`` would send of the evaluation and the page: no video of anybody, whole or in part."""
+"""``dvc push`` sends results of the evaluation and the page, but no video, neither whole nor in part."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +28,7 @@ VIDEOS = (make_video("gate", 30, ["riot"]), make_video("lobby", 20, ["normal"], 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Everything after the scores has run on real files."""
+    """A project in which every stage after scoring has run on real files."""
     monkeypatch.chdir(tmp_path)
     dataset = {"kind": "table", "videos": ".", "annotations": "annotations", "classes": list(CLASSES)}
     dataset |= {"visual": {**WEIGHTS, "stride": 4}, "audio": WEIGHTS}
@@ -53,7 +53,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def outputs(*, pushed: bool) -> Iterator[Path]:
-    """Every file below the outputs that DVC keeps and pushes, or does not; rendered worlds are nobody's videos."""
+    """Yield every file in the outputs that DVC pushes, or in those that it does not; rendered videos show nobody."""
     for name, stage in STAGES.items():
         body = stage.get("do", stage)
         for out in (out for kind in ("outs", "metrics", "plots") for out in body.get(kind, ()) if name != "render"):
@@ -66,7 +66,7 @@ def outputs(*, pushed: bool) -> Iterator[Path]:
 def holds_a_video(file: Path) -> bool:
     content = file.read_bytes()
     parts = [video[at : at + 64] for video in (Path(v.path).read_bytes() for v in VIDEOS) for at in range(0, 512, 64)]
-    return any(part in content for part in parts if len(set(part)) > 8)  # nothing is said by a row of zeros
+    return any(part in content for part in parts if len(set(part)) > 8)  # a row of zeros proves nothing
 
 
 @pytest.mark.slow
@@ -74,7 +74,7 @@ def test_only_what_is_not_pushed_holds_videos(project: Path) -> None:
     kept = [file for file in outputs(pushed=False) if holds_a_video(file)]
     assert [file.parent for file in kept] == [paths.players("mine")] * len(VIDEOS)
     sent = list(outputs(pushed=True))
-    # The page, the summary, the sound that it draws ... are all there.
+    # The page, the sound that it draws and the summary are among them.
     assert {paths.report("mine") / "report.html", paths.footage("mine"), paths.summary("mine")} <= set(sent)
     assert [file for file in sent if holds_a_video(file)] == []
 

@@ -1,4 +1,4 @@
-"""A detector over the test videos: every snippet once, and what it says of videos without sound."""
+"""Scoring the test videos: every snippet is scored once, and videos without sound are scored too."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +34,7 @@ from tests.support.training_factory import (
 )
 
 MAX_SNIPPETS = 32
-# One snippet, exactly one window, one snippet more, two windows, three; and a last snippet of a single frame.
+# One snippet; exactly one window; one window and a snippet of a single frame; two windows; three windows.
 N_FRAMES = (1, MAX_SNIPPETS * STRIDE, MAX_SNIPPETS * STRIDE + 1, 2 * MAX_SNIPPETS * STRIDE, 300)
 SILENT = "video002"
 SEED = 3
@@ -42,7 +42,7 @@ SEED = 3
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Features of five test videos, of which one has no sound, of five training videos, and two detectors."""
+    """Two detectors, and features of five training videos and five test videos, one of them without sound."""
     monkeypatch.chdir(tmp_path)
     videos = [replace(v, n_frames=n) for v, n in zip(make_videos(0, 5), N_FRAMES, strict=True)]
     videos += [replace(video, n_frames=40) for video in make_videos(10, 0)[5:]]
@@ -163,8 +163,8 @@ def test_stage_writes_the_same_file_twice() -> None:
 
 
 def normal_ids() -> tuple[str, ...]:
-    """The videos whose scores stage `score` writes for a level to be chosen on."""
-    paths.ground_truth(NAME).unlink(missing_ok=True)  # nobody looks at it
+    """Run stage `score`, and return the normal videos whose scores it writes for the choice of a threshold."""
+    paths.ground_truth(NAME).unlink(missing_ok=True)  # scoring does not need it
     main(NAME, "audio_visual", str(SEED))
     found = scores.read(paths.normal_scores(NAME, "audio_visual", SEED))
     assert scores.read(paths.scores(NAME, "audio_visual", SEED)).checksum == run_job().checksum

@@ -1,4 +1,4 @@
-"""Score files: what goes in comes out, the same scores are the same bytes, damage is found."""
+"""Score files: they are read as written, equal scores give equal bytes, and damage is found."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -62,7 +62,7 @@ def test_same_scores_same_bytes_in_any_order(tmp_path: Path) -> None:
     scores.write(tmp_path / "1.h5", collect(MADE_BY, rows))
     scores.write(tmp_path / "2.h5", collect(MADE_BY, rows[::-1]))
     assert (tmp_path / "1.h5").read_bytes() == (tmp_path / "2.h5").read_bytes()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["1.h5", "2.h5"]  # no temporary file stays
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1.h5", "2.h5"]  # no temporary file is left
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Who answers for a video without sound, for every policy and kind of detector."""
+"""Which detector answers for a video without sound, for every policy and kind of detector."""
 
 from dataclasses import replace
 
@@ -10,12 +10,12 @@ from avadclip.scoring.scores import Provenance, Scores, VideoScores, collect, ro
 from avadclip.scoring.stand_in import answer, misses_sound
 
 CLASSES = ("normal", "fighting")
-# Video -> what a detector that looks and listens had of it.
+# Video -> the modalities of it that an audio-visual detector could use.
 USED = {"loud": "audio_visual", "mute": "visual", "quiet": "visual"}
 
 
 def make(variant: str, modalities: tuple[str, ...], used: dict[str, str], seed: int, **changes: object) -> Scores:
-    """Two snippets a video."""
+    """Make random scores with two snippets a video."""
     rng = np.random.default_rng(seed)
     made_by = Provenance("demo", variant, "demo", 0, modalities, "last", CLASSES, 16)
     made = [
@@ -37,7 +37,7 @@ STUDENT = make("visual_student", ("visual",), dict.fromkeys(USED, "visual"), see
         (("visual", "audio"), "audio_visual", False),
         (("visual", "audio"), "audio", False),
         (("visual",), "visual", False),
-        (("audio",), "none", False),  # nothing to stand in for: it never looked
+        (("audio",), "none", False),  # an audio detector, which never uses pictures
     ],
 )
 def test_sound_is_missed_by_those_that_listen_and_look(modalities: tuple[str, ...], used: str, expected: bool) -> None:
@@ -59,9 +59,9 @@ def test_the_student_answers_for_videos_without_sound_and_for_no_other() -> None
     ("detector", "student", "policy"),
     [
         (DETECTOR, STUDENT, "fallback"),
-        (DETECTOR, None, "stand_in"),  # not scored
+        (DETECTOR, None, "stand_in"),  # the student was not scored
         (STUDENT, STUDENT, "stand_in"),
-        (STUDENT, STUDENT, "refuse"),  # it never listens
+        (STUDENT, STUDENT, "refuse"),  # it never uses sound
         (make("audio_visual", ("visual", "audio"), dict.fromkeys(USED, "audio_visual"), 3), STUDENT, "refuse"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What turns one set of features into another is found, and what is alike and what is not is told."""
+"""Comparing two sets of features: how far they agree, and which conversion turns one into the other."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,11 +15,11 @@ from tests.support import pages
 from tests.support.arrays_factory import write_array
 
 FACTOR, WIDTH = 4, 24
-FRAMES = {"a": 41, "b": 64, "c": 23}  # not all of them whole snippets
+FRAMES = {"a": 41, "b": 64, "c": 23}  # not all are multiples of FACTOR
 
 
 def walk(n: int, seed: int) -> np.ndarray:
-    """Views [3, n, width] that change slowly, as videos do, around a direction that all share; of any length."""
+    """Make views [3, n, width] that change slowly, as videos do, around a common direction; vector lengths vary."""
     random = np.random.default_rng(seed)
     walked = 3 + np.cumsum(random.normal(size=(3, n, WIDTH)), axis=1)
     return (walked * random.uniform(0.2, 5, (3, n, 1))).astype(np.float32)
@@ -33,7 +33,7 @@ def as_set(arrays: Mapping[str, np.ndarray], name: str = "x") -> FeatureSet:
 
 
 def grouped(rows: np.ndarray, frame: int | None) -> np.ndarray:
-    """The slow, obvious loop."""
+    """Reduce each group of rows to one frame or to its mean, in a slow and plain loop."""
     groups = [rows[start : start + FACTOR] for start in range(0, len(rows), FACTOR)]
     return np.stack([g.mean(axis=0) if frame is None else g[min(frame, len(g) - 1)] for g in groups])
 
@@ -59,7 +59,7 @@ def test_what_was_done_is_found(candidate: Candidate) -> None:
         rows = grouped(rows, candidate.frame)
         at = np.arange(len(rows)) + candidate.offset
         made[id_] = 2.5 * rows[at[(at >= 0) & (at < len(rows))]]
-        if candidate.offset < 0:  # what theirs begins with is of nothing that we have
+        if candidate.offset < 0:  # their first snippets have no counterpart in ours
             made[id_] = np.concatenate([np.random.default_rng(9).normal(size=(-candidate.offset, WIDTH)), made[id_]])
         made[id_] = made[id_][None].astype(np.float32)
     found = search(as_set(FINE, "ours"), as_set(made, "theirs"))
@@ -110,7 +110,7 @@ def test_a_set_is_equal_to_itself_and_to_its_copy_in_arrays(tmp_path: Path) -> N
 
 
 def test_the_commands_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With folders of arrays: the published set is the middle frame of each snippet of the finer one."""
+    """The folders hold arrays; the published set is the middle frame of each group of the finer set."""
     monkeypatch.chdir(tmp_path)
     for id_, views in FINE.items():
         middle = grouped(views[0], 2).astype(np.float16)

@@ -1,4 +1,4 @@
-"""The feature store: same content, same bytes; anything else than what was asked for is refused, and named."""
+"""The feature store: equal content gives equal bytes; a file other than the one asked for is refused and named."""
 
 from collections.abc import Callable
 from pathlib import Path

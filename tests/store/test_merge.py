@@ -1,4 +1,4 @@
-"""Feature stores of several people become one: everything is checked first, and nothing else comes in."""
+"""Merging the feature stores of several people: everything is checked first, and only what is needed is copied."""
 
 import json
 import os
@@ -33,7 +33,7 @@ OURS, THEIRS = Path(".cache/features"), Path("theirs")
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Parameters and a manifest of four videos; nobody needs the videos here."""
+    """Parameters and a manifest of four videos; the videos themselves are not needed."""
     root = write_project(tmp_path_factory.mktemp("project"), {f"{video_id}.mp4": "normal" for video_id in IDS})
     videos = [Video(i, f"videos/{i}.mp4", "train", ("normal",), 40, 25.0, True, f"{n:064x}") for n, i in enumerate(IDS)]
     write_manifest(root / paths.manifest(NAME), videos)
@@ -53,7 +53,7 @@ def entries(*ids: str) -> Iterator[Needed]:
 
 
 def made(entry: Needed, **changes: object) -> Features:
-    """What extraction would make, with seeded numbers."""
+    """Make features as extraction would, but with seeded random numbers."""
     seed = int(entry.fingerprint[:8], 16)
     features = Features(
         source=Source(entry.id, entry.content_hash, 40, 25.0),
@@ -67,7 +67,7 @@ def made(entry: Needed, **changes: object) -> Features:
 
 
 def fill(folder: Path, *ids: str) -> None:
-    """The work cache of somebody who has extracted these videos."""
+    """Fill a work cache like that of somebody who has extracted these videos, or all if none are named."""
     for entry in entries(*ids):
         WorkCache(folder).put(made(entry))
 
@@ -95,7 +95,7 @@ def test_two_halves_are_the_whole_whoever_merges_and_however_often() -> None:
 
 
 def test_a_pulled_folder_of_features_seeds_the_work_cache() -> None:
-    """Somebody who has pulled and adds videos encodes only those."""
+    """Somebody who has pulled the features and adds videos then encodes only the new ones."""
     cache = Path(".dvc/cache")
     cache.mkdir(parents=True)
     for entry in entries():
@@ -122,7 +122,7 @@ def test_another_recipe_is_refused_with_its_keys_and_nothing_comes_in() -> None:
     params = load_params(Path())
     params["datasets"][NAME]["visual"] |= {"stride": 8, "views": "five_crop"}
     save_params(Path(), params)
-    fill(THEIRS, "b")  # good ones do not come in either
+    fill(THEIRS, "b")  # features of the right recipe are not merged either
     result = merge(THEIRS)
     assert result.exit_code == 1
     assert "nothing was merged" in result.output
@@ -158,7 +158,7 @@ def test_another_version_of_a_video_is_refused() -> None:
 
 @pytest.mark.parametrize("rival", [OURS, Path("third")])
 def test_two_different_files_for_one_video_are_refused(rival: Path) -> None:
-    """The same recipe on machines of different types gives other last digits: no one may choose between them unseen."""
+    """Machines of different types give other last digits for the same recipe; nothing may choose one silently."""
     entry = next(entries("a"))
     fill(rival, "a")
     fill(THEIRS, "b")

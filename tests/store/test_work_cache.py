@@ -30,7 +30,7 @@ SUMS = "toy.audio.sums"
 
 @pytest.fixture
 def cache(tmp_path: Path) -> WorkCache:
-    """Two videos, and what an earlier process found whole."""
+    """A work cache with two videos, both of which an earlier process has checked."""
     earlier = WorkCache(tmp_path / "cache")
     for video in (FIRST, SECOND):
         earlier.put(video)
@@ -40,14 +40,14 @@ def cache(tmp_path: Path) -> WorkCache:
 
 
 def reopened(cache: WorkCache) -> WorkCache:
-    """The same folder in another process."""
+    """Open the same folder as another process would."""
     again = WorkCache(cache.folder)
     again.load_sums(cache.folder / SUMS)
     return again
 
 
 def flip_a_bit(path: Path, position: int) -> None:
-    """Damage that neither size nor modification time betray."""
+    """Damage a file without changing its size or its modification time."""
     status, content = path.stat(), bytearray(path.read_bytes())
     content[position] ^= 1
     path.write_bytes(content)
@@ -106,7 +106,7 @@ def test_a_file_under_the_name_of_another_is_refused(cache: WorkCache, tmp_path:
 
 
 def test_a_file_that_was_made_anew_with_other_bytes_is_taken(cache: WorkCache, tmp_path: Path) -> None:
-    # The fingerprint does not say which of a recipe's decoders read the file, nor which HDF5 wrote it.
+    # The fingerprint does not say which of a recipe's decoders read the file, nor which version of HDF5 wrote it.
     cache.put(Features(**{**vars(FIRST), "decoder": "pyav 2"}))
     assert cache.copy_to(FIRST.fingerprint, tmp_path / "out.h5")
     assert store.read(tmp_path / "out.h5").decoder == "pyav 2"

@@ -1,4 +1,4 @@
-"""What a release says of itself, in several places."""
+"""The facts about a release that are stated in several places."""
 
 import tomllib
 from pathlib import Path

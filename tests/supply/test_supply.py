@@ -1,4 +1,4 @@
-"""Lock files, the bill of what is in them, and known vulnerabilities."""
+"""Lock files, the bill of materials that is made from them, and known vulnerabilities."""
 
 import json
 import re
@@ -18,7 +18,7 @@ FILES = [ROOT / path for path in LOCK_FILES]
 
 
 def advisory(name: str, *events: dict[str, str], **more: Any) -> dict[str, Any]:
-    """A record of OSV."""
+    """Make a record in the format of OSV."""
     affected = {"package": {"ecosystem": "PyPI", "name": name}, "ranges": [{"type": "ECOSYSTEM", "events": events}]}
     return {"id": "PYSEC-1", "summary": "runs code", "affected": [affected | more.pop("affected", {})], **more}
 

@@ -15,7 +15,7 @@ Grid = Tensor  # [segments, snippets, ...]
 
 
 def grids(video: Tensor, segments: int, snippets: int) -> list[Grid]:
-    """One for each pass: the video, repeated from its start, is cut into blocks, and a pass takes a part of each."""
+    """Make a grid for each pass, which takes a part of each block of the video; the video is repeated to fill them."""
     n_passes = math.ceil(len(video) / (segments * snippets))
     found = []
     for turn in range(n_passes):
@@ -28,7 +28,7 @@ def grids(video: Tensor, segments: int, snippets: int) -> list[Grid]:
 
 
 def directions(t: Weights, embeddings: Tensor) -> Tensor:
-    """Unit vectors [C - 1, d] away from the mean of what is normal."""
+    """Return unit vectors [C - 1, d] that point away from the mean of normal features."""
     away = embeddings.double() - mean(t)
     return torch.stack([row / row.norm() for row in away])
 
@@ -42,7 +42,7 @@ def relative(t: Weights, grid: Grid) -> Grid:
 
 
 def logits(t: Weights, x: Grid, heads: int) -> Grid:
-    """[segments, snippets] of features relative to the mean."""
+    """Return logits [segments, snippets] of features relative to the mean."""
     x = affine(t, "project", x) + t["encoder.segment_positions"] + t["encoder.snippet_positions"]
     name = "encoder.layers.0"
     first = second = x
@@ -94,14 +94,14 @@ def norm_last(t: Weights, name: str, grid: Grid) -> Grid:
 
 
 def normalised(similar: list[Grid]) -> list[Grid]:
-    """Each class over all positions of all videos."""
+    """Normalise each class over all positions of all videos."""
     everything = torch.cat([x.reshape(-1, x.shape[-1]) for x in similar])
     centre, spread = everything.mean(dim=0), everything.var(dim=0, unbiased=False)
     return [(x - centre) / torch.sqrt(spread + 1e-5) for x in similar]
 
 
 def losses(confidence: list[Grid], similar: list[Grid], classes: list[int], k: int) -> dict[str, Tensor]:
-    """Of one grid a video; `similar` [segments, snippets, C - 1] normalised; nothing is masked; class 0 is normal."""
+    """Return each term for one grid a video, unmasked; `similar` [segments, snippets, C - 1]; class 0 is normal."""
     lists: dict[str, list[Tensor]] = {
         name: []
         for name in (

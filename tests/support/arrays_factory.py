@@ -44,7 +44,7 @@ def write_array(path: Path, values: np.ndarray, name: str = "features") -> None:
 def write_dataset(
     folder: Path, widths: Mapping[str, int], suffix: str = ".npy", videos: str = VIDEOS, segments: str = SEGMENTS
 ) -> dict[str, dict[str, np.ndarray]]:
-    """``visual``, ``audio`` and the tables; the values that were written, by modality and id."""
+    """Write ``visual``, ``audio`` and the tables; return the values that were written, by modality and id."""
     rng = np.random.default_rng(0)
     folder.mkdir(parents=True, exist_ok=True)
     written: dict[str, dict[str, np.ndarray]] = {}

@@ -13,7 +13,7 @@ Weights = dict[str, Tensor]
 
 
 def head(t: Weights, x: Tensor, first_stats: tuple[Tensor, Tensor], second_stats: tuple[Tensor, Tensor]) -> Tensor:
-    """Sigmoids [m] of features [m, d]; statistics are mean and variance, with which each layer normalises."""
+    """Return sigmoids [m] of features [m, d]; each layer normalises with its statistics, a mean and a variance."""
     hidden = normalise(t, "first_norm", affine(t, "first", x), *first_stats).clamp(min=0)
     hidden = normalise(t, "second_norm", affine(t, "second", hidden), *second_stats).clamp(min=0)
     return torch.sigmoid(affine(t, "last", hidden))[:, 0]
@@ -38,7 +38,7 @@ def distances(x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
 
 
 def scores(t: Weights, video: Tensor, heads: int) -> Tensor:
-    """In evaluation, without upper end."""
+    """Return the scores in evaluation mode, which have no upper bound."""
     x = encode(t, video, heads)
     stats = running(t, "first_norm"), running(t, "second_norm")
     first = affine(t, "first", x)
@@ -47,7 +47,7 @@ def scores(t: Weights, video: Tensor, heads: int) -> Tensor:
 
 
 def losses(t: Weights, normal: list[Tensor], anomalous: list[Tensor], heads: int) -> tuple[dict[str, Tensor], Weights]:
-    """Terms of a training step of as many normal as anomalous videos, and the running statistics after it."""
+    """Return the terms of a training step (with as many normal as anomalous videos) and the new running statistics."""
     encoded = [encode(t, video, heads) for video in [*normal, *anomalous]]
     x = torch.cat(encoded)
     first = affine(t, "first", x)

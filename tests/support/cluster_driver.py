@@ -1,6 +1,6 @@
-"""Extraction with the modality that writes down what is begun, in a process that a test can kill.
+"""Extraction with the modality that logs which videos are begun, in a process that a test can kill.
 
-``python cluster_driver.py <log>`` in the folder of a project.
+Run ``python cluster_driver.py <log>`` in the folder of a project.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""A real Ray cluster of two nodes on loopback, workers of which every deed is on record, and ways to die."""
+"""A real Ray cluster of two nodes on loopback, workers that log every video they begin, and ways to kill them."""
 
 import os
 import signal
@@ -22,27 +22,27 @@ from avadclip.workers import Task
 from tests.support import warm
 
 ROOT = Path(__file__).parents[2]
-# Where paths are short: those of Ray's sockets may be 107 characters long, and it takes 70 of them.
+# A short path: the path of a socket may have 107 characters, and Ray needs 70 of them.
 SHORT = os.environ.get("RAY_TMPDIR", "/tmp")
-HELD_AT = 10  # videos that a process has begun
-# Ray takes 127.0.0.1 for the address of the machine on its network; all of 127.x.x.x is loopback.
+HELD_AT = 10  # number of videos that a process has begun
+# Ray replaces 127.0.0.1 with the machine's address on its network; every 127.x.x.x is loopback.
 NODE = {"num_cpus": 1, "object_store_memory": 80_000_000, "node_ip_address": "127.0.0.2"}
 
 
 def short_folder() -> tempfile.TemporaryDirectory[str]:
-    """For Ray, until the block ends."""
+    """Make a temporary folder for Ray whose path is short."""
     return tempfile.TemporaryDirectory(prefix="r", dir=SHORT)
 
 
 @contextmanager
 def cluster_of_two() -> Iterator[Cluster]:
-    """Two nodes of one core each. Their processes are children of this one, and only they are ended."""
+    """Start two nodes of one core each. Their processes are children of this one; no others are ended."""
     with pytest.MonkeyPatch.context() as patch, short_folder() as folder:
         environment = {
-            "RAY_TMPDIR": folder,  # of every process; a node's `temp_dir` would leave the cluster's address elsewhere
+            "RAY_TMPDIR": folder,  # for every process; a node's `temp_dir` would put the cluster's address elsewhere
             "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_AUTH_MODE": "disabled",  # a token would be looked for in the home folder
-            "RAY_worker_niceness": "0",  # 15 otherwise, which is to wait for every other test
+            "RAY_AUTH_MODE": "disabled",  # otherwise Ray looks for a token in the home folder
+            "RAY_worker_niceness": "0",  # with the default of 15, workers wait for every other test
             # What actors import: the code under test, and this file.
             "PYTHONPATH": str(ROOT),
         }
@@ -56,26 +56,26 @@ def cluster_of_two() -> Iterator[Cluster]:
 
 
 def add_node(cluster: Cluster, **options: Any) -> Any:
-    """One more node, whose workers begin with their libraries imported; the first one is the head."""
+    """Add a node whose workers start with their libraries already imported; the first node is the head."""
     for _ in range(3):
         try:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(sys, "executable", warm.executable())
                 return cluster.add_node(**NODE, **options)
-        except Exception as error:  # Ray raises just this after 30 s, which a busy machine may need
+        except Exception as error:  # Ray raises no narrower error after 30 s, which a busy machine may need
             if "timed out" not in str(error):
                 raise
     raise AssertionError("no node of Ray starts within 30 s on this machine")
 
 
 def kill_raylet(node: Any) -> None:
-    """As if the machine were gone."""
+    """Kill a node as if its machine had gone down."""
     os.kill(node.all_processes["raylet"][0].process.pid, signal.SIGKILL)
 
 
 @dataclass(frozen=True)
 class Crash:
-    """A decode task that ends its process as a bad file ends a bad decoder."""
+    """A decode task that crashes its process, as a bad file may crash a decoder."""
 
     def __call__(self) -> Iterator[Any]:
         os.kill(os.getpid(), signal.SIGSEGV)
@@ -83,10 +83,10 @@ class Crash:
 
 
 class RecordingVisual(VideoFrames):
-    """The visual modality that writes down which process begins which video; videos called ``crash...`` do.
+    """The visual modality, which logs which process begins which video; videos called ``crash...`` crash their process.
 
-    While the file `hold` exists, every process stops in the middle of its 10th video: whatever is done to it then hits
-    a process at work, however fast the machine is.
+    While the file of :func:`hold` exists, every process pauses in the middle of its 10th video, so that a test meets
+    it at work, however fast the machine is.
     """
 
     def __init__(self, log: Path, dataset: Dataset) -> None:
@@ -94,7 +94,7 @@ class RecordingVisual(VideoFrames):
         self._log, self._hold, self._n_begun = log, hold(log), 0
 
     def task(self, video: Pending, decoder: Reader) -> Task:
-        """Written with one call, so that lines of several processes do not mix."""
+        """Log the video with a single write, so that lines of several processes do not mix; return its task."""
         with self._log.open("a") as file:
             file.write(f"{os.getpid()} {decoder} {video.source.id}\n")
         self._n_begun += 1
@@ -113,12 +113,12 @@ class Begun:
 
 
 def hold(log: Path) -> Path:
-    """While this file exists, processes that write into `log` stop in the middle of their 10th video."""
+    """Return a path; while it exists, processes that write into `log` pause in the middle of their 10th video."""
     return log.with_suffix(".hold")
 
 
 def has_ended(pid: int) -> bool:
-    """A zombie has, too."""
+    """Whether a process has ended; a zombie has."""
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -126,7 +126,7 @@ def has_ended(pid: int) -> bool:
 
 
 def read_log(log: Path) -> list[Begun]:
-    """Everything that was begun, in order."""
+    """Read everything that was begun, in order."""
     if not log.exists():
         return []
     return [
@@ -135,12 +135,12 @@ def read_log(log: Path) -> list[Begun]:
 
 
 class Misbehaving:
-    """A worker that does what its row says, without torch: starts in a second or two."""
+    """A worker that does what its row says; without torch it starts in a second or two."""
 
     kind = "test"
 
     def run(self, row: str) -> tuple[str, int]:
-        """``word argument``."""
+        """Do what a row of the form ``word argument`` says."""
         from avadclip.errors import FeatureError
 
         word = row.split()[0]
@@ -159,7 +159,7 @@ class Misbehaving:
 
 
 def refuse_to_start() -> Any:
-    """A worker that cannot be made."""
+    """Fail to make a worker."""
     from avadclip.errors import WeightsError
 
     raise WeightsError("no such file of weights")

@@ -1,4 +1,4 @@
-"""A data set on which alarms were judged: its tables, its manifest, and the file that the page saved."""
+"""A data set whose alarms were judged: its parameters, its tables, and the file that the page saved."""
 
 import random
 from collections.abc import Sequence
@@ -67,7 +67,7 @@ def row(
     dataset: str = "mine",
     content: str | None = None,
 ) -> str:
-    """A row; numbers with three decimals, as the page writes them, and the alarm's edges not moved unless given."""
+    """Write a row as the page does, with three decimals; without `alarm`, the alarm had the same start and end."""
     times = [time if isinstance(time, str) else f"{time:.3f}" for time in (start, end, *(alarm or (start, end)))]
     content = HASHES.get(video, "") if content is None else content
     return ",".join([dataset, video, content, judgement, *times[:2], label, *times[2:], alarm_label])
@@ -101,12 +101,12 @@ def texts() -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in Path("annotations").iterdir()}
 
 
-# What judgements mean.
+# For tests of what judgements mean.
 
 F, R, T, ANY = "fighting", "riot", "theft", "*"
 
 
 def any_span(source: random.Random, classes: Sequence[str] = CLASSES[1:]) -> Span:
-    """Some event of one of these classes."""
+    """Draw a random event of one of these classes."""
     start = source.randrange(0, 9)
     return Span(source.choice(classes), start, start + source.randrange(1, 5))

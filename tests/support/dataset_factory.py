@@ -27,7 +27,7 @@ def make_dataset(kind: str, root: Path, classes: tuple[str, ...] = ("normal", "f
 
 
 def write_files(folder: Path, texts: dict[str, str]) -> None:
-    """Text files below `folder`, which is made."""
+    """Write text files below `folder`, which is created."""
     for name, text in {"": "", **texts}.items():
         path = folder / name
         (path if not name else path.parent).mkdir(parents=True, exist_ok=True)
@@ -36,5 +36,5 @@ def write_files(folder: Path, texts: dict[str, str]) -> None:
 
 
 def write_videos(root: Path, names: Iterable[str]) -> None:
-    """Empty files below ``root/videos``."""
+    """Write empty files below ``root/videos``."""
     write_files(root / "videos", dict.fromkeys(names, ""))

@@ -1,4 +1,4 @@
-"""The real graph in a folder of its own: a clone, the real ``dvc``, and which stages it ran."""
+"""The real graph in a folder of its own: a clone, the real ``dvc``, and the stages that it ran."""
 
 import os
 import re
@@ -27,16 +27,16 @@ DISTILL = {f"distill@demo-{variant}-0" for variant in TAUGHT}
 SCORE = {f"score@demo-{variant}-0" for variant in VARIANTS}
 PACKAGE = {"package@demo"}
 EVALUATE, FIGURES, PLAYERS, REPORT = {"evaluate@demo"}, {"figures@demo"}, {"players@demo"}, {"report@demo"}
-THRESHOLD = EVALUATE | FIGURES | REPORT  # what a new threshold runs
+THRESHOLD = EVALUATE | FIGURES | REPORT  # the stages that run after a change of the threshold
 SEE = THRESHOLD | PLAYERS
 LEARN = TRAIN | DISTILL | PACKAGE | SCORE | SEE
 EVERYTHING = CODE | RENDER | PREPARE | EXTRACT_VISUAL | EXTRACT_AUDIO | LEARN
 
 
 def clone(folder: Path) -> Path:
-    """What git would bring, without git: code, graph and parameters. Nothing has been run there."""
+    """Make a clone without git, with code, graph and parameters. No stage has been run in it."""
     for name in ("avadclip", "pipeline"):
-        # With what is compiled already, which DVC ignores, but for what is just being compiled.
+        # Compiled modules come along (DVC ignores them), but not those that are just being written.
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.pyc.*"))
     for name in ("dvc.yaml", "params.yaml", ".dvcignore"):
         shutil.copy(ROOT / name, folder)
@@ -46,25 +46,25 @@ def clone(folder: Path) -> Path:
 
 
 def dvc(folder: Path, *words: str, code: int = 0) -> str:
-    """What ``dvc <words>`` prints."""
+    """Run ``dvc <words>`` and return what it prints."""
     return command(folder, "dvc", *words, code=code)
 
 
 def avadclip(folder: Path, *words: str, code: int = 0) -> str:
-    """What ``avadclip <words>`` of the code in this folder prints."""
+    """Run ``avadclip <words>`` with the code in this folder and return what it prints."""
     return command(folder, "avadclip", *words, code=code)
 
 
 def command(folder: Path, program: str, *words: str, code: int = 0) -> str:
-    """What a command prints that has to end with this code."""
+    """Run a command, which has to end with this exit code, and return what it prints."""
     ended, output = run(folder, program, *words)
     assert ended == code, output
     return output
 
 
 def run(folder: Path, program: str, *words: str, **environment: str) -> tuple[int, str]:
-    """How ``dvc``, ``avadclip`` or a module ends, and what it prints."""
-    # The stages have to find this interpreter, whichever way the tests were started, and the clone's code.
+    """Run ``dvc``, ``avadclip`` or a module, and return its exit code and what it prints."""
+    # The stages have to find this interpreter, however the tests were started, and the clone's code.
     search = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "DVC_ROOT")}
     given = inherited | {"PATH": search, "COLUMNS": "200"} | environment
@@ -75,37 +75,37 @@ def run(folder: Path, program: str, *words: str, **environment: str) -> tuple[in
 
 
 def repro(folder: Path, *words: str) -> set[str]:
-    """Run what has to be run; the stages that did anything."""
+    """Run ``dvc repro``, and return the stages that it ran."""
     return ran(dvc(folder, "repro", *words))
 
 
 def ran(output: str) -> set[str]:
-    """The stages that ``dvc repro`` says it ran."""
+    """Return the stages that ``dvc repro`` says it ran."""
     return set(re.findall(r"Running stage '([^']+)'", output))
 
 
 def keep_the_pair(params: Any) -> None:
-    """Only the paper's detector and its visual student: fewer stages to wait for."""
+    """Keep only the paper's detector and its visual student, so that there are fewer stages to wait for."""
     params["train"] = {"audio_visual": params["train"]["audio_visual"]}
     params["distill"] = {"visual_student": params["distill"]["visual_student"]}
     params["score"] |= {"variants": list(PAIR), "detector": PAIR[0], "student": PAIR[1]}
 
 
 def of_the_pair(stages: set[str]) -> set[str]:
-    """Those that run in a project after :func:`keep_the_pair`."""
+    """Return those of the stages that run in a project after :func:`keep_the_pair`."""
     others = {f"-{variant}-" for variant in set(VARIANTS) - set(PAIR)}
     return {stage for stage in stages if not any(other in stage for other in others)}
 
 
 def quicken(params: Any, dataset: str = "demo", **recipe: Any) -> None:
-    """Train every variant on a data set as on the demo world, but for these keys of the recipe."""
+    """Let every variant train on a data set as on the demo world, except for these keys of the recipe."""
     for variant in (*params["train"].values(), *params["distill"].values()):
         own = variant.get("on", {}).get("demo", {})
         variant["on"] = {dataset: own | {"recipe": own.get("recipe", {}) | recipe}}
 
 
 def read_params(folder: Path) -> Any:
-    """``params.yaml`` as plain data."""
+    """Read ``params.yaml`` as plain data."""
     return YAML(typ="safe").load(folder / "params.yaml")
 
 
@@ -115,7 +115,7 @@ def write_params(folder: Path, params: Any) -> None:
 
 
 def write_yaml(path: Path, content: Any) -> None:
-    """Write plain data."""
+    """Write plain data as YAML."""
     with path.open("w", encoding="utf-8") as file:
         YAML().dump(content, file)
 

@@ -16,7 +16,7 @@ FRAME_RATE = 24.0
 
 @dataclass(frozen=True)
 class Case:
-    """Everything that an evaluation is given."""
+    """The whole input of an evaluation."""
 
     videos: tuple[Video, ...]
     segments: tuple[Segment, ...]
@@ -29,7 +29,7 @@ class Case:
 
 
 def make_video(video_id: str, n_frames: int, labels: Sequence[str], has_audio: bool = True, **changes: object) -> Video:
-    """A test video of the manifest."""
+    """Make a test video as a manifest lists it."""
     row = {
         "id": video_id,
         "path": f"{video_id}.mp4",
@@ -51,7 +51,7 @@ def make_scores(
     levels: int | None = None,
     **provenance: object,
 ) -> Scores:
-    """Random scores; with `levels`, values are multiples of 1 / levels (a power of two: exact sums), so many tie."""
+    """Make random scores; with `levels` (a power of two) they are multiples of 1 / levels: many ties and exact sums."""
 
     def draw(*shape: int) -> np.ndarray:
         values = rng.random(shape) if levels is None else rng.integers(0, levels + 1, shape) / levels
@@ -75,17 +75,17 @@ def make_scores(
 
 
 def detector_of(*scores: Scores) -> ScoredDetector:
-    """One detector, with these scores of its seeds."""
+    """Make one detector with these scores, one for each seed."""
     return ScoredDetector(scores[0].provenance.variant, tuple(Answers(found, frozenset()) for found in scores))
 
 
 def rows_of(scores: Scores, new_ids: dict[str, str] | None = None) -> list[VideoScores]:
-    """The scores of each video, perhaps under other ids."""
+    """Return the scores of each video, under new ids if they are given."""
     return [replace(row, id=new_ids[row.id] if new_ids else row.id) for row in rows(scores)]
 
 
 def make_case(rng: np.random.Generator, *, stride: int = 4, levels: int | None = None, n_videos: int = 6) -> Case:
-    """A few short videos, the first anomalous and the second normal; segments of a video may overlap or coincide."""
+    """Make a few short videos, the first anomalous, the second normal; segments of a video may overlap or coincide."""
     classes = CLASSES[: rng.integers(2, len(CLASSES) + 1)]
     videos, segments = [], []
     for index in range(n_videos):

@@ -1,4 +1,4 @@
-"""The released protocol spelled out frame by frame, slowly: what the fast implementation is compared with."""
+"""The released protocol, computed slowly and frame by frame: the oracle of the fast implementation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 class OracleVideo:
     """One test video, as the authors' protocol sees it."""
 
-    confidence: np.ndarray  # [n_snippets], whole snippets alone
+    confidence: np.ndarray  # [n_snippets], whole snippets only
     probabilities: np.ndarray  # [n_snippets, classes]
     segments: Sequence[tuple[str, int, int]]  # class, start_frame, end_frame; none for a normal video
 
 
 def released_frame_metrics(videos: Sequence[OracleVideo], stride: int) -> dict[str, tuple[float, float]]:
-    """AP and AUC of both branches over all frames of all videos, one after the other."""
+    """AP and AUC of both branches over the frames of all videos together."""
     truth: list[np.ndarray] = []
     scores: dict[str, list[np.ndarray]] = {"classification": [], "alignment": []}
     for video in videos:

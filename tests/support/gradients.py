@@ -8,9 +8,9 @@ from torch.testing import assert_close
 
 
 def assert_same(fast: Callable[[], Tensor], slow: Callable[[], Tensor], inputs: Iterable[Tensor]) -> None:
-    """Both give the same tensor, and a random projection of it the same gradients.
+    """Assert that both give the same tensor, and that a random projection of it has the same gradients.
 
-    Call it with float64 throughout; then what remains is the order of summation, far below the tolerance of 1e-9.
+    Use float64 throughout; then only the order of summation differs, with effects far below the tolerance of 1e-9.
     """
     leaves = list(inputs)
     expected, found = slow(), fast()
@@ -27,6 +27,6 @@ def _gradients(value: Tensor, weights: Tensor, leaves: list[Tensor]) -> tuple[Te
 
 
 def leaf(*shape: int, seed: int = 0, scale: float = 1.0) -> Tensor:
-    """Seeded normal numbers in float64 that want a gradient."""
+    """Make seeded normal numbers in float64 that require a gradient."""
     numbers = torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
     return (numbers * scale).requires_grad_()

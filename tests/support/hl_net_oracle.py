@@ -26,7 +26,7 @@ def softmax(row: list[Tensor]) -> Tensor:
 
 
 def convolved(w: Weights, name: str, x: list[Tensor], i: int, before: int) -> Tensor:
-    """Output i of a convolution whose first tap lies `before` snippets earlier."""
+    """Return output i of a convolution whose first tap lies `before` snippets earlier."""
     kernel = w[f"{name}.weight"]
     out = w[f"{name}.bias"].clone()
     for tap in range(kernel.shape[2]):
@@ -48,7 +48,7 @@ def graph(w: Weights, name: str, x: list[Tensor], edges: list[Tensor]) -> list[T
 
 
 def logits(w: Weights, features: Tensor) -> tuple[Tensor, Tensor]:
-    """Of one video [n, F]: the logits of the graphs and the online ones, [n] each."""
+    """Return the logits of the graphs and the online logits of one video [n, F], [n] each."""
     n = len(features)
     x = [linear(w, "second", linear(w, "first", f).clamp(min=0)).clamp(min=0) for f in features]
     heard = [
@@ -74,7 +74,7 @@ def logits(w: Weights, features: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def losses(w: Weights, videos: list[Tensor], anomalous: list[bool]) -> dict[str, Tensor]:
-    """Every term over some videos."""
+    """Return every term over these videos."""
     terms = {"binary": torch.zeros(()).double(), "binary_online": torch.zeros(()).double()}
     terms["approximation"] = torch.zeros(()).double()
     for features, is_anomalous in zip(videos, anomalous, strict=True):

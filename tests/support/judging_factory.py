@@ -1,4 +1,4 @@
-"""Pages whose alarms are judged, and what ``corrections.csv`` has to say then."""
+"""Pages whose alarms are judged, and the rows that ``corrections.csv`` has to hold then."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ OWN = {"color_scheme": "light"}  # a browser profile of its own, since judgement
 
 
 def predict(video_id: str, *alarms: tuple[int, int, float], seed: int = 0, base: float = 0.1, **options) -> Prediction:
-    """Ten seconds in snippets of half a second; alarms as [first, end) of their snippets, and score."""
+    """Make a prediction of ten seconds in half-second snippets; an alarm is its snippets [first, end) and its score."""
     scores = np.full(20, base, np.float32)
     for first, end, score in alarms:
         scores[first:end] = score
@@ -34,7 +34,7 @@ def write(folder: Path, predictions: list[Prediction], dataset: str = "mine") ->
 
 
 def at_alarm(opened: Opened, video_id: str, alarm: int) -> None:
-    """Wait until this alarm of this video is the one that is judged."""
+    """Wait until this alarm of this video is the current one."""
     opened.wait(f"document.querySelector('#alarms [aria-current]')?.dataset.at === '{alarm}'")
     assert opened.page.inner_text("#video-title") == video_id
 
@@ -58,7 +58,7 @@ def rows_of(content: bytes) -> list[dict[str, str]]:
 
 
 def row(prediction: Prediction, alarm: int, judgement: str, **changed: str) -> dict[str, str]:
-    """What the file says of an alarm, but for what a person changed."""
+    """Return the row that the file has to hold for an alarm, with the cells that a person has changed."""
     segment = prediction.segments[alarm]
     start, end = f"{segment.start_seconds:.3f}", f"{segment.end_seconds:.3f}"
     label = "" if judgement == "wrong" else segment.label

@@ -34,7 +34,7 @@ def alone(t: Weights, stream: str, video: Tensor, heads: int) -> Tensor:
 
 
 def both(t: Weights, visual: Tensor, audio: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Features of vision and sound, [n, width] each, and the logits [n] of each."""
+    """Return the features of pictures and of sound, [n, width] each, and the logits [n] of each."""
     v, a = affine(t, "stream.project", visual.double()), affine(t, "project_audio", audio.double())
     seen, heard = ask(t, "stream.layer", v, a, heads), ask(t, "stream.layer", a, v, heads)
     return seen, heard, affine(t, "stream.head", seen)[:, 0], affine(t, "stream.head", heard)[:, 0]
@@ -48,7 +48,7 @@ def bag(logits: list[Tensor], labels: list[int]) -> Tensor:
 
 
 def contrast(videos: list[tuple[Tensor, Tensor, Tensor, Tensor]], swapped: bool) -> dict[str, Tensor]:
-    """Four terms, not yet weighted by the round; `videos` as :func:`both` gives them."""
+    """Return four terms, not yet weighted by the round; `videos` holds what :func:`both` returns."""
     queries: dict[str, list[Tensor]] = {"visual": [], "audio": []}
     normal: dict[str, list[Tensor]] = {"visual": [], "audio": []}
     background: dict[str, list[Tensor]] = {"visual": [], "audio": []}

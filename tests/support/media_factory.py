@@ -1,4 +1,4 @@
-"""Small synthetic videos with sound, written by PyAV, of which a test knows every frame and sample."""
+"""Small synthetic videos with sound, written by PyAV; a test knows their every frame and sample."""
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 TIME_BASE = Fraction(1, 12_800)  # of the video streams: frames at 25 a second and many odd times are whole ticks
 SAMPLE_RATE = 16_000  # Hz, of the sound that is handed in
 
-# 60 frames of noise, 64 x 48 at 25 a second, H.264, its index in front. It is kept because encoders write other bytes
-# on another processor: what is damaged has to be the same everywhere.
+# 60 frames of noise, 64 x 48 at 25 a second, H.264 with its index in front. The file is kept because encoders write
+# other bytes on other processors, and tests that damage it need the same bytes everywhere.
 NOISE = Path(__file__).with_name("noise.mp4")
 NOISE_FRAMES = 60
 
@@ -21,7 +21,7 @@ FrameFn = Callable[[int], NDArray[np.uint8]]
 
 
 def gray_ramp(size: tuple[int, int]) -> FrameFn:
-    """Frames of one colour each that tell their index: gray (16 + 8 i) mod 224, bright enough for lossy codecs."""
+    """Frames of one colour each that show their index i: gray 16 + (8 i mod 224), bright enough for lossy codecs."""
     width, height = size
     return lambda index: np.full((height, width, 3), 16 + 8 * index % 224, dtype=np.uint8)
 

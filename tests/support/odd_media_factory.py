@@ -14,13 +14,13 @@ TS_PACKET_BYTES = 188
 
 
 def noisy_tone(seconds: float, frequency: float = 440.0) -> np.ndarray:
-    """A tone whose packets of AAC differ from each other, float32 [seconds * 16000]."""
+    """A tone whose AAC packets differ from each other, float32 [seconds * 16000]."""
     sound = tone(seconds, frequency)
     return sound + 0.01 * np.random.default_rng(1).standard_normal(len(sound)).astype(np.float32)
 
 
 def write_clip(path: Path, seconds: float = 10.0, start_seconds: float = 0.0, **written) -> Path:
-    """Gray ramp and tone, 25 frames/s, whose clock begins at `start_seconds`."""
+    """Write a gray ramp with a tone, 25 frames/s, whose clock begins at `start_seconds`."""
     n_frames = round(seconds * 25)
     settings = {
         "frame_seconds": [start_seconds + index / 25 for index in range(n_frames)],
@@ -52,14 +52,14 @@ def copy_packets(source: Path, target: Path, change: Change, *, keep_stamps: boo
 
 
 def without_first_pictures(source: Path, target: Path, n_lost: int) -> Path:
-    """A recording that begins inside a group of pictures."""
+    """Copy a file without its first pictures, like a recording that begins inside a group of pictures."""
     return copy_packets(
         source, target, lambda packet, number: packet if packet.stream.type != "video" or number >= n_lost else None
     )
 
 
 def with_data(packet: Packet, data: bytes) -> Packet:
-    """The same packet with other content."""
+    """Return a copy of the packet with other content."""
     changed = Packet(data)
     changed.pts, changed.dts, changed.duration = packet.pts, packet.dts, packet.duration
     changed.time_base, changed.is_keyframe = packet.time_base, packet.is_keyframe
@@ -67,13 +67,13 @@ def with_data(packet: Packet, data: bytes) -> Packet:
 
 
 def glued(target: Path, *parts: Path) -> Path:
-    """Several files as one, byte by byte."""
+    """Join several files into one, byte by byte."""
     target.write_bytes(b"".join(part.read_bytes() for part in parts))
     return target
 
 
 def with_lost_packets(source: Path, target: Path, share: float, seed: int) -> Path:
-    """MPEG-TS of which a random share of the packets is missing; the first two tables are kept."""
+    """Drop a random share of the packets of an MPEG-TS file; the first three, which hold its tables, are kept."""
     content = np.frombuffer(source.read_bytes(), dtype=np.uint8).reshape(-1, TS_PACKET_BYTES)
     is_kept = np.random.default_rng(seed).random(len(content)) >= share
     is_kept[:3] = True
@@ -82,9 +82,9 @@ def with_lost_packets(source: Path, target: Path, share: float, seed: int) -> Pa
 
 
 def with_stamps(source: Path, target: Path, kind: str, stamp_seconds: Callable[[int, float], float]) -> Path:
-    """Matroska whose blocks of one stream (`kind`) are stamped anew: (number, seconds) -> seconds.
+    """Change the time stamps of one stream (`kind`) of a Matroska file: (number, seconds) -> seconds.
 
-    A muxer would refuse such stamps; each block carries its distance to its cluster, which is replaced in place.
+    A muxer would refuse such stamps, so the offset of each block from its cluster is replaced in place.
     """
     content = bytearray(source.read_bytes())
     with av.open(str(source)) as container:

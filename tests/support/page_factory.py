@@ -27,7 +27,7 @@ new PerformanceObserver((list) => {
 
 @dataclass
 class Opened:
-    """A page, and whatever it complained about or asked for."""
+    """An open page, with its error messages and its requests."""
 
     page: object
     complaints: list[str] = field(default_factory=list)
@@ -39,14 +39,14 @@ class Opened:
         assert self.page.inner_text("#video-title") == video_id
 
     def alarms(self) -> list[tuple[str, str]]:
-        """What the list of alarms says: label and span."""
+        """Return the label and the time span of each alarm in the list."""
         return [
             (item.locator(".chip").inner_text(), item.locator(".when").inner_text())
             for item in self.page.locator("#alarms button").all()
         ]
 
     def wait(self, expression: str) -> None:
-        """Until JavaScript says so. Playwright's own waiting evaluates text in the page, which the page forbids."""
+        """Wait until a JavaScript expression is true. Playwright's own wait evaluates text, which the page forbids."""
         for _ in range(1200):
             if self.page.evaluate(expression):
                 return
@@ -69,7 +69,7 @@ def names(opened: Opened) -> list[str]:
 
 
 def span(start: float, end: float) -> str:
-    """Below a minute, as the page writes it. JavaScript rounds halves up."""
+    """Write a time span below one minute as the page does. JavaScript rounds halves up."""
     return " \N{EN DASH} ".join(f"0:{np.floor(seconds * 10 + 0.5) / 10:04.1f}" for seconds in (start, end))
 
 

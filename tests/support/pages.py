@@ -1,4 +1,4 @@
-"""README.md and docs/ as tests read them: sections, what console blocks tell people to type, links and anchors."""
+"""README.md and docs/ as tests read them: sections, the commands in console blocks, links and anchors."""
 
 import re
 from collections.abc import Iterator
@@ -12,15 +12,15 @@ LINK = re.compile(r"(?<!`)!?\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^)\s]+)\)|<img src=\"
 
 @dataclass
 class Section:
-    """What stands between two headings; the first section of a page has the page's title."""
+    """A heading, and everything up to the next one."""
 
     title: str
-    lines: list[str] = field(default_factory=list)  # without those of blocks
+    lines: list[str] = field(default_factory=list)  # without the lines of blocks
     blocks: list[tuple[str, str]] = field(default_factory=list)  # language, text
 
 
 def names() -> list[str]:
-    """Every page, from the root of the project."""
+    """List every page, as a path from the root of the project."""
     return ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 
 
@@ -30,10 +30,10 @@ def text(page: str) -> str:
 
 @cache
 def sections(page: str) -> tuple[Section, ...]:
-    """The sections of a page; headings inside of blocks are none."""
+    """Split a page into sections; headings inside blocks do not count."""
     found, block = [Section("")], None
     for line in text(page).splitlines():
-        if fence := re.match(r"( *)```(.*)", line):  # indented in an item of a list
+        if fence := re.match(r"( *)```(.*)", line):  # a block in a list item is indented
             if block is None:
                 block = (fence[2], len(fence[1]), [])
             else:
@@ -49,14 +49,14 @@ def sections(page: str) -> tuple[Section, ...]:
 
 
 def blocks(page: str, section: str | None = None, language: str = "console") -> list[str]:
-    """The blocks of one language in a page, or in one of its sections."""
+    """Return the blocks of one language in a page, or in one of its sections."""
     chosen = [one for one in sections(page) if section in (None, one.title)]
     assert chosen, f"{page} has no section {section!r}"
     return [block for one in chosen for found, block in one.blocks if found == language]
 
 
 def commands(page: str, section: str | None = None) -> list[str]:
-    """What a page, or one of its sections, tells people to type after the prompt, without comments."""
+    """Return the commands that a page, or one of its sections, shows after the prompt, without comments."""
     return [
         re.split(r"\s{2,}#", line[2:])[0].rstrip()
         for block in blocks(page, section)
@@ -66,7 +66,7 @@ def commands(page: str, section: str | None = None) -> list[str]:
 
 
 def anchors(page: str) -> set[str]:
-    """The anchors that GitHub gives the headings of a page."""
+    """Return the anchors that GitHub gives to the headings of a page."""
     found: set[str] = set()
     for section in sections(page):
         plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", section.title).lower()
@@ -79,14 +79,14 @@ def anchors(page: str) -> set[str]:
 
 
 def links(page: str) -> Iterator[str]:
-    """Where a page's links and images lead, as they are written."""
+    """Yield the targets of a page's links and images, as they are written."""
     for section in sections(page):
         for first, second in LINK.findall("\n".join(section.lines)):
             yield first or second
 
 
 def resolve(page: str, link: str) -> tuple[str, str]:
-    """The file, from the root of the project, and the anchor that a relative link of a page leads to."""
+    """Return the file, as a path from the root of the project, and the anchor of a relative link in a page."""
     file, _, anchor = link.partition("#")
     target = (ROOT / page).parent / file if file else ROOT / page
     return str(target.resolve().relative_to(ROOT)), anchor

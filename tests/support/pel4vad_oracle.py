@@ -14,7 +14,7 @@ Weights = dict[str, Tensor]
 
 
 def forward(t: Weights, video: Tensor, window: int) -> tuple[Tensor, Tensor]:
-    """Confidences [n], and features [n, embedding width], of snippets [n, width]."""
+    """Return confidences [n] and features [n, embedding width] of snippets [n, width]."""
     video = video.double()
     query, key, value = (affine(t, f"attention.{name}", video) for name in ("query", "key", "value"))
     share = 1 / (1 + math.exp(-float(t["attention.share"])))
@@ -38,7 +38,7 @@ def forward(t: Weights, video: Tensor, window: int) -> tuple[Tensor, Tensor]:
 
 
 def losses(t: Weights, videos: list[Tensor], classes: list[int], names: Tensor, window: int) -> dict[str, Tensor]:
-    """`names` [C, width]: embeddings of the classes; class 0 is normal."""
+    """Return both terms; `names` [C, width] holds the embeddings of the classes, of which class 0 is normal."""
     bag, pooled, shown = [], [], []
     for video, label in zip(videos, classes, strict=True):
         confidence, features = forward(t, video, window)

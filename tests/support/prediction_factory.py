@@ -1,4 +1,4 @@
-"""A model folder with tiny random encoders and detectors that nobody trained: what they say is arbitrary, and exact."""
+"""A model folder with tiny random encoders and untrained detectors, whose scores are arbitrary but reproducible."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ VARIANTS = {"audio_visual": ("audio_visual", {}), "visual_student": ("student", 
 
 
 def write_model_folder(params: Params, dataset: str = NAME, seed: int = 0) -> Path:
-    """``runs/<dataset>`` in the working directory, with the detectors ``audio_visual`` and ``visual_student``."""
+    """Write ``runs/<dataset>`` in the working directory, with detectors ``audio_visual`` and ``visual_student``."""
     section = params.dataset(dataset)
     tower = text_tower(section.visual, section.classes)
     with torch.random.fork_rng():
@@ -66,7 +66,7 @@ def write_model_folder(params: Params, dataset: str = NAME, seed: int = 0) -> Pa
 
 
 def strange_training(width: int = 512) -> dict[Modality, Reference]:
-    """Training videos of random features, which no video looks like."""
+    """Describe training videos with random features, which no real video resembles."""
     videos = np.random.default_rng(0).standard_normal((MIN_VIDEOS, 8, width))
     reference = describe(videos / np.linalg.norm(videos, axis=-1, keepdims=True))
     assert reference is not None

@@ -1,4 +1,4 @@
-"""A small project in a folder of its own: videos, annotations, tiny random encoders, and the params.yaml of it all."""
+"""A small project in a folder of its own: annotations of given videos, tiny random encoders, and params.yaml."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +18,7 @@ NAME = "toy"
 
 
 def write_project(root: Path, labels: Mapping[str, str], **visual: Any) -> Path:
-    """Annotations, encoders and params.yaml for the videos `labels` (file name -> label) in ``root/videos``.
+    """Write annotations, encoders and params.yaml for the videos `labels` (file name -> label) in ``root/videos``.
 
     `visual` overrides keys of the visual recipe.
     """
@@ -51,7 +51,7 @@ def write_project(root: Path, labels: Mapping[str, str], **visual: Any) -> Path:
                 },
             }
         },
-        # A worker's first import of librosa compiles, for minutes on a busy machine that has never done it before.
+        # A worker's first import of librosa compiles code, which can take minutes on a busy machine.
         "extraction": {"device": "cpu", "workers": 2, "stall_seconds": 300},
     }
     save_params(root, params)
@@ -59,13 +59,13 @@ def write_project(root: Path, labels: Mapping[str, str], **visual: Any) -> Path:
 
 
 def write_table(root: Path, labels: Mapping[str, str]) -> None:
-    """``videos.csv``: video -> label, all for training."""
+    """Write ``videos.csv`` with the label of each video, all for training."""
     rows = [f'"{name.replace(chr(34), chr(34) * 2)}",{label},train' for name, label in labels.items()]
     (root / "annotations" / "videos.csv").write_text("\n".join(["video,labels,split", *rows]) + "\n")
 
 
 def load_params(root: Path) -> dict[str, Any]:
-    """``params.yaml`` as plain data."""
+    """Read ``params.yaml`` as plain data."""
     return YAML(typ="safe").load(root / "params.yaml")
 
 
@@ -77,7 +77,7 @@ def save_params(root: Path, params: dict[str, Any]) -> None:
 
 
 def prepare_here() -> Params:
-    """Stage ``prepare`` in the working directory; its parameters."""
+    """Run stage ``prepare`` in the working directory, and return the parameters."""
     params = config.load()
     prepared = prepare(NAME, params.dataset(NAME), params.extraction, probe)
     write_manifest(manifest(NAME), prepared.videos)
@@ -85,5 +85,5 @@ def prepare_here() -> Params:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Name -> bytes of every file in a folder."""
+    """Map the name of every file in a folder to its bytes."""
     return {path.name: path.read_bytes() for path in folder.iterdir()}

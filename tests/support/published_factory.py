@@ -37,7 +37,7 @@ def rtfm(width: int = 12) -> Tensors:
 
 
 def clip_tsa(width: int = 12, gated: int = 12) -> Tensors:
-    """`width` differs from `gated` where the features are reduced."""
+    """Make CLIP-TSA's tensors; `width` differs from `gated` if the features are reduced."""
     shapes = {
         **_aggregate(gated),
         **_layer("hard_attention.scorer.fc1", 256, gated),
@@ -63,7 +63,7 @@ def bn_wvad(width: int = 12) -> Tensors:
 
 
 def _distance_encoder(width: int) -> dict[str, tuple[int, ...]]:
-    """Two layers of four heads of 2, 8 wide."""
+    """Return the shapes of two layers of width 8 with four heads of width 2."""
     shapes = _layer("embedding.conv_1.0", 8, width, 3)
     for layer in ("selfatt.layers.0", "selfatt.layers.1"):
         shapes |= {**_layer(f"{layer}.0.norm", 8), **_layer(f"{layer}.1.norm", 8)}
@@ -89,7 +89,7 @@ def macil_sd(visual: int = 12, audio: int = 8) -> Tensors:
         shapes |= _layer(f"cma.layer.self_attn.linears.{linear}", 16, 16)
     shapes |= {**_layer("cma.layer.sublayer.0.norm", 16), **_layer("cma.layer.sublayer.1.norm", 16)}
     shapes |= {**_layer("cma.layer.feed_forward.w_1", 10, 16), **_layer("cma.layer.feed_forward.w_2", 16, 10)}
-    return _filled({**shapes, **_layer("multiheadattn.out_proj", 16, 16)})  # the last is not used
+    return _filled({**shapes, **_layer("multiheadattn.out_proj", 16, 16)})  # `out_proj` is not used
 
 
 def _aggregate(width: int) -> dict[str, tuple[int, ...]]:

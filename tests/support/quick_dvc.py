@@ -1,14 +1,14 @@
-"""The real ``dvc``, without what its tests would only wait for.
+"""The real ``dvc``, without the work that tests would only wait for.
 
 For every stage DVC reads and writes all of ``dvc.lock``, with a parser that remembers comments and an emitter in
-Python: most of what a ``dvc repro`` of stubs takes. Here it writes JSON, which is YAML, too, and parses a text once.
-Four times a stage it notes in a file what the stage reads and writes, for commands that run in the same project at the
-same time, of which there are none here. It compares each key of ``params.yaml`` that a stage follows, which may be a
-pattern, with all keys of the file; here it looks up those that are none.
+Python. This takes most of the time of a ``dvc repro`` of stubs. Here it writes JSON, which is also YAML, and parses
+each text once. Four times for each stage, DVC notes in a file what the stage reads and writes, in case other commands
+run in the same project; here none do. DVC compares each key of ``params.yaml`` that a stage follows with all keys of
+the file, because the key may be a pattern; here a key that is no pattern is looked up directly.
 
-Every stage is a Python process that imports torch and others, for seconds. Here it is a fork of this process, which
-`tests.support.warm` has let import them: with the same words, environment and folder as ``python -m pipeline.<stage>``,
-and the project's own code imported anew.
+Every stage is a Python process that spends seconds on importing torch and other libraries. Here it is a fork of this
+process, in which `tests.support.warm` has imported them. It gets the same arguments, environment and folder as
+``python -m pipeline.<stage>``, and imports the project's own code anew.
 """
 
 import json
@@ -48,7 +48,7 @@ def install() -> None:
 
 
 def load(text: str, path: Any, typ: str = "safe") -> Any:
-    """What a text in YAML says, anew each time; parsed once in this process and its forks."""
+    """Return the content of a YAML text as new objects; each text is parsed only once in this process and its forks."""
     if text not in _parsed:
         try:
             content = json.loads(text)
@@ -59,7 +59,7 @@ def load(text: str, path: Any, typ: str = "safe") -> Any:
 
 
 def _dump(content: Any, stream: TextIO) -> None:
-    # In lines, which git compares; with an indent it would not be written in C.
+    # One item a line, because git compares lines; with an indent, json would not use its encoder in C.
     stream.write(json.dumps(content, separators=(",\n", ": ")))
 
 

@@ -1,4 +1,4 @@
-"""Records of results that nobody has measured, with the numbers that a test wants."""
+"""Records of made-up results, with the numbers that a test needs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,7 +23,7 @@ RECIPES = {
 
 
 def make_data(**changes: Any) -> Data:
-    """Six test videos of a data set of one's own, all with sound."""
+    """Describe six test videos of a user's own data set, all with sound."""
     facts: dict[str, Any] = {
         "name": "demo",
         "kind": "table",
@@ -51,7 +51,7 @@ def make_record(
     settings: Mapping[str, Any] | None = None,
     **changes: Any,
 ) -> Record:
-    """One detector with these APs and mean mAPs of its seeds; without `average` it names no classes."""
+    """Make the record of a detector with an AP and a mean mAP for each seed; without `average` it names no classes."""
     seeds = [_metrics(value, None if average is None else average[index]) for index, value in enumerate(ap)]
     mean = {key: float(np.mean([found[key] for found in seeds])) for key in seeds[0]}
     spread = {key: float(np.std([found[key] for found in seeds], ddof=1)) for key in mean} if len(seeds) > 1 else {}

@@ -1,4 +1,4 @@
-"""The audio-visual detector with everything on that keeps it from learning a few videos by heart."""
+"""The audio-visual detector with every switch on that keeps it from overfitting to a few videos."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ ALL_ON: dict[str, Any] = {"feature_noise": 0.1, "feature_dropout": 0.1, "modalit
 
 
 class RegularisedSettings(AudioVisualSettings):
-    """Every switch."""
+    """Settings with every such switch on."""
 
     mask_padding: bool = True
     temperature: Positive = 0.3
@@ -31,7 +31,7 @@ class RegularisedSettings(AudioVisualSettings):
 
 
 class Regularised(AudioVisualDetector):
-    """The gate is open from the start, because a closed one passes no gradient to what lies behind it."""
+    """The detector with its gate open from the start: a closed gate passes no gradient to the layers behind it."""
 
     Settings = RegularisedSettings
 

@@ -34,7 +34,7 @@ TEST_VIEW = 5
 
 
 def write_release(folder: Path, width: int = 512, n_views: int = 10, seed: int = 0) -> None:
-    """``visual/{XDTrain,XDTest}``, ``audio/{train,test}`` and ``list`` below a folder."""
+    """Write ``visual/{XDtrain,XDtest}``, ``audio/{train,test}`` and ``list`` below a folder."""
     rng = np.random.default_rng(seed)
     for split, lengths in (("train", TRAIN), ("test", TEST)):
         for id_, n in lengths.items():
@@ -51,7 +51,7 @@ def save(path: Path, values: np.ndarray, dtype: type = np.float16) -> None:
 
 
 def write_lists(folder: Path, train: Sequence[str] | Mapping, test: Sequence[str] | Mapping, n_views: int = 10) -> None:
-    """Both lists, with the folders of another machine, as in the release."""
+    """Write both lists, with paths of another machine, as in the release."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, ids, views in (
         ("xd_CLIP_rgb.csv", train, range(n_views)),
@@ -67,7 +67,7 @@ def write_lists(folder: Path, train: Sequence[str] | Mapping, test: Sequence[str
 
 
 def write_annotations(folder: Path, annotations: Mapping[str, Sequence[tuple[str, int, int]]]) -> None:
-    """Both annotation files."""
+    """Write both annotation files."""
     spans = [" ".join([id_, *(f"{a} {b}" for _, a, b in events)]) for id_, events in annotations.items()]
     labelled = [" ".join([id_, *(f"{c} {a} {b}" for c, a, b in events)]) for id_, events in annotations.items()]
     (folder / "annotations.txt").write_text("\n".join(spans) + "\n")
@@ -77,9 +77,9 @@ def write_annotations(folder: Path, annotations: Mapping[str, Sequence[tuple[str
 def released_tensors(
     role: str, *, width: int = 512, text_width: int = 64, text_layers: int = 2, n_classes: int = 7, seed: int = 0
 ) -> dict[str, Tensor]:
-    """A state dict with the names and shapes of docs/released.md, and random values of a trained detector's size.
+    """Make a state dict with the names and shapes of docs/released.md, and random values as large as trained ones.
 
-    The text tower is narrower and less deep than CLIP's, unless asked for.
+    By default, the text tower is narrower and has fewer layers than CLIP's.
     """
     random = torch.Generator().manual_seed(seed)
 
@@ -152,14 +152,14 @@ def released_tensors(
     norm(f"{clip}ln_final", text_width)
     tensors[f"{clip}text_projection"] = normal(text_width, width, std=text_width**-0.5)
     tensors[f"{clip}logit_scale"] = torch.tensor(4.6)
-    # Of the image tower, a few: it is not needed.
+    # Only a few tensors of the image tower, which is not needed.
     tensors[f"{clip}visual.class_embedding"] = normal(64, std=0.1)
     tensors[f"{clip}visual.conv1.weight"] = normal(64, 3, 16, 16, std=0.1)
     return tensors
 
 
 def write_checkpoint(path: Path, role: str, **sizes: int) -> str:
-    """Save :func:`released_tensors`; returns the file's sha256."""
+    """Save :func:`released_tensors`; return the file's sha256."""
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save(released_tensors(role, **sizes), path)
     return sha256_of(path)

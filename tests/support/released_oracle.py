@@ -1,6 +1,6 @@
 """A released detector, computed slowly and plainly from its state dict and docs/method.md: the oracle of the importer.
 
-Float64, one video, one window of 256 positions, a loop for each position, window, head and level; padding is zeros and
+Float64, one video, one window of 256 positions, a loop for each position, window, head and level; padding is zero and
 takes part, as released. Nothing here comes from the library.
 """
 

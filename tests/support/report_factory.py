@@ -26,7 +26,7 @@ def make_prediction(
     annotated: Sequence[tuple[str, float, float]] | None = (),
     anomaly: NDArray[np.float32] | None = None,
 ) -> Prediction:
-    """A video whose deciding curve, in hundredths so that some scores meet a threshold exactly, reaches `highest`."""
+    """Make a prediction whose deciding curve reaches `highest`, in hundredths: some scores meet a threshold exactly."""
     random = np.random.default_rng(seed)
     n_frames = round(seconds * frame_rate)
     n_snippets = -(-n_frames // stride)
@@ -72,7 +72,7 @@ def segments_of(
     stride: int = 1,
     n_frames: int = 10**9,
 ) -> tuple[DetectedSegment, ...]:
-    """The alarms of a curve as segments."""
+    """Return the alarms of a curve as segments."""
     return tuple(
         DetectedSegment(
             label="anomaly" if alarm.class_index is None else classes[alarm.class_index],

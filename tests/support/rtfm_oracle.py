@@ -1,6 +1,6 @@
 """RTFM and CLIP-TSA's gate, snippet by snippet: written from the published facts, in float64.
 
-A batch is a list of rows (a view of a video) [n, F]; the `views` rows of a video stand together.
+A batch is a list of rows [n, F], one for each view of a video; the `views` rows of a video follow each other.
 """
 
 import torch
@@ -31,7 +31,7 @@ def convolved(w: Weights, name: str, x: Tensor, dilation: int = 1) -> Tensor:
 
 
 def normed(w: Weights, name: str, rows: Rows, training: bool) -> Rows:
-    """By the statistics of all snippets in the batch, or by those that were kept."""
+    """Normalise by the statistics of all snippets in the batch or, outside training, by the running ones."""
     together = torch.cat(rows)
     mean = together.mean(dim=0) if training else w[f"{name}.running_mean"]
     variance = ((together - mean) ** 2).mean(dim=0) if training else w[f"{name}.running_var"]
@@ -62,14 +62,14 @@ def temporal(w: Weights, rows: Rows, training: bool) -> Rows:
 
 
 def detect(w: Weights, rows: Rows, training: bool) -> tuple[Rows, Rows]:
-    """Features [n, F] and scores [n] of each row."""
+    """Return features [n, F] and scores [n] of each row."""
     features = temporal(w, rows, training)
     hidden = [linear(w, "second", linear(w, "first", x).clamp(min=0)).clamp(min=0) for x in features]
     return features, [1 / (1 + torch.exp(-linear(w, "last", x)[:, 0])) for x in hidden]
 
 
 def losses(w: Weights, rows: Rows, anomalous: list[bool], views: int, across: bool) -> dict[str, Tensor]:
-    """Every term in training mode; `anomalous` is of each video."""
+    """Return every term in training mode; `anomalous` has one value for each video."""
     features, scores = detect(w, rows, training=True)
     videos = [range(first, first + views) for first in range(0, len(rows), views)]
     mean_scores = [torch.stack([scores[row] for row in video]).mean(dim=0) for video in videos]
@@ -102,7 +102,7 @@ def losses(w: Weights, rows: Rows, anomalous: list[bool], views: int, across: bo
 
 
 def gate(w: Weights, row: Tensor, draws: Tensor, kept: float) -> Tensor:
-    """Snippets [n, F] times how often each is among the int(kept n) best under noise; draws [draws, n]."""
+    """Weight snippets [n, F] by how often each is among the int(kept * n) best under the noise `draws` [draws, n]."""
     hidden = linear(w, "gate.first", row).clamp(min=0)
     relevance = 1 / (1 + torch.exp(-linear(w, "gate.last", hidden)[:, 0]))
     k = max(1, int(kept * len(row)))

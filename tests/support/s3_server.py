@@ -14,13 +14,13 @@ SECRETS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 
 @dataclass(frozen=True)
 class S3Server:
-    """Where it listens, and what is in its bucket."""
+    """The address of the server, and the content of its bucket."""
 
     url: str  # http://127.0.0.1:port
     bucket: str
 
     def object_names(self) -> set[str]:
-        """The names of all objects."""
+        """Return the names of all objects."""
         pages = self._client().get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
         return {item["Key"] for page in pages for item in page.get("Contents", [])}
 
@@ -47,7 +47,7 @@ def s3_server(bucket: str) -> Iterator[S3Server]:
 
 
 def write_profile(home: Path, name: str) -> None:
-    """The secrets of a profile, where AWS's programs look for them."""
+    """Write the secrets of a profile to where AWS's programs look for them."""
     (home / ".aws").mkdir()
     lines = [f"[{name}]", *(f"{key} = {value}" for key, value in SECRETS.items())]
     (home / ".aws" / "credentials").write_text("\n".join(lines) + "\n")

@@ -1,4 +1,4 @@
-"""A real sshd on loopback, for one user, with keys that are thrown away."""
+"""A real sshd on loopback, for one user, with throwaway keys."""
 
 import os
 import pwd
@@ -29,14 +29,14 @@ Subsystem sftp internal-sftp
 
 @dataclass(frozen=True)
 class SshServer:
-    """Where it listens, and the key that it lets in."""
+    """The address of the server, and the key that it accepts."""
 
     url: str  # ssh://user@127.0.0.1:port
     key: Path
 
 
 def find_sshd() -> str:
-    """The server of Debian's openssh-server; where there is none, the test is skipped, or fails on CI."""
+    """Find sshd, from Debian's openssh-server; without it the test is skipped or, on CI, fails."""
     found = shutil.which("sshd", path=os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/usr/local/sbin"]))
     if found is None:
         message = "NOT TESTED WITH A SERVER: no sshd; run tests/support/install_debian_packages.sh"

@@ -1,4 +1,4 @@
-"""Clones of one git repository with the real graph on a few tiny videos, and a shell for what docs/team.md types."""
+"""Clones of one git repository with the real graph on a few tiny videos, and a shell for docs/team.md's commands."""
 
 import hashlib
 import os
@@ -19,11 +19,11 @@ PAGE = "docs/team.md"
 
 @dataclass
 class Team:
-    """People on one machine, each with a clone and a terminal; `stand_ins` are what the page's names mean here."""
+    """People on one machine, each with a clone and a terminal; `stand_ins` maps names on the page to real ones."""
 
     folder: Path
     stand_ins: dict[str, str]
-    ran: set[str] = field(default_factory=set)  # of the page
+    ran: set[str] = field(default_factory=set)  # commands of the page
 
     def __post_init__(self) -> None:
         programs = self.folder / "bin"
@@ -43,13 +43,13 @@ class Team:
         return self.folder / name
 
     def type(self, clone: Path, command: str) -> str:
-        """What a command of the page prints; it has to succeed."""
+        """Run a command of the page, which has to succeed, and return what it prints."""
         assert command in pages.commands(PAGE), f"not on the page: {command}"
         self.ran.add(command)
         return self.run(clone, command)
 
     def run(self, clone: Path, command: str, expected: int = 0) -> str:
-        """What a line of shell prints."""
+        """Run a line of shell and return what it prints."""
         done = self.start(clone, command)
         output, _ = done.communicate()
         with (self.folder / "transcript").open("a") as file:
@@ -89,7 +89,7 @@ class Team:
 
 
 def write_repository(folder: Path) -> None:
-    """What git would bring of this project, with parameters for a few tiny videos; no video is in it."""
+    """Write what git would hold of this project, with parameters for a few tiny videos but without any video."""
     for name in ("avadclip", "pipeline"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore"):
@@ -111,7 +111,7 @@ def write_repository(folder: Path) -> None:
 
 
 def add_videos(clone: Path, *, n_more: int = 0) -> list[Path]:
-    """Put videos and annotations where a person with videos has them: six, and `n_more` for training."""
+    """Write six videos, `n_more` others for training, and their annotations, where a person with videos keeps them."""
     data = clone / "data" / NAME
     for name in ("videos", "annotations"):
         (data / name).mkdir(parents=True, exist_ok=True)
@@ -129,9 +129,9 @@ def add_videos(clone: Path, *, n_more: int = 0) -> list[Path]:
 
 
 def objects(remote: Path) -> dict[str, Path]:
-    """md5 -> file of everything in the folder of a remote or a cache; each has to be what it is called."""
+    """Map the md5 of every object in a remote or a cache to its file; each file has to match the md5 of its name."""
     found = {}
-    for path in (remote / "files" / "md5").glob("??/[!.]*"):  # what was killed leaves .<random>.tmp
+    for path in (remote / "files" / "md5").glob("??/[!.]*"):  # a killed process leaves .<random>.tmp
         name = path.parent.name + path.name
         assert hashlib.md5(path.read_bytes()).hexdigest() == name.removesuffix(".dir"), path
         found[name] = path

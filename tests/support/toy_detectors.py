@@ -1,4 +1,4 @@
-"""A detector that uses what no shipped one uses yet: groups, observation, hooks, phases, views together."""
+"""A detector that uses what no shipped one uses yet: parameter groups, observation, hooks, phases, joint views."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from avadclip.detectors.settings import Bag, Optimizer, Recipe, Schedule, Settin
 
 
 class ToySettings(Settings):
-    """Every hook in one recipe."""
+    """Settings whose recipe uses every hook."""
 
     recipe: Recipe = Recipe(
         rounds=2,
@@ -29,7 +29,7 @@ class ToySettings(Settings):
 
 
 class Toy(Detector):
-    """A linear layer on features from which the mean of normal ones was taken, averaged over the views of a video."""
+    """Linear layers on features minus the mean of the normal ones; logits are averaged over the views of a video."""
 
     Settings = ToySettings
     normal_mean: Tensor
@@ -77,7 +77,7 @@ class Toy(Detector):
         per_video = output.view(-1, batch.n_views, output.shape[1]).mean(dim=1)
         labels, n_snippets = targets.labels[:: batch.n_views], batch.n_snippets[:: batch.n_views]
         terms = {"binary": losses.binary(per_video, labels, n_snippets)}
-        if targets.teacher is not None:  # what this detector said at the end of the phase before
+        if targets.teacher is not None:  # the output of this detector at the end of the previous phase
             terms["pseudo"] = (output.sigmoid() - targets.teacher.sigmoid()).square().mean()
         return terms
 

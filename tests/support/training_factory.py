@@ -45,7 +45,7 @@ def dimensions(max_snippets: int = 32) -> Dimensions:
 
 
 def random_batch(n_snippets: list[int], n_positions: int, seed: int = 0) -> Batch:
-    """Features around one direction a video, so that cosines lie on both sides of the graph's threshold."""
+    """Make features around one direction a video, so that cosines lie on both sides of the graph's threshold."""
     random = torch.Generator().manual_seed(seed)
     lengths = torch.tensor(n_snippets)
     valid = torch.arange(n_positions) < lengths[:, None]
@@ -62,7 +62,7 @@ def random_batch(n_snippets: list[int], n_positions: int, seed: int = 0) -> Batc
 
 
 def make_videos(n_train: int, n_test: int) -> list[Video]:
-    """Every third video is normal, fighting, or a car accident; lengths from 6 to 40 snippets."""
+    """Make videos of 6 to 40 snippets that are normal, fighting and car accident in turn."""
     random = np.random.default_rng(0)
     return [
         Video(
@@ -80,7 +80,7 @@ def make_videos(n_train: int, n_test: int) -> list[Video]:
 
 
 def anomalous_snippets(video: Video) -> slice:
-    """The second half of an anomalous video, nothing of a normal one."""
+    """Return the second half of an anomalous video, or no snippets of a normal one."""
     n_snippets = -(-video.n_frames // STRIDE)
     return slice(0, 0) if video.is_normal else slice(n_snippets // 2, n_snippets)
 
@@ -88,9 +88,9 @@ def anomalous_snippets(video: Video) -> slice:
 def write_training_project(
     root: Path, videos: list[Video], strength: dict[str, float], n_views: int = 1, **sections: Any
 ) -> None:
-    """Manifest, ground truth, features, CLIP and params.yaml in `root`.
+    """Write manifest, ground truth, features, CLIP and params.yaml into `root`.
 
-    `strength` says per modality how far anomalous snippets lie from normal ones, whose standard deviation is 1.
+    `strength` says for each modality how far anomalous snippets lie from normal ones, whose standard deviation is 1.
     """
     config_file, weights = root / "clip.json", root / "clip.safetensors"
     config_file.write_text(json.dumps(CLIP))

@@ -14,7 +14,7 @@ Weights = dict[str, Tensor]
 
 
 def encode(t: Weights, snippets: Tensor, heads: int, prefix: str = "encoder") -> Tensor:
-    """[n, width] of snippets [n, width in]."""
+    """Encode snippets [n, input width] as [n, width]."""
     x = conv(t, f"{prefix}.embed", snippets.double(), before=1, after=1).relu()
     layer = 0
     while f"{prefix}.layers.{layer}.expand.weight" in t:
@@ -46,7 +46,7 @@ def look_around(t: Weights, name: str, x: Tensor, heads: int) -> Tensor:
 
 
 def recall(t: Weights, memory: str, x: Tensor) -> tuple[Tensor, Tensor]:
-    """How well each position matches a memory [n], and what the memory answers [n, width]."""
+    """Return how well each position matches a memory [n], and the memory's answers [n, width]."""
     vectors = t[f"{memory}.vectors"]
     matches, answers = [], []
     for position in x:
@@ -70,7 +70,7 @@ def scores(t: Weights, video: Tensor, heads: int) -> Tensor:
 def losses(
     t: Weights, normal: list[Tensor], anomalous: list[Tensor], noise: list[Tensor], heads: int, kl_over: str
 ) -> dict[str, Tensor]:
-    """Of as many normal as anomalous videos of any lengths; `noise` [n, width] for each normal one."""
+    """Return every term of as many normal as anomalous videos of any length; `noise` [n, width] for each normal one."""
     bag, terms, divergences = [], {"normal_recalled": [], "normal_not_anomalous": []}, []
     anchors, anchor_lengths = [], []
     for video, epsilon in zip(normal, noise, strict=True):
@@ -101,7 +101,7 @@ def losses(
         triplets.append(torch.clamp(apart + 1, min=0))
         answered = affine(t, "mean", answer)[chosen].mean(dim=0)
         distances.append(torch.clamp(100 - answered.norm() + length, min=0))
-    if kl_over == "features":  # summed there, averaged over snippets
+    if kl_over == "features":  # summed over features, averaged over snippets
         kl = torch.cat([part.sum(dim=1) for part in divergences]).mean()
     else:
         kl = torch.stack([part.sum(dim=0).mean() for part in divergences]).mean()

@@ -1,11 +1,11 @@
-"""Commands as forks of one process that has imported what they all import.
+"""Commands as forks of one process that has already imported their libraries.
 
-torch, open_clip, librosa and DVC take seconds of a processor to import, and the tests start some hundred commands. Here
-they are imported once; a command is a fork of that, with its own words, folder, environment and files, and imports the
-project's code anew. The processes of pytest that share the tests are such forks, too. Workers that any of them starts,
-to decode or to render, are forks of a second process, which has never seen torch (`tests.support.quick_workers`).
+torch, open_clip, librosa and DVC take seconds to import, and the tests start some hundred commands. Here the libraries
+are imported once; each command is a fork of that process, with its own arguments, folder, environment and files, and
+imports the project's code anew. The pytest processes that share the tests are such forks, too. Workers that any of
+them starts, to decode or to render, are forks of a second process without torch (`tests.support.quick_workers`).
 
-As a script, ``warm.py serve SOCKET`` is that process, and ``warm.py SOCKET PROGRAM [WORD ...]`` a command in a shell.
+As a script, ``warm.py serve SOCKET`` is that process, and ``warm.py SOCKET PROGRAM [WORD ...]`` runs a command.
 """
 
 import atexit
@@ -71,12 +71,12 @@ LIBRARIES = (
     "typer",
 )
 
-SOCKET = "WARM_PROCESS"  # where it listens, in the environment of pytest's processes
+SOCKET = "WARM_PROCESS"  # variable with the server's socket, in the environment of pytest's processes
 
 
 @cache
 def start() -> str:
-    """Where the process listens of which all commands are forks; it ends with the one that has started it."""
+    """Return the socket of the process from which commands are forked; start it if needed. It ends with its parent."""
     if SOCKET in os.environ:
         return os.environ[SOCKET]
     folder = tempfile.mkdtemp(prefix="warm")  # short: the path of a socket may be 107 characters long
@@ -91,7 +91,7 @@ def start() -> str:
 
 
 def command(where: str) -> str:
-    """What a shell has to put before ``dvc``, ``avadclip``, or ``python`` with a script, ``-m`` or ``-c``."""
+    """Return what a shell puts before ``dvc``, ``avadclip``, or ``python`` with a script, ``-m`` or ``-c``."""
     return f"{sys.executable} -I -S {__file__} {where}"
 
 
@@ -112,7 +112,7 @@ esac
 
 @cache
 def executable() -> str:
-    """A file for ``sys.executable``: what it starts by ``-m``, and workers of Ray, are forks."""
+    """Return a program for ``sys.executable``: the modules (``-m``) and the workers of Ray that it starts are forks."""
     path = Path(f"{start()}.python")
     if not path.exists():
         path.write_text(PYTHON.format(command=command(start()), executable=sys.executable))
@@ -121,9 +121,9 @@ def executable() -> str:
 
 
 def run(where: str, program: str, words: Sequence[str], folder: str, environment: Mapping[str, str], out: int) -> int:
-    """Run ``dvc``, ``avadclip`` or a module, as ``python -m`` does, that prints into the open file `out`.
+    """Run ``dvc``, ``avadclip`` or a module, as ``python -m`` does, with its output going to the open file `out`.
 
-    Returns how it ended; negative: by which signal.
+    Returns the exit code, or the negative number of the signal that ended it.
     """
     with socket.socket(socket.AF_UNIX) as connection, Path(os.devnull).open() as nothing:
         connection.connect(where)
@@ -145,7 +145,7 @@ def _ask(
 
 
 def serve(where: str) -> None:
-    """Answer until whoever holds the other end of the standard input is gone."""
+    """Answer requests until the process at the other end of standard input is gone."""
     import gc
     import importlib
 
@@ -154,8 +154,8 @@ def serve(where: str) -> None:
     _quicken_workers()
     import quick_dvc
 
-    quick_dvc.load((Path(__file__).parents[2] / "dvc.yaml").read_text(), "dvc.yaml")  # which every clone has
-    gc.freeze()  # or the first collection of a fork would copy all of it
+    quick_dvc.load((Path(__file__).parents[2] / "dvc.yaml").read_text(), "dvc.yaml")  # every clone has it
+    gc.freeze()  # or a fork's first garbage collection would copy all objects
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(where)
         listener.listen()
@@ -171,12 +171,12 @@ def serve(where: str) -> None:
 
 
 def _quicken_workers() -> None:
-    """Let what this process and its forks would spawn be forked from a process that has loaded what decodes."""
+    """Fork the workers of this process and its forks from a process that has loaded the libraries for decoding."""
     forkserver.set_forkserver_preload(["quick_workers"])
     os.environ["PYTHONPATH"] = str(Path(__file__).parent)
     forkserver.ensure_running()
     del os.environ["PYTHONPATH"]
-    # A fork may not ask whether it is still running: it is no child of that fork.
+    # A fork cannot ask whether the fork server is still running, because it is not its parent.
     forkserver._forkserver.ensure_running = resource_tracker.ensure_running
     context._concrete_contexts["spawn"] = context._concrete_contexts["forkserver"]
 
@@ -200,7 +200,7 @@ def _answer(connection: socket.socket) -> None:
 
 
 def _become(program: str, words: list[str], folder: str, environment: dict[str, str], files: list[int]) -> NoReturn:
-    """Be that command, to the end of the interpreter."""
+    """Become that command until the interpreter ends."""
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)

@@ -20,14 +20,14 @@ TINY_CLIP = {
 
 
 def write_clip_weights(path: Path, name: str = "ViT-B-16-quickgelu", seed: int = 0) -> str:
-    """A whole CLIP of open_clip's architecture `name` as .safetensors; returns the file's sha256."""
+    """Write a whole CLIP of open_clip's architecture `name` as .safetensors; return the file's sha256."""
     return _save_clip(path, read_architecture(name), seed)
 
 
 def write_tiny_clip(folder: Path, seed: int = 0) -> tuple[str, Path, Path, str]:
-    """A CLIP of 64 px in 3.5 M parameters: its name, its architecture's JSON, its weights and their sha256.
+    """Write a CLIP for 64 px with 3.5 M parameters; return its name, its architecture's JSON, its weights and sha256.
 
-    Joint width (512), context (77) and vocabulary are the published ones, so detectors and tokenizer fit.
+    Joint width (512), context (77) and vocabulary are the published ones, so that detectors and tokenizer fit.
     """
     config, weights = folder / "tiny.json", folder / "tiny.safetensors"
     config.write_text(json.dumps(TINY_CLIP))
@@ -35,16 +35,16 @@ def write_tiny_clip(folder: Path, seed: int = 0) -> tuple[str, Path, Path, str]:
 
 
 def write_wav2clip_weights(path: Path, seed: int = 0, width: int = 64) -> str:
-    """Wav2CLIP in the layout of the released .pt, extras included; returns the file's sha256."""
+    """Write Wav2CLIP in the layout of the released .pt, extras included; return the file's sha256."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = Wav2Clip(width)
         tensors = network.state_dict()
         for name, tensor in tensors.items():
             if tensor.ndim > 1:
-                # torch's default lets the signal fade through 18 layers until only biases are left of a feature
+                # with torch's default the signal fades over 18 layers, until a feature depends on biases only
                 torch.nn.init.kaiming_normal_(tensor)
-            # as after training: with means 0 and variances 1 a test could not tell whether they are loaded
+            # as after training: with means 0 and variances 1 a test could not tell whether they were loaded
             if name.endswith("running_mean"):
                 tensor.normal_(std=0.1)
             if name.endswith("running_var"):

@@ -1,4 +1,4 @@
-"""The paper's claims judged by numbers: against resampling the slow way, and against a world whose truth is known."""
+"""The paper's claims judged by numbers, compared with slow resampling and with a simulation whose truth is known."""
 
 import re
 
@@ -36,7 +36,7 @@ def verdict(line: str) -> str:
         ([50.0, 50.1, 50.6], [60.0, 60.2, 60.4], FAILS),
         ([60.0, 40.0, 59.0], [50.0, 50.1, 50.6], UNDECIDED),  # the seeds do not agree
         ([60.0, 60.2], [50.0, 50.1], HOLDS),
-        ([60.0, 63.0], [50.0, 50.1], UNDECIDED),  # of two seeds, an interval is 12.7 standard errors wide
+        ([60.0, 63.0], [50.0, 50.1], UNDECIDED),  # with two seeds, an interval is ± 12.7 standard errors
         ([60.0], [50.0], UNDECIDED),
     ],
 )
@@ -50,7 +50,7 @@ def test_a_claim_holds_where_its_interval_lies_above_zero(
     line = judged(UKD, records)
     assert verdict(line) == expected
     assert f"{np.mean(taught) - np.mean(untaught):+.2f}" in line
-    if len(taught) > 1:  # the videos say nothing more: all resamples are alike
+    if len(taught) > 1:  # all resamples are equal, so the videos add no uncertainty
         each = np.array(taught) - np.array(untaught)
         low, high = student.interval(0.95, len(each) - 1, each.mean(), each.std(ddof=1) / len(each) ** 0.5)
         assert f"[{low:+.2f}, {high:+.2f}] (95%)" in line
@@ -99,7 +99,7 @@ def test_other_settings_than_the_switch_are_told() -> None:
 
 
 def test_resamples_are_paired_as_if_both_were_evaluated_on_each_draw() -> None:
-    """scikit-learn, on the frames of the videos as often as they were drawn; the difference of both detectors."""
+    """Compare with scikit-learn on the frames of each video, as often as it was drawn, for both detectors."""
     case = make_case(np.random.default_rng(5), n_videos=9)
     settings = Evaluate(bootstrap_resamples=40, bootstrap_seed=3)
     test_set = TestSet("demo", "table", case.classes, case.stride, case.videos, case.segments)
@@ -127,17 +127,18 @@ def test_resamples_are_paired_as_if_both_were_evaluated_on_each_draw() -> None:
 
 
 def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
-    """A world in which the true difference is 1.5: seeds and videos both blur it; 95 of 100 intervals hold it."""
+    """The true difference is 1.5, and seeds and videos both add noise; 95 of 100 intervals should contain it."""
     rng, inside, n_worlds = np.random.default_rng(0), 0, 400
     for _ in range(n_worlds):
-        videos = rng.normal(0, 1.0)  # how far this draw of videos is off, for all seeds
+        videos = rng.normal(0, 1.0)  # the error of this draw of videos, the same for all seeds
         seeds = 1.5 + videos + rng.normal(0, 1.0, 3)
-        blur = rng.normal(0, 1.0, 200)  # what resampling shows of it
+        blur = rng.normal(0, 1.0, 200)  # the spread that resampling shows
         one = make_record("a", (50 + seeds).tolist(), [1.0] * 3, resampled={"alignment.AP": 50 + seeds.mean() + blur})
         other = make_record("b", [50.0, 50.0, 50.0], [1.0] * 3, resampled={"alignment.AP": [50.0] * 200})
         low, high = difference(one, other, "AP").interval
         inside += low <= 1.5 <= high
-    # Joined half-widths are a little too wide where Student's t is; never too narrow: 0.95 less three standard errors.
+    # Combined half-widths are a little too wide where Student's t is wide, but never too narrow: the share is at least
+    # 0.95 less three standard errors.
     assert 0.95 - 3 * (0.95 * 0.05 / n_worlds) ** 0.5 < inside / n_worlds <= 1.0
 
 

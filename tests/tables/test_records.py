@@ -91,7 +91,7 @@ def test_a_record_holds_what_the_details_say_and_what_made_it() -> None:
     assert (record.detector.kind, record.detector.settings) == ("audio_visual", DETECTOR["settings"])
     assert record.features["visual"].settings == DETECTOR["recipes"]["visual"]
     assert (record.data.test_videos, record.data.normal, record.data.with_sound) == (6, 3, 5)
-    # The interval is of the very values that are kept for comparisons.
+    # The interval is that of the same values that are kept for comparisons.
     ends = np.nanquantile(np.array(record.resampled["alignment.AP"], float), [0.025, 0.975])
     assert ends == pytest.approx(record.intervals["alignment.AP"], abs=1e-4)  # four digits are kept
 

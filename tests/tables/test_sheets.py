@@ -1,4 +1,4 @@
-"""Tables from records: marks, missing cells, what is refused, and the same table in four formats."""
+"""Tables from records: marks, missing cells, refused records, and the same table in four formats."""
 
 import csv
 import io
@@ -156,7 +156,7 @@ def test_comparable_records_of_others_stand_beside_ours() -> None:
         ("xd_violence", PUBLISHED, True),
         ("xd_violence_released", PUBLISHED, True),
         ("table", PUBLISHED, False),
-        ("xd_violence", RECIPES, False),  # with features of one's own
+        ("xd_violence", RECIPES, False),  # with the user's own features
         ("cctv_fights", PUBLISHED, False),  # whose stride is 4
     ],
 )
@@ -176,7 +176,7 @@ def test_published_numbers_stand_beside_the_published_data_set_alone(
 
 
 def test_every_published_method_of_a_row_is_known() -> None:
-    """And those that heard I3D's companion features are said to."""
+    """Numbers published with other features, I3D and VGGish, are marked as such."""
     for number, kind in {"I": "xd_violence", "II": "cctv_fights", "VI": "xd_violence", "IX": "cctv_fights"}.items():
         for row in TABLES[number].rows:
             assert row.method == "Random" or published(kind, row.method) is not None, row.label
@@ -273,7 +273,7 @@ def test_latex_is_balanced_and_escaped(full: Sheet) -> None:
         ("end", "tabular"),
         ("end", "table"),
     ]
-    bare = re.sub(r"\\[&%$#_{}]|\\\\", "", text)  # without what is escaped, and line ends
+    bare = re.sub(r"\\[&%$#_{}]|\\\\", "", text)  # without escaped characters and line ends
     assert not set("#~^<>|_%±\x1b") & set(bare)
     depth = np.cumsum([{"{": 1, "}": -1}.get(character, 0) for character in bare])
     assert depth.min() == 0

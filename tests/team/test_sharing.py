@@ -1,6 +1,6 @@
-"""People who share caches: clones of one repository; a folder, real SSH and S3 servers; the commands of docs/team.md.
+"""People share caches over a folder and real SSH and S3 servers, with clones of one repository, as in docs/team.md.
 
-The tests of this file are one story and follow each other.
+The tests in this file build on each other, in this order.
 """
 
 import os
@@ -34,7 +34,7 @@ TEAMS_COMMAND = "dvc repro --pull --allow-missing"
 
 
 def commands(section: str | None = None) -> list[str]:
-    """What the page, or one of its sections, tells people to type."""
+    """Return the commands of the page, or of one of its sections."""
     return pages.commands("docs/team.md", section)
 
 
@@ -66,19 +66,19 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
 
 @pytest.fixture(scope="module")
 def anna(team: Team) -> Path:
-    """She has the videos."""
+    """The clone of Anna, who has the videos."""
     return team.folder / "anna"
 
 
 @pytest.fixture(scope="module")
 def ben(team: Team) -> Path:
-    """He has half of the videos, and trains."""
+    """The clone of Ben, who has half of the videos, and trains."""
     return team.folder / "ben"
 
 
 @pytest.fixture(scope="module")
 def cleo(team: Team) -> Path:
-    """She has no video, and evaluates."""
+    """The clone of Cleo, who has no video, and evaluates."""
     return team.folder / "cleo"
 
 
@@ -96,7 +96,7 @@ def in_cloud(team: Team) -> set[str]:
 
 
 def assert_every_stage_has_what_others_made(clone: Path) -> None:
-    """In ``dvc.lock``, what one stage has read is what another one has written."""
+    """Assert that, by ``dvc.lock``, every stage has read the files that other stages have written."""
     stages = YAML(typ="safe").load(clone / "dvc.lock")["stages"]
     made = {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"]}
     for name, stage in stages.items():
@@ -140,7 +140,7 @@ def test_features_are_pushed_to_all_remotes(team: Team, anna: Path) -> None:
     for command in commands("If you have the videos")[1:-1]:
         team.type(anna, command)
     assert "dvc.lock" in team.run(anna, "git ls-files")
-    # which code runs, manifest, ground truth, lists of files, and two features a video: no video, no annotation
+    # Stage `code`, manifest, ground truth, lists of files, and two features a video; but no video and no annotation.
     n_code = len(list((anna / "runs" / "code").iterdir()))
     assert len(on_disk(team)) == len(on_server(team)) == n_code + 2 + 3 + 2 * N_VIDEOS
     assert on_disk(team).keys() == on_server(team).keys() == in_cloud(team)
@@ -154,7 +154,7 @@ def test_what_is_in_the_cloud_comes_back(team: Team) -> None:
 
 
 def test_training_needs_features_and_no_video(team: Team, ben: Path) -> None:
-    for path in (ben / "data" / NAME, ben / ".cache"):  # he is somebody else now: no video, no work cache
+    for path in (ben / "data" / NAME, ben / ".cache"):  # from now on, he has no videos and no work cache
         team.run(ben, f"rm -r '{path}'")
     team.run(ben, "rm -r .dvc/cache && git pull --quiet")
     pull, verify, repro, *push = commands("If you train")
@@ -169,13 +169,13 @@ def test_training_needs_features_and_no_video(team: Team, ben: Path) -> None:
 
 def test_evaluating_needs_scores_only(team: Team) -> None:
     cleo = team.person("cleo")
-    assert ran(team.run(cleo, TEAMS_COMMAND)) == set()  # everything is in dvc.lock; nothing is fetched either
+    assert ran(team.run(cleo, TEAMS_COMMAND)) == set()  # everything is in dvc.lock, and nothing is fetched
     assert not any((cleo / name / NAME).exists() for name in ("data", "runs", "results"))
     pull, repro = commands("If you evaluate")
     team.type(cleo, pull)
     change(cleo, "evaluate.alarm_threshold", 0.7)
     assert ran(team.type(cleo, repro)) == EVALUATE
-    # `evaluate` writes it; no detector
+    # `evaluate` writes this file; no detector was fetched.
     assert [path.name for path in (cleo / "runs" / NAME).rglob("*.*")] == ["alarm.json"]
     assert not (cleo / "features" / NAME).exists()
 
@@ -210,7 +210,7 @@ def test_two_changes_meet_in_dvc_lock(team: Team, ben: Path, cleo: Path) -> None
 
 
 def test_ten_more_videos_cost_and_upload_ten(team: Team, anna: Path) -> None:
-    """With a cache that is linked read-only into the project, where a write would change what everybody trusts."""
+    """The cache is linked read-only into the project, where a write would change the cache that everybody trusts."""
     team.run(
         anna,
         "git pull --quiet && dvc config --local cache.type symlink,hardlink"
@@ -227,7 +227,7 @@ def test_ten_more_videos_cost_and_upload_ten(team: Team, anna: Path) -> None:
     team.run(anna, "dvc push prepare extract_visual extract_audio")
     assert len(on_disk(team).keys() - before.keys()) == 1 + 2 + 2 * 2  # manifest, two lists of files, features
     assert before.keys() <= on_disk(team).keys()
-    assert cache.keys() <= objects(anna / ".dvc" / "cache").keys()  # which looks at their bytes
+    assert cache.keys() <= objects(anna / ".dvc" / "cache").keys()  # which checks their bytes
     team.run(anna, f"python -m pipeline.extract_visual {NAME}")  # by hand, onto links
     objects(anna / ".dvc" / "cache")
     assert stored.is_symlink()
@@ -247,7 +247,7 @@ def test_a_flipped_bit_is_found_named_and_mended(team: Team, ben: Path) -> None:
 
 
 def test_newer_code_without_videos(team: Team, cleo: Path) -> None:
-    """`prepare` is out of date then, and only somebody with videos can run it; everything after it can go on."""
+    """`prepare` is out of date then, and only somebody with videos can run it; later stages can still run."""
     team.run(cleo, "git pull --quiet")
     with (cleo / "avadclip" / "media" / "probe.py").open("a") as file:
         file.write("# newer\n")
@@ -282,8 +282,8 @@ def test_two_push_at_once(team: Team, anna: Path, ben: Path) -> None:
         outputs = [process.communicate()[0] for process in both]
         for clone, process, output in zip((anna, ben), both, outputs, strict=True):
             if process.returncode:
-                # DVC makes a file read-only as soon as it is there; whoever is just writing the same one is refused by
-                # a disk, unless he is root. What he has to do is to push again.
+                # DVC makes a file read-only as soon as it is there. A disk then refuses anybody who is just writing the
+                # same file, unless they are root; they have to push again.
                 assert folder == "disk", output
                 assert os.getuid() != 0, output
                 assert "Permission denied" in output
@@ -311,7 +311,7 @@ def test_a_pull_that_was_killed_goes_on(team: Team, anna: Path) -> None:
     words = "pull --remote server prepare extract_visual extract_audio"
     (team.folder / "killed.py").write_text(KILLED_AFTER_FIVE)
     team.run(dora, f"exec python {team.folder / 'killed.py'} {words}", expected=-signal.SIGKILL)
-    assert not (dora / "features" / NAME / "visual").exists()  # a stage is there as a whole, or not at all
+    assert not (dora / "features" / NAME / "visual").exists()  # a stage's output is there as a whole, or not at all
     team.run(dora, f"dvc {words}")
     assert team.run(dora, "avadclip features verify").count("no problems") == 2
     objects(dora / ".dvc" / "cache")

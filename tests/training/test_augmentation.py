@@ -1,4 +1,4 @@
-"""Changes to a training batch and averaged rounds: off by default, each does what it says, and all of it resumes."""
+"""Augmented batches and averaged rounds: off by default, each has its stated effect, and both survive a kill."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,7 +26,7 @@ NAMES = ("visual", "audio", "audio_valid")
 
 
 def labelled(n_views: int = 1) -> LabelledBatch:
-    """Every third video is normal, every fifth has no sound; all views of a video are rows that stand together."""
+    """Make a batch: every third video is normal, every fifth has no sound; the views of a video are adjacent rows."""
     lengths = [length for length in LENGTHS for _ in range(n_views)]
     batch = random_batch(lengths, 32)
     assert batch.audio is not None
@@ -49,7 +49,7 @@ def changed(data: LabelledBatch, modalities: tuple[Modality, ...] = BOTH, seed: 
 
 
 def where(batch: Batch, modality: Modality) -> tuple[Tensor, Tensor]:
-    """Features, and which snippets have any."""
+    """Return the features, and which snippets have any."""
     counted = batch.valid if modality == "visual" else batch.audio_valid
     assert counted is not None
     return getattr(batch, modality), counted
@@ -152,10 +152,10 @@ def test_normal_videos_take_runs_of_normal_videos(n_views: int) -> None:
             for start in range(int(data.batch.n_snippets[other]) - len(differs) + 1)
             if torch.equal(where(after, "visual")[0][row, first], where(data.batch, "visual")[0][other, start])
         ]
-        ((other, start),) = sources  # features are random, so there is one
+        ((other, start),) = sources  # features are random, so there is exactly one source
         assert normal[other]
         assert other // n_views != row // n_views
-        for name in NAMES:  # sound comes along
+        for name in NAMES:  # the sound is taken along
             taken = getattr(data.batch, name)[other, start : start + len(differs)]
             assert torch.equal(getattr(after, name)[row, first : last + 1], taken)
     assert n_mixed > 0.6 * sum(normal)

@@ -1,4 +1,4 @@
-"""What is held out is never trained on, and the better setting is found without a test video."""
+"""Held-out snippets are never trained on, and the better setting is found without a test video."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ TRAIN = {
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Video]:
-    """Anomalies can be seen and not heard."""
+    """A project whose anomalies can be seen but not heard."""
     videos = make_videos(24, 6)
     train = {name: values for name, values in TRAIN.items() if name != "imported"}
     write_training_project(tmp_path, videos, {"visual": 2.0, "audio": 0.0}, train=train)
@@ -48,13 +48,13 @@ def test_a_snippet_that_comes_again_is_held_out_with_its_first_appearance() -> N
     shown = [features_of(random.standard_normal((5, 32)).tolist(), video.id) for video in videos]
     assert shown[0].visual is not None
     assert shown[7].visual is not None
-    shown[7].visual[0, 2] = 3 * shown[0].visual[0, 4]  # the same direction, louder
+    shown[7].visual[0, 2] = 3 * shown[0].visual[0, 4]  # the same direction, but longer
     folds = snippet_folds(videos, shown, 4)
     assert [len(each) for each in folds] == [5] * 12
     assert folds[7][2] == folds[0][4]
     for index, each in enumerate(folds):
         others = each if index != 7 else np.delete(each, 2)
-        assert len(set(others)) == 1  # all else stays with its video
+        assert len(set(others)) == 1  # every other snippet stays with its video
     for sort in (True, False):
         dealt = [each[0] for each, video in zip(folds, videos, strict=True) if video.is_normal == sort]
         counts = np.bincount(dealt, minlength=4)
@@ -96,7 +96,7 @@ def test_no_detector_sees_what_it_is_asked_about(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(cross_validation, "prepare", spy_prepare)
     monkeypatch.setattr(cross_validation, "detect", spy_detect)
     found = cross_validate("good")
-    assert len(seen) == 8  # two a fold
+    assert len(seen) == 8  # two detectors for each fold
     assert sum(asked) == 2 * len(found.videos)  # each snippet by two detectors
     everything = set().union(*seen)
     assert all(len(each) + n == len(everything) for each, n in zip(seen, asked, strict=True))
@@ -115,7 +115,7 @@ def cross_validate(name: str) -> HeldOut:
 @pytest.mark.slow
 @pytest.mark.usefixtures("project")
 def test_choose_prefers_what_generalises_and_is_the_same_twice() -> None:
-    here = {"mine": NAME, "ensemble": "good", "mil_head": "deaf"}  # all variants, as the page has them
+    here = {"mine": NAME, "ensemble": "good", "mil_head": "deaf"}  # the only variants here
     typed = pages.commands("docs/held-out.md", "Choosing for your own data")
     words = [[here.get(word, word) for word in command.split()[1:]] for command in typed]
     first, second = (CliRunner().invoke(cli.app, [*some, "--folds", "2"]) for some in words)

@@ -105,7 +105,7 @@ def test_windows_hold_every_snippet_once(n: int, lengths: list[int]) -> None:
 
 
 class Echo(PaddingDetector):
-    """Gives back what it is shown: the first visual number as logit."""
+    """A detector that returns the first visual number of each snippet as its logit."""
 
     Settings = PaddingSettings
 
@@ -129,7 +129,7 @@ class Echo(PaddingDetector):
 def video_of(first_numbers: np.ndarray, video_id: str = "a") -> VideoFeatures:
     visual = np.zeros((2, len(first_numbers), 3), np.float16)
     visual[0, :, 0] = first_numbers
-    visual[1] = 99  # another view than the centre, which testing does not look at
+    visual[1] = 99  # a view other than the centre, which testing ignores
     return VideoFeatures(video_id, visual, None, None)
 
 

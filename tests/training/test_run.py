@@ -1,4 +1,4 @@
-"""Training from files to files: reproducible to the byte, resumable, able to learn, and strict about its inputs."""
+"""Training with real files: reproducible to the byte, resumable, able to learn, and strict about its inputs."""
 
 import json
 from collections.abc import Callable
@@ -74,7 +74,7 @@ def checkpoint_bytes(variant: str) -> tuple[bytes, bytes]:
 
 
 def set_recipe(**recipe: Any) -> None:
-    """Of every variant."""
+    """Change the recipe of every variant."""
     _edit_params(lambda params: [v["recipe"].update(recipe) for s in ("train", "distill") for v in params[s].values()])
 
 
@@ -221,7 +221,7 @@ def test_bfloat16_is_near_float32(project: Path) -> None:
     select_by("last")
     exact = last_losses()
     set_recipe(precision="bfloat16")
-    # bfloat16 has 8 bits, so a relative step of 4e-3; three epochs add some of them up
+    # bfloat16 has 8 bits of precision, so a relative step of 4e-3; over three rounds, some of these errors add up
     assert last_losses() == pytest.approx(exact, rel=0.05)
 
 

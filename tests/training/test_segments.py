@@ -1,4 +1,4 @@
-"""Segments of training videos: read only where the recipe asks, carried through every bag, learned from."""
+"""Segments of training videos: read only if the recipe asks for them, kept through every bag, and learned from."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -28,18 +28,18 @@ from tests.support.training_factory import CLASSES, NAME, STRIDE, make_videos, w
 
 VIDEOS = make_videos(18, 9)
 TRAINING = {video.id for video in VIDEOS if video.split == "train"}
-FRACTION = 0.3  # of the training videos that are held out where rounds are validated
+FRACTION = 0.3  # of the training videos, held out when rounds are validated
 
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every anomalous video has a segment, those of the training as well."""
+    """A project in which every anomalous video has a segment, including the training videos."""
     monkeypatch.chdir(tmp_path)
     write_training_project(tmp_path, VIDEOS, {"visual": 1.0, "audio": 1.0}, n_views=2, selection={"by": "last"})
 
 
 def run_with(weight: float | None, selection: str = "last") -> Run:
-    """A small head; weight None: the recipe does not name segments."""
+    """Make a run of a small head; with weight None, the recipe does not name segments."""
     loss_weights = {} if weight is None else {"segments": weight}
     recipe = {"rounds": 3, "batch_size": 8, "bag": {"length": 16}, "loss_weights": loss_weights}
     values = settings_of("mil_head", {"members": 2, "hidden": 4, "recipe": recipe}).model_dump(mode="json")
@@ -50,20 +50,20 @@ def run_with(weight: float | None, selection: str = "last") -> Run:
 
 
 def trained(weight: float | None, selection: str = "last") -> bytes:
-    """The weights of a trained detector."""
+    """Train a detector, and return the bytes of its weights."""
     run = run_with(weight, selection)
     train(run, config.load().compute)
     return (run.folder / "model.safetensors").read_bytes()
 
 
 def edit(change: Callable[[Segment], Segment | None]) -> None:
-    """Of every segment of the ground truth; None: there is none any more."""
+    """Change every segment of the ground truth; None removes it."""
     changed = map(change, read_ground_truth(paths.ground_truth(NAME)))
     write_ground_truth(paths.ground_truth(NAME), [segment for segment in changed if segment is not None])
 
 
 def moved(ids: Iterable[str]) -> Callable[[Segment], Segment]:
-    """Segments of these videos begin and end elsewhere."""
+    """Return a change that moves the segments of these videos."""
     return lambda s: replace(s, start_frame=0, end_frame=5) if s.id in ids else s
 
 
@@ -155,7 +155,7 @@ def test_shares_are_those_of_a_loop_over_frames() -> None:
             start, end = sorted(random.choice(video.n_frames + 1, 2, replace=False).tolist())
             segments.append(Segment(video.id, CLASSES[1], start, end))
     whole = Segment(VIDEOS[1].id, CLASSES[1], 0, VIDEOS[1].n_frames)
-    only_these = Segment(VIDEOS[1].id, ANY_CLASS, 2, 9)  # decides alone which frames are anomalous
+    only_these = Segment(VIDEOS[1].id, ANY_CLASS, 2, 9)  # it alone decides which frames are anomalous
     write_ground_truth(paths.ground_truth(NAME), [*segments, whole, only_these])
     found = read_shares(NAME, VIDEOS, STRIDE, open_folders(NAME, ("audio",)))
     assert found.keys() == {video.id for video in (*VIDEOS[::2], VIDEOS[1])}

@@ -1,4 +1,4 @@
-"""`selection.by: ranking` stops a training where held-out snippets rank best; `recipe.calibrate` asks them, too."""
+"""`selection.by: ranking` stops a training where held-out snippets rank best; `recipe.calibrate` uses them, too."""
 
 import json
 from pathlib import Path
