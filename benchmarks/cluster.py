@@ -18,9 +18,9 @@ from typing import Annotated, Any
 import numpy as np
 import psutil
 import typer
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
-from tests.media_factory import write_video
 
 from avadclip import config, store
 from avadclip.cluster.mapping import Row, map_rows
@@ -37,6 +37,7 @@ from avadclip.io import sha256_of
 from avadclip.media.probe import probe
 from avadclip.store import Source
 from avadclip.store.work_cache import WorkCache
+from tests.support.media_factory import write_video
 
 MEBIBYTE = 2**20
 HERE = Execution(engine="ray", address="local")
@@ -52,6 +53,11 @@ class StandIn:
         return Status(Encoded(video.source.id, n_snippets=100, seconds=0.0, checksum="0" * 64))
 
 
+def _rolled(texture: NDArray[np.uint8], n: int, index: int) -> NDArray[np.uint8]:
+    """Picture `index` of video `n`."""
+    return np.roll(texture, (index, 3 * index + n), axis=(0, 1))
+
+
 def write_videos(folder: Path, n_videos: int) -> list[Pending]:
     """Write clips of 10 s that differ, and return them as a manifest would list them."""
     texture = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8).repeat(8, axis=0).repeat(8, axis=1)
@@ -62,7 +68,7 @@ def write_videos(folder: Path, n_videos: int) -> list[Pending]:
             path,
             n_frames=250,
             size=(256, 192),
-            frame_fn=lambda index, n=n: np.roll(texture, (index, 3 * index + n), axis=(0, 1)),
+            frame_fn=partial(_rolled, texture, n),
             options={"preset": "ultrafast"},
         )
         info = probe(path)

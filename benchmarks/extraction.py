@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -152,9 +153,10 @@ def repeat_clip(clip: Path, path: Path, times: int) -> Path:
             with av.open(str(clip)) as container:
                 original = container.streams.video[0]
                 copy = copy or output.add_stream_from_template(original)
+                assert original.duration is not None
                 shift = turn * original.duration
                 for packet in container.demux(original):
-                    if packet.dts is not None:
+                    if packet.pts is not None and packet.dts is not None:
                         packet.pts, packet.dts, packet.stream = packet.pts + shift, packet.dts + shift, copy
                         output.mux(packet)
     return path
@@ -220,7 +222,7 @@ def main(
         short = write_clip(folder / "short.mp4", 120)
         long = repeat_clip(short, folder / "long.mp4", long_minutes // 2)
         peaks = {
-            clip.stem: peak_mebibytes(lambda clip=clip: extract_one(folder, visual, clip, StandInEncoder()))
+            clip.stem: peak_mebibytes(partial(extract_one, folder, visual, clip, StandInEncoder()))
             for clip in (short, long)
         }
     in_turn = 1 / (1 / rates["encoder_alone"] + 1 / rates["decoding_alone"])

@@ -15,6 +15,7 @@ from avadclip.encoders.preprocess import canvas
 from avadclip.extraction.protocol import Chunk
 from avadclip.extraction.tasks import VisualTask
 from avadclip.extraction.warm_up import warm_up
+from avadclip.media.frames import Decoder
 from avadclip.workers import Failed, GuardedPool, Item
 from benchmarks.gpu_plan import Plan, clip_source
 
@@ -48,7 +49,7 @@ class Nvdec:
         with av.open(str(self.visual.path), hwaccel=accelerated) as container:
             for number, picture in enumerate(container.decode(video=0)):
                 if number % self.visual.stride == 0:
-                    rgb = picture.to_ndarray(format="rgb24")
+                    rgb = picture.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
                     yield Chunk(canvas(rgb, self.visual.views, self.visual.image_size)[None], np.ones(1, bool))
 
 
@@ -58,7 +59,8 @@ def decoding(folder: Path, plan: Plan) -> Iterator[tuple[str, Any]]:
     A way is a decoder with a number of threads in each worker ("auto" is about one for each core), or a number of
     workers for the GPU's decoder.
     """
-    ways = [(decoder, threads) for decoder in ("decord", "pyav") for threads in (0, 1)]
+    decoders: tuple[Decoder, ...] = ("decord", "pyav")
+    ways = [(decoder, threads) for decoder in decoders for threads in (0, 1)]
     with GuardedPool(plan.workers, stall_seconds=20) as pool:
         _ready(pool, plan.workers)
         for resolution in plan.resolutions:

@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from avadclip.config.features import Extraction, Visual
+from avadclip.config.features import Extraction, Views, Visual
 from avadclip.device import kind_of_machine, resolve_device
 from avadclip.encoders.clip import ImageEncoder, load_clip
 from avadclip.encoders.fused import fuse
@@ -34,7 +34,7 @@ from tests.support.weights_factory import write_clip_weights, write_tiny_clip
 
 GFLOP_PER_IMAGE = 35.1  # ViT-B/16, 197 positions, 12 layers: 33.5 in linear layers, 1.4 in attention, 0.2 for patches
 END_TO_END_SECONDS = 8.0  # that one extraction should take
-VIEWS = ("center", "ten_crop")
+VIEWS: tuple[Views, ...] = ("center", "ten_crop")
 
 
 def prepare(folder: Path, plan: Plan) -> Iterator[tuple[str, Any]]:
@@ -86,7 +86,8 @@ def compiled(folder: Path, plan: Plan) -> Iterator[tuple[str, Any]]:
     device = resolve_device("auto")
     dtype: torch.dtype = getattr(torch, plan.precision)
     images = torch.randn(plan.batch_size, 3, plan.image_size, plan.image_size, device=device, dtype=dtype)
-    for name, change in {"fused": fuse, "open_clip": lambda tower: tower}.items():
+    changes: dict[str, Callable[[nn.Module], nn.Module]] = {"fused": fuse, "open_clip": lambda tower: tower}
+    for name, change in changes.items():
         tower = torch.compile(change(load_clip(plan.visual(folder, "center")).visual).to(device, dtype))
         with torch.inference_mode():
             started = time.perf_counter()
@@ -256,7 +257,7 @@ def _measured(work: Callable[[], Any], batch: int, plan: Plan, device: torch.dev
 
 def _graph(tower: nn.Module, images: Tensor) -> Callable[[], None]:
     """Capture the network as a CUDA graph: one launch instead of hundreds."""
-    side = torch.cuda.Stream()
+    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         tower(images)

@@ -76,7 +76,7 @@ def write_clips(folder: Path, n: int) -> list[str]:
         frame_rate=FRAME_RATE,
         size=(160, 90),
         frame_fn=lambda index: np.roll(texture, (index, 3 * index), axis=(0, 1)),
-        audio=np.random.default_rng(1).standard_normal(SECONDS * 16_000).astype(np.float32) / 8,
+        audio=np.random.default_rng(1).standard_normal(SECONDS * 16_000, np.float32) / np.float32(8),
     )
     content = whole.read_bytes()
     whole.unlink()

@@ -41,7 +41,7 @@ def detectors(shipped: Sections, has_sound: bool) -> Sections:
 def switches(shipped: Sections, has_sound: bool) -> Sections:
     """The recommended recipe, and each switch alone."""
     base = _recommended_detector(shipped, has_sound)
-    settings = {
+    settings: Sections = {
         "no dropout": {"dropout": 0.0},
         "dropout 80 percent": {"dropout": 0.8},
         "one member": {"members": 1},
@@ -51,7 +51,11 @@ def switches(shipped: Sections, has_sound: bool) -> Sections:
         "no neighbours": {"context": 1},
         "15 neighbours": {"context": 15},
     }
-    recipes = {"mean of 6 rounds": {"average_rounds": 6}, "24 rounds": {"rounds": 24}, **_of_recipes(has_sound)}
+    recipes: Sections = {
+        "mean of 6 rounds": {"average_rounds": 6},
+        "24 rounds": {"rounds": 24},
+        **_of_recipes(has_sound),
+    }
     return _each(base, settings, recipes)
 
 
@@ -59,7 +63,7 @@ def switches_of_the_paper(shipped: Sections, has_sound: bool) -> Sections:
     """The paper's network in its released architecture, and each switch alone; then the helpful ones together."""
     base = _PAPER if has_sound else _PAPER | _PICTURES | {"fusion": "none"}
     together = {"feature_norm": 10.0, "feature_dropout": 0.5, "positions": False, "skip": True, "temperature": 1.0}
-    settings = {
+    settings: Sections = {
         "features of length 10": {"feature_norm": 10.0},
         "dropout before the branches": {"feature_dropout": 0.5},
         "no positions": {"positions": False},
@@ -77,7 +81,7 @@ def switches_of_the_paper(shipped: Sections, has_sound: bool) -> Sections:
 def distillation(shipped: Sections, has_sound: bool) -> Sections:
     """The paper's teacher, its visual student alone, and the student with each part of the distillation."""
     recipe = _RECIPE | {"loss_weights": {"ukd": 1.0}}
-    student = {"kind": "student", "normalize_features": True, "recipe": recipe}
+    student: dict[str, Any] = {"kind": "student", "normalize_features": True, "recipe": recipe}
     parts: Sections = {
         "taught ukd": {},
         "taught ukd and scores": {"teacher_scores": 1.0},

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -27,11 +27,11 @@ from rich.table import Table
 from ruamel.yaml import YAML
 
 from avadclip import config, paths, store
-from avadclip.config.features import Extraction
+from avadclip.config.features import Extraction, Modality
 from avadclip.datasets.ground_truth import write_ground_truth
 from avadclip.datasets.manifest import read_manifest, write_manifest
 from avadclip.datasets.model import Video
-from avadclip.extraction.modalities import NAMES
+from avadclip.detectors.settings import Bag
 from avadclip.extraction.modalities import modality as modality_of
 from avadclip.store import Features, Recipe, Source, audit
 from avadclip.store.video import open_folders
@@ -40,6 +40,7 @@ from avadclip.training.data import load_training_set
 
 ROOT = Path(__file__).parents[1]
 NAME, CLASSES = "many", ("normal", "fighting")
+MODALITIES: tuple[Modality, ...] = ("visual", "audio")
 STRIDE, N_SNIPPETS, WIDTH, N_NEW = 16, 4, 512, 10
 FRAME_RATE = 24.0
 TEST_SHARE = 10  # one video in ten is for testing
@@ -92,12 +93,18 @@ def write_project(folder: Path) -> None:
     for name in ("avadclip", "pipeline"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / ".dvcignore", folder)
-    recipe = {"weights": {"sha256": "0" * 64}, "precision": "float32"}
-    section = {"kind": "table", "videos": f"data/{NAME}/videos", "annotations": f"data/{NAME}/annotations"}
+    recipe: dict[str, Any] = {"weights": {"sha256": "0" * 64}, "precision": "float32"}
+    section: dict[str, Any] = {
+        "kind": "table",
+        "videos": f"data/{NAME}/videos",
+        "annotations": f"data/{NAME}/annotations",
+    }
     section |= {"classes": list(CLASSES), "exclude": {}, "visual": recipe | {"stride": STRIDE}, "audio": recipe}
+    params = {"datasets": {NAME: section}, "train": {}, "distill": {}, "teacher": "none", "seeds": [0], "worlds": {}}
+    params["score"] = {"variants": [], "across": {}}
     stages = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
-    graph = {"stages": {name: stages[name] for name in ("prepare", "extract_visual", "extract_audio")}}
-    for name, content in (("params.yaml", {"datasets": {NAME: section}}), ("dvc.yaml", graph)):
+    graph = {"stages": {name: stages[name] for name in ("code", "prepare", "extract_visual", "extract_audio")}}
+    for name, content in (("params.yaml", params), ("dvc.yaml", graph)):
         with (folder / name).open("w", encoding="utf-8") as file:
             YAML().dump(content, file)
     (folder / f"data/{NAME}/annotations").mkdir(parents=True)
@@ -106,6 +113,7 @@ def write_project(folder: Path) -> None:
     write_ground_truth(folder / paths.ground_truth(NAME), [])
     run("dvc", "init", "--no-scm", "--quiet", folder=folder)
     run("dvc", "remote", "add", "--default", "here", str(folder / "remote"), folder=folder)
+    run("dvc", "repro", "code", folder=folder)
 
 
 def run(*words: str, folder: Path = Path()) -> None:
@@ -170,7 +178,7 @@ def forge_features(videos: list[Video]) -> None:
 def recipes() -> dict[str, Recipe]:
     """Map each modality to its recipe in the project in the working directory."""
     section = config.load().dataset(NAME)
-    return {name: modality_of(name, section).recipe for name in NAMES}
+    return {name: modality_of(name, section).recipe for name in MODALITIES}
 
 
 def work_cache() -> WorkCache:
@@ -180,7 +188,7 @@ def work_cache() -> WorkCache:
 
 def extract() -> None:
     """Run both stages by hand, with everything in the work cache."""
-    for name in NAMES:
+    for name in MODALITIES:
         run(f"pipeline.extract_{name}", NAME)
 
 
@@ -193,8 +201,8 @@ def verify() -> None:
 def open_training_split() -> None:
     """Do what training does before its first step."""
     videos = [video for video in read_manifest(paths.manifest(NAME)) if video.split == "train"]
-    folders = open_folders(NAME, ("visual", "audio"))
-    training_set = load_training_set(videos, folders, CLASSES, max_snippets=256, memory_gib=4.0)
+    folders = open_folders(NAME, MODALITIES)
+    training_set = load_training_set(videos, folders, CLASSES, Bag(), memory_gib=4.0)
     assert len(training_set.samples) == len(videos)
 
 
@@ -208,7 +216,7 @@ def measure(measured: Measured) -> None:
     """Measure every step once, in the project in the working directory."""
     everything = make_videos(measured.n_videos + N_NEW)
     videos, new = everything[: measured.n_videos], everything[measured.n_videos :]
-    stages = [f"extract_{name}@{NAME}" for name in NAMES]
+    stages = [f"extract_{name}@{NAME}" for name in MODALITIES]
     write_videos(videos)
     list_videos(videos)
     forge_features(videos)

@@ -24,7 +24,7 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional
 
-from avadclip.detectors.audio_visual import AudioVisualDetector
+from avadclip.detectors.audio_visual import AudioVisualDetector, AudioVisualSettings
 from avadclip.detectors.parts.branches import BranchOutput
 from avadclip.detectors.parts.graphs import GraphBranch
 from avadclip.detectors.parts.layers import Mlp
@@ -70,6 +70,7 @@ class PlainDetector(AudioVisualDetector):
         """Compute as released: everything but the similarity graph looks at padding."""
         assert batch.visual is not None
         assert batch.audio is not None
+        assert self.temporal.positions is not None
         x = batch.visual + self.temporal.positions
         for block in self.temporal.local:
             assert isinstance(block, TransformerLayer)
@@ -138,6 +139,7 @@ class PlainDetector(AudioVisualDetector):
             k = n // 16 + 1
             confidences.append(logits[:n].sigmoid().topk(k).values.mean())
             scores.append(classes[:n].topk(k, dim=0).values.mean(dim=0))
+        assert self.branches.focal_weights is not None
         share = targets.labels / targets.labels.sum(dim=1, keepdim=True)
         log_probabilities = torch.stack(scores).log_softmax(dim=1)
         cross_entropy = -(share * log_probabilities).sum(dim=1)
@@ -176,6 +178,7 @@ class Case:
         precision = "bfloat16" if name == "bfloat16" else "float32"
         # With dropout the cases would draw different random numbers.
         settings = settings_of("audio_visual", {"audio_dropout": 0.0, "recipe": {"precision": precision}})
+        assert isinstance(settings, AudioVisualSettings)
         clip = open_clip.CLIP(**open_clip.get_model_config("ViT-B-16-quickgelu"))
         tower = TextTower(clip, open_clip.tokenize(list(CLASSES)))
         dimensions = Dimensions({"visual": WIDTH, "audio": WIDTH}, len(CLASSES), N_SNIPPETS, WIDTH, tower.width, 77)
