@@ -138,7 +138,9 @@ def write_project(folder: Path, test_set: TestSet, scored: scores.Scores) -> Non
 def change(folder: Path, key: str, value: object) -> None:
     """Replace the value of a key that occurs once in params.yaml."""
     path = folder / "params.yaml"
-    path.write_text(re.sub(rf"(?m)^(\s+){key}: .*$", rf"\g<1>{key}: {value}", path.read_text()))
+    text, n_changed = re.subn(rf"(?m)^(\s+){key}: .*$", rf"\g<1>{key}: {value}", path.read_text())
+    assert n_changed == 1, f"{path}: {key} occurs {n_changed} times"
+    path.write_text(text)
 
 
 def run_in(folder: Path, *words: str) -> None:

@@ -64,6 +64,7 @@ NOT_RUN = {
     ("docs/tables.md", "dvc repro"): "trains for hours, on features that are not in the project",
     ("docs/tables.md", "dvc exp"): "copies the project, takes minutes, needs a commit and a name made at random",
     ("docs/training.md", ""): "trains for hours on XD-Violence; tests/graph/test_run.py trains on a small world",
+    ("docs/troubleshooting.md", ""): "needs a pull that was killed at the wrong moment; tests/soak.py does the same",
     (
         "docs/zoo.md",
         "python -m benchmarks.zoo",
@@ -72,7 +73,7 @@ NOT_RUN = {
 }
 TYPED = [(page, command) for page in pages.names() for command in pages.commands(page)]
 STAGES = YAML(typ="safe").load(pages.ROOT / "dvc.yaml")["stages"]
-ELSEWHERE = {"git", "cd", "cp", "mkdir", "pip", "python3", "ray", "export"}  # programs of others
+ELSEWHERE = {"git", "cd", "cp", "mkdir", "pip", "python3", "ray", "export", "rm"}  # programs of others
 
 
 def applies(rule: tuple[str, str], page: str, command: str) -> bool:

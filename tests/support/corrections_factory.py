@@ -101,11 +101,6 @@ def texts() -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in Path("annotations").iterdir()}
 
 
-# For tests of what judgements mean.
-
-F, R, T, ANY = "fighting", "riot", "theft", "*"
-
-
 def any_span(source: random.Random, classes: Sequence[str] = CLASSES[1:]) -> Span:
     """Draw a random event of one of these classes."""
     start = source.randrange(0, 9)

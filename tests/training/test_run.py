@@ -111,7 +111,8 @@ def test_all_seeds_validate_on_the_same_videos(project: Path, monkeypatch: pytes
     )
     for seed in ("0", "7"):
         train.main(NAME, "visual_baseline", seed)
-    assert held_out[0] == held_out[1] != ()
+    assert held_out[0] == held_out[1]
+    assert len(held_out[0]) > 0
 
 
 class KilledError(Exception):
