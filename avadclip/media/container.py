@@ -6,7 +6,7 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer
-from av.error import FFmpegError
+from av.error import ArgumentError, FFmpegError
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -18,6 +18,9 @@ from avadclip.media.survey import PictureTrack
 
 # Demuxers that FFmpeg chooses by a file's name alone, whatever it contains.
 _NOT_VIDEO_FORMATS = {"tty", "image2"}
+# Demuxers that read what a file names, which may be another file of the same machine, or the network.
+_LISTS = {"concat", "dash", "hls", "imf", "sdp"}
+_FORMATS = ",".join(sorted(av.formats_available - _LISTS))
 # In one picture: 8192 x 8192, twice as many as 8K. A file of 100 kB may have pictures of gigabytes.
 MOST_PIXELS = 1 << 26
 
@@ -28,21 +31,25 @@ def open_media(path: Path) -> Iterator[InputContainer]:
 
     Raises
     ------
-    MediaError : no such file, no permission, an empty file, not a media file, or one that is too damaged.
+    MediaError : no such file, no permission, an empty file, not a media file, a playlist, or one that is too damaged.
     """
     _require_readable(path)
     try:
         # Absolute, because FFmpeg reads what precedes a colon in a relative name as a protocol. Metadata in an old
         # encoding is no reason to refuse a video, and a playlist must not open other files or the network.
         with av.open(
-            str(path.absolute()), metadata_errors="replace", options={"protocol_whitelist": "file"}
+            str(path.absolute()),
+            metadata_errors="replace",
+            options={"format_whitelist": _FORMATS, "protocol_whitelist": "file"},
         ) as container:
             if container.format.name in _NOT_VIDEO_FORMATS:
                 raise MediaError(f"{path}: not a video file (read as {container.format.long_name}); exclude it")
             yield container
     except FFmpegError as error:
+        # A format that is not on the list is an invalid argument to FFmpeg.
+        kinds = "not a media file, a list of other files," if isinstance(error, ArgumentError) else "not a media file,"
         raise MediaError(
-            f"{path}: not a media file, or damaged ({error.strerror}); replace the file or exclude the video"
+            f"{path}: {kinds} or damaged ({error.strerror}); replace the file or exclude the video"
         ) from error
 
 

@@ -6,6 +6,7 @@ import pickle
 import struct
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import h5py
@@ -332,26 +333,55 @@ def npy(header: str, body: bytes = b"") -> bytes:
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + body
 
 
+NPY = {
+    "terabytes": npy("{'descr': '<f2', 'fortran_order': False, 'shape': (1099511627776, 512)}"),
+    "overflow": npy("{'descr': '<f2', 'fortran_order': False, 'shape': (4611686018427387904, 4)}"),
+    "negative": npy("{'descr': '<f2', 'fortran_order': False, 'shape': (-1, 512)}"),
+    "code": npy("{'descr': __import__('pathlib').Path('harmed').touch(), 'shape': (1, 1)}"),
+    "brackets": npy("{'descr': " + "(" * 5_000),
+    "unfinished": npy("{'descr': '<f2', "),
+    "objects": npy("{'descr': '|O', 'fortran_order': False, 'shape': (1, 1)}", pickle.dumps(Harm())),
+    "pickle": pickle.dumps(Harm()),
+    "zip": b"PK\x03\x04 and nothing else",
+    "empty": b"",
+}
+
+
 @pytest.mark.parametrize("read", [load_rows, read_array])
-@pytest.mark.parametrize(
-    "content",
-    [
-        npy("{'descr': '<f2', 'fortran_order': False, 'shape': (1099511627776, 512)}"),
-        npy("{'descr': '<f2', 'fortran_order': False, 'shape': (4611686018427387904, 4)}"),
-        npy("{'descr': '<f2', 'fortran_order': False, 'shape': (-1, 512)}"),
-        npy("{'descr': __import__('pathlib').Path('harmed').touch(), 'shape': (1, 1)}"),
-        npy("{'descr': " + "(" * 5_000),
-        npy("{'descr': '<f2', "),
-        npy("{'descr': '|O', 'fortran_order': False, 'shape': (1, 1)}", pickle.dumps(Harm())),
-        pickle.dumps(Harm()),
-        b"PK\x03\x04 and nothing else",
-        b"",
-    ],
-    ids=["terabytes", "overflow", "negative", "code", "brackets", "unfinished", "objects", "pickle", "zip", "empty"],
-)
-def test_npy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[Path], object], content: bytes) -> None:
+@pytest.mark.parametrize("attack", NPY)
+def test_npy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[Path], object], attack: str) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "a.npy").write_bytes(content)
+    (tmp_path / "a.npy").write_bytes(NPY[attack])
     with pytest.raises(DatasetError, match=r"a\.npy"):
         read(tmp_path / "a.npy")
     assert not (tmp_path / "harmed").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("write", "read"),
+    [
+        (CHECKPOINTS["pickle"], lambda path: pickle.loads(path.read_bytes())),
+        (CHECKPOINTS["torch"], lambda path: torch.load(path, weights_only=False)),
+        (CHECKPOINTS["torch of before 1.6"], lambda path: torch.load(path, weights_only=False)),
+        (CHECKPOINTS["torchscript"], torch.jit.load),
+        (lambda path: path.write_bytes(NPY["code"]), lambda path: eval(path.read_bytes()[10:])),
+        (lambda path: path.write_bytes(NPY["objects"]), lambda path: np.load(path, allow_pickle=True)),
+        (lambda path: path.write_bytes(NPY["pickle"]), lambda path: np.load(path, allow_pickle=True)),
+    ],
+    ids=["pickle", "torch", "torch of before 1.6", "torchscript", "npy code", "npy objects", "npy pickle"],
+)
+def test_whoever_reads_without_care_runs_the_code(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    write: Callable[[Path], object],
+    read: Callable[[Path], object],
+) -> None:
+    """Otherwise the tests above would show nothing."""
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "a.npy")
+    (tmp_path / "harmed").unlink(missing_ok=True)  # some write it while they are made
+    with suppress(Exception):  # whatever is wrong with it besides
+        read(tmp_path / "a.npy")
+    assert (tmp_path / "harmed").exists()

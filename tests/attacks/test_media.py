@@ -1,8 +1,13 @@
 """Hostile videos: pictures of gigabytes, endless frames, and references to other files or the network."""
 
+import socket
 import struct
+import threading
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import av
@@ -93,21 +98,64 @@ def test_a_header_that_declares_days(tmp_path: Path) -> None:
         read(tmp_path / "a.avi")
 
 
+PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXT-X-MEDIA-SEQUENCE:0\n#EXTINF:1,\n{}\n#EXT-X-ENDLIST\n"
+SESSION = "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nm=video {} RTP/AVP 96\na=rtpmap:96 H264/90000\n"
+# FFmpeg with these options follows all that its authors guard against.
+UNGUARDED = {
+    "allowed_extensions": "ALL",
+    "extension_picky": "0",
+    "safe": "0",
+    "protocol_whitelist": "file,http,tcp,udp,rtp",
+}
+
+
+@contextmanager
+def server(content: bytes) -> Iterator[tuple[str, list[str]]]:
+    """Serve `content` on this machine: its address, and the paths that have been asked for."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            """Print nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        threading.Thread(target=http.serve_forever, args=[0.01], daemon=True).start()
+        yield f"http://127.0.0.1:{http.server_port}/a.ts", asked
+        http.shutdown()
+
+
 @pytest.mark.parametrize(
-    ("name", "text"),
+    ("name", "text", "read_as"),
     [
-        ("a.m3u8", "#EXTM3U\n#EXTINF:1,\n{secret}\n#EXT-X-ENDLIST\n"),
-        ("a.mp4", "#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n"),
-        ("a.ffconcat", "ffconcat version 1.0\nfile '{secret}'\n"),
-        ("a.mkv", "ffconcat version 1.0\nfile {secret}\n"),
-        ("a.avi", "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 9 RTP/AVP 96\n"),
-        ("a.mpd", '<?xml version="1.0"?><MPD><Period><BaseURL>file://{secret}</BaseURL></Period></MPD>'),
+        ("a.m3u8", PLAYLIST.format("{secret}"), "hls"),
+        ("a.m3u8", PLAYLIST.format("{network}"), "hls"),
+        ("a.ffconcat", "ffconcat version 1.0\nfile '{secret}'\n", "concat"),
+        ("a.mkv", "ffconcat version 1.0\nfile secret.ts\n", "concat"),
+        ("a.mkv", "ffconcat version 1.0\nfile {network}\n", "concat"),
+        ("a.avi", SESSION.format("{port}"), "sdp"),
     ],
-    ids=["playlist", "playlist of the network", "list of files", "list as mkv", "session", "manifest"],
+    ids=["playlist", "playlist of the network", "list", "list as mkv", "list of the network", "session"],
 )
-def test_text_that_names_other_files(tmp_path: Path, name: str, text: str) -> None:
-    secret = tmp_path / "secret.ts"
+def test_text_that_names_other_files(tmp_path: Path, name: str, text: str, read_as: str) -> None:
+    secret, path = tmp_path / "secret.ts", tmp_path / name
     secret.write_bytes((FOLDER / "h264.ts").read_bytes())
-    (tmp_path / name).write_text(text.format(secret=secret), encoding="utf-8")
-    with pytest.raises(MediaError, match=name):
-        read(tmp_path / name)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with server(secret.read_bytes()) as (network, asked):
+        path.write_text(text.format(secret=secret, network=network, port=port), encoding="utf-8")
+        with pytest.raises(MediaError, match=rf"{name}: not a media file, a list of other files, or damaged"):
+            read(path)
+        assert asked == []
+        with av.open(str(path), options=dict(UNGUARDED), timeout=1) as followed:
+            assert followed.format.name == read_as
+            if read_as != "sdp":  # of which nobody sends anything
+                assert sum(1 for _ in followed.decode(video=0)) == 16
+        assert set(asked) == ({"/a.ts"} if "{network}" in text else set())

@@ -1,6 +1,7 @@
 """Names that contain HTML, Markdown, or shell or terminal commands, wherever they are shown."""
 
 import logging
+import re
 import struct
 import zlib
 from html.parser import HTMLParser
@@ -40,15 +41,17 @@ class Markup(HTMLParser):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_page_has_the_markup_that_it_has_with_plain_names(tmp_path: Path, name: str) -> None:
-    def markup(folder: Path, name: str) -> list[str]:
+def test_the_page_has_the_markup_and_the_files_that_it_has_with_plain_names(tmp_path: Path, name: str) -> None:
+    def written(folder: Path, name: str) -> tuple[list[str], list[Path]]:
         prediction = make_prediction(name, path=f"videos/{name}", classes=("normal", name, "b"))
         results = ResultsTables(f"# Results\n\n| {plain(name)} |\n|---|\n| {plain(name)} |\n", [])
-        write_page(folder, [PageVideo(prediction, None)], title=name, results=results)
-        assert not {name for name in (path.name for path in folder.rglob("*")) if "owned" in name or "<" in name}
-        return Markup((folder / "report.html").read_text(encoding="utf-8")).found
+        video = tmp_path / (re.sub("[/\0]", "", name) + ".mp4")
+        video.write_bytes(b"a video")
+        write_page(folder, [PageVideo(prediction, video)], title=name, results=results)
+        files = sorted(path.relative_to(folder) for path in folder.rglob("*"))
+        return Markup((folder / "report.html").read_text(encoding="utf-8")).found, files
 
-    assert markup(tmp_path / "hostile", name) == markup(tmp_path / "plain", "name")
+    assert written(tmp_path / "hostile", name) == written(tmp_path / "plain", "name")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -9,6 +9,7 @@ import pytest
 from avadclip.detectors.registry import settings_of
 from benchmarks import zoo_page
 from benchmarks.zoo_page import BEGIN, END
+from tests.docs.zoo_table import table
 
 AP, AUC, LOCALISATION = 7, 8, 9  # cells of a row
 
@@ -33,6 +34,16 @@ def test_what_was_measured_is_what_is_shipped() -> None:
         section = sections[name]
         assert found["recipe"] == zoo_page.recipe_words(settings_of(section.kind, section.settings_on("demo")).recipe)
         assert len(found["results"]["AP"]) == len(found["results"]["AUC"])
+
+
+def test_only_systems_that_name_classes_have_a_localisation() -> None:
+    systems = {kind: row for row in table("The zoo") for kind in re.findall(r"`(\w+)`", row["`kind`"])}
+    results = zoo_page.read_results()
+    named = {name: systems[found["kind"]]["says which class"] == "yes" for name, found in results.items()}
+    assert {name: bool(found["results"]["mAP AVG"]) for name, found in results.items()} == named
+    assert set(named.values()) == {True, False}
+    rows = {row["variant"].strip("`"): row for row in table("On the demo world")}
+    assert {name: bool(rows[name]["mAP AVG"]) for name in named} == named
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ def huge_safetensors(path: Path) -> None:
     path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
 
 
-def archive(path: Path) -> None:
+def archive_as_npy(path: Path) -> None:
     write_array(path.with_suffix(".npz"), np.zeros((2, 3)))
     path.with_suffix(".npz").rename(path)
 
@@ -120,18 +120,14 @@ def bfloat16(path: Path) -> None:
 
 
 HOSTILE = {
-    "huge npy": (".npy", huge_npy, "mmap|values, more than|not readable"),
+    "huge npy": (".npy", huge_npy, "values, more than"),
     "huge npz": (".npz", huge_npz, "values, more than"),
     "huge h5": (".h5", huge_h5, "values, more than"),
     "huge safetensors": (".safetensors", huge_safetensors, "not readable"),
     "pickle": (".npy", pickled, "not readable"),
-    "objects": (".npy", objects, "not readable|object"),
+    "objects": (".npy", objects, "found .2, 2. object; convert it"),
     "objects in npz": (".npz", objects_npz, "object"),
-    "an archive under another name": (
-        ".npy",
-        lambda path: huge_npz(path) or None,
-        "correct the file's suffix|not read",
-    ),
+    "an archive under another name": (".npy", archive_as_npy, "expected one array, found a .npz file; correct"),
     "a link to another file": (".h5", elsewhere_h5, "found none"),
     "no space": (".h5", null_h5, "expected features"),
     "whole numbers": (".npy", holding(np.zeros((2, 3), np.int64)), "found .2, 3. int64; convert it"),

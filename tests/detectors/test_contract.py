@@ -3,6 +3,7 @@
 A kind whose defaults are too slow or too careful for toy data gets a line in `QUICK`.
 """
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from avadclip.training import loop, preparation
 from avadclip.training.bags import sample_length
 from avadclip.training.preparation import Run
 from avadclip.training.run import train
+from tests.docs import zoo_table
 from tests.support.dvc_project import ROOT
 from tests.support.training_factory import (
     CLASSES,
@@ -68,6 +70,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "ur_dmu": {"width": 32, "head_width": 8, "mlp_width": 32, "recipe": {"optimizer": {"learning_rate": 3e-3}}},
     "vadclip": {"local_window": 8, "recipe": {"optimizer": {"learning_rate": 3e-3}}},
 }
+SYSTEMS = {kind: row for row in zoo_table.table("The zoo") for kind in re.findall(r"`(\w+)`", row["`kind`"])}
 SHORT = {"rounds": 2, "steps_per_round": 4, "batch_size": 8, "bag": {"length": 16}}
 LONG = {"rounds": 6, "steps_per_round": 15, "bag": {"length": 32}}
 N_VIEWS = 2
@@ -109,6 +112,8 @@ def test_shapes_and_ranges(kind: str) -> None:
     assert scores.anomaly.shape == (3, n)
     assert scores.anomaly.dtype == torch.float32
     assert ((scores.anomaly >= 0) & (scores.anomaly <= 1)).all()
+    if kind in SYSTEMS:  # the others are toys
+        assert (scores.class_probabilities is not None) == (SYSTEMS[kind]["says which class"] == "yes")
     if scores.class_probabilities is not None:
         assert scores.class_probabilities.shape == (3, n, len(CLASSES))
         torch.testing.assert_close(scores.class_probabilities.sum(dim=2), torch.ones(3, n))

@@ -3,11 +3,13 @@
 Whether run or not, each names programs, options, stages, modules and targets that exist.
 """
 
+import ast
 import importlib.util
 import re
 import shlex
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -87,10 +89,63 @@ def test_every_command_is_run_or_listed_with_the_reason_why_not() -> None:
 
 
 @pytest.mark.parametrize(("rule", "test"), RUN.items())
-def test_the_test_that_is_named_reads_the_page(rule: tuple[str, str], test: str) -> None:
-    source = (pages.ROOT / test).read_text(encoding="utf-8")
-    assert f'"{rule[0]}"' in source
-    assert "pages." in source
+def test_the_test_that_is_named_takes_the_commands_from_the_page(rule: tuple[str, str], test: str) -> None:
+    expected = {command for page, command in TYPED if applies(rule, page, command)}
+    assert expected <= taken(ast.parse((pages.ROOT / test).read_text(encoding="utf-8")), rule[0])
+
+
+def taken(module: ast.Module, page: str) -> set[str]:
+    """Return the commands of a page that a test file gets by calling `pages.commands` or `pages.blocks`.
+
+    A function that is given the page as an argument takes it if it is called, or parametrized, with the page's name.
+    If the section is an argument, it may be any section.
+    """
+    found: set[str] = set()
+    for function in (node for node in ast.walk(module) if isinstance(node, ast.FunctionDef)):
+        uses = [call for call in calls(module) if ast.unparse(call.func) == function.name]
+        is_given = any(constant(node) == page for use in (*function.decorator_list, *uses) for node in ast.walk(use))
+        for first, *rest in reading_calls(function):
+            if first is None and is_given:
+                found |= set(pages.commands(page, *rest))
+    for first, *rest in reading_calls(module):
+        if first == page:
+            found |= set(pages.commands(page, *rest))
+    return found
+
+
+def reading_calls(node: ast.AST) -> Iterator[list[Any]]:
+    """Yield page and section of each call that reads a page; None: it is no constant."""
+    for call in calls(node):
+        if ast.unparse(call.func) in ("pages.commands", "pages.blocks"):
+            yield [constant(argument) for argument in call.args]
+
+
+def calls(node: ast.AST) -> list[ast.Call]:
+    return [inner for inner in ast.walk(node) if isinstance(inner, ast.Call)]
+
+
+def constant(node: ast.AST) -> Any:
+    return node.value if isinstance(node, ast.Constant) else None
+
+
+@pytest.mark.parametrize(
+    ("source", "is_taken"),
+    [
+        ("pages.commands('docs/alarms.md', 'What a threshold costs')", True),
+        ("pages.commands('docs/alarms.md')", True),
+        ("def f(section): pages.commands('docs/alarms.md', section)", True),
+        ("def f(page): pages.blocks(page)\nf('docs/alarms.md')", True),
+        ("@parametrize('page', ['docs/alarms.md'])\ndef f(page): pages.commands(page)", True),
+        ("def f(page): pages.commands(page)\n'docs/alarms.md'", False),
+        ("pages.commands('docs/alarms.md', 'An example')", False),
+        ("pages.commands('docs/zoo.md')", False),
+        ("pages.text('docs/alarms.md')", False),
+        ("'docs/alarms.md'; pages.links('docs/zoo.md')", False),
+    ],
+)
+def test_what_counts_as_taken(source: str, is_taken: bool) -> None:
+    typed = {command for page, command in TYPED if applies(("docs/alarms.md", "avadclip threshold"), page, command)}
+    assert (typed <= taken(ast.parse(source), "docs/alarms.md")) == is_taken
 
 
 @pytest.mark.parametrize(("page", "command"), TYPED)

@@ -263,8 +263,10 @@ def test_no_deviation_is_shown_where_there_is_but_one_result() -> None:
     assert details["visual_student"]["std"] == details["random"]["std"] == {}
     assert any("3 seeds gave 1 different results" in note for note in details["visual_student"]["notes"])
     summary = (paths.results("demo") / "summary.md").read_text(encoding="utf-8")
-    for line in summary.splitlines():
-        if "`visual_student` |" in line or "`random` |" in line:
+    for name in ("visual_student", "random"):
+        lines = [line for line in summary.splitlines() if f"`{name}` |" in line]
+        assert any("±" in line for line in lines)
+        for line in lines:
             assert "± 0" not in line
             assert line.count("±") == line.count("± –")  # noqa: RUF001
     cells = {row[0]: row[1:] for row in read_headline("demo").rows}

@@ -174,6 +174,8 @@ def test_a_budget_reruns_what_a_level_does(project: Path) -> None:
     assert repro(project) == set()
     change(project, "evaluate.alarm_threshold", before)
     assert repro(project) <= THRESHOLD  # nothing, if it comes back from DVC's run cache
+    assert {row["threshold"] for row in page()["videos"]} == {before} != {chosen["level"]}
+    assert repro(project) == set()
 
 
 def test_a_variant_that_was_removed_is_in_no_result(project: Path) -> None:

@@ -119,6 +119,12 @@ def adopt(release: Path, *modalities: str, code: int = 0) -> str:
     return done.output
 
 
+def contents() -> dict[Path, bytes | Path]:
+    """Parameters and data, and what each file holds or where it leads."""
+    files = [Path("params.yaml"), *(path for path in Path("data").rglob("*") if not path.is_dir())]
+    return {path: path.readlink() if path.is_symlink() else path.read_bytes() for path in files}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("write", "modalities", "train", "test", "segments", "tested_view"),
@@ -159,7 +165,8 @@ def test_a_release_becomes_a_data_set(
     tested_view: int,
 ) -> None:
     write(release)
-    assert "has 2 training and 2 test videos" in adopt(release, *modalities)
+    first = adopt(release, *modalities)
+    assert "has 2 training and 2 test videos" in first
     for stage in (prepare, extract_visual, extract_audio):
         stage.main(NAME)
     videos = read_manifest(paths.manifest(NAME))
@@ -181,7 +188,9 @@ def test_a_release_becomes_a_data_set(
         assert audio.valid.tolist() == [True] * 5 + [False]  # where it is too short there is no sound
     tower = config.load().dataset(NAME).visual.text_tower
     assert (tower is None) == (write is i3d)
-    adopt(release, *modalities)  # a second time is no error
+    before = contents()
+    assert adopt(release, *modalities) == first  # a second time changes nothing
+    assert contents() == before
 
 
 def test_an_annotated_class_that_the_name_lacks_is_a_label_too(release: Path) -> None:

@@ -256,6 +256,7 @@ def test_memory_does_not_grow_with_the_length_of_the_video(tmp_path, decoder):
     assert long - short < 300
 
 
+@needs_decord
 def test_decord_leaves_large_files_to_pyav(tmp_path, monkeypatch):
     path = write_video(tmp_path / "a.mp4", n_frames=4)
     info, indices = probe(path), np.arange(4)

@@ -83,7 +83,9 @@ def test_the_command_writes_an_encoder_that_params_can_name(here: Path) -> None:
 @pytest.mark.slow
 def test_what_cannot_be_listened_to_is_named(here: Path) -> None:
     params = config.load()
-    assert CliRunner().invoke(app, ["train-audio-encoder", NAME, "--out", "own.pt"]).exit_code == 1
+    refused = CliRunner().invoke(app, ["train-audio-encoder", NAME, "--out", "own.pt"])
+    assert refused.exit_code == 1
+    assert "--out: expected a name that ends in .safetensors, found own.pt" in refused.stderr
     manifest = paths.manifest(NAME)
     whole = manifest.read_text()
     try:

@@ -7,6 +7,7 @@ set -euo pipefail
 packages="
 chromium   chromium
 sshd       openssh-server
+ffmpeg     ffmpeg
 "
 
 missing=()
