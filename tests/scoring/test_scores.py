@@ -141,12 +141,14 @@ def test_a_refusal_stands_in_place_of_scores(tmp_path: Path) -> None:
     assert scores.read_refusal(path) is None
 
 
-@pytest.mark.parametrize("name", ["anomaly_confidence", "class_probabilities", "uncertainty", "first_snippet"])
+@pytest.mark.parametrize(
+    "name", ["ids", "modalities", "anomaly_confidence", "class_probabilities", "uncertainty", "first_snippet"]
+)
 def test_changed_value_is_found(tmp_path: Path, name: str) -> None:
     path = tmp_path / "x.h5"
     scores.write(path, make_scores())
     with h5py.File(path, "r+") as file:
-        file[name][-1] = 0
+        file[name][-1] = b"other" if name in ("ids", "modalities") else 0
     with pytest.raises(EvaluationError, match="damaged: checksum"):
         scores.read(path)
 

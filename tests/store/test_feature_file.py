@@ -102,13 +102,15 @@ def test_fingerprint_stays_what_it_was() -> None:
     assert store.fingerprint(RECIPE, "a", "cd") == hashlib.sha256(text.encode()).hexdigest()
 
 
-def test_every_flipped_bit_of_the_arrays_is_found(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["values", "valid", "boundary_seconds"])
+def test_every_flipped_bit_of_the_arrays_is_found(tmp_path: Path, name: str) -> None:
     path = tmp_path / "a.h5"
-    written = features(n=40)
+    written = features(n=40, valid=np.random.default_rng(0).random(40) < 0.5)
+    array = getattr(written, name)
     store.write(path, written)
     whole = path.read_bytes()
-    start = whole.index(written.values.tobytes())
-    for offset in np.random.default_rng(0).integers(start, start + written.values.nbytes, 20):
+    start = whole.index(array.tobytes())
+    for offset in np.random.default_rng(0).integers(start, start + array.nbytes, 20):
         damaged = bytearray(whole)
         damaged[offset] ^= 1
         path.write_bytes(damaged)
@@ -251,6 +253,20 @@ def test_folder_refuses_a_renamed_file_a_mixed_recipe_and_no_folder(tmp_path: Pa
         FeatureFolder(tmp_path, {**RECIPE, "stride": 8}).read("c")
     with pytest.raises(FeatureError, match="dvc pull"):
         FeatureFolder(tmp_path / "nowhere")
+
+
+def test_folder_sorts_what_the_disk_lists_in_any_order(tmp_path: Path) -> None:
+    ids = [f"video-{number}" for number in np.random.default_rng(0).permutation(100)]
+    for video_id in ids:
+        (tmp_path / f"{video_id}.h5").touch()
+    (tmp_path / "notes.txt").touch()
+    assert FeatureFolder(tmp_path).ids == tuple(sorted(ids))
+
+
+def test_folder_without_features_has_no_recipe_unless_it_is_given(tmp_path: Path) -> None:
+    assert FeatureFolder(tmp_path, RECIPE).recipe == RECIPE
+    with pytest.raises(FeatureError, match="there are no features; run `dvc repro`"):
+        _ = FeatureFolder(tmp_path).recipe
 
 
 def test_folder_names_a_file_whose_snippets_cannot_be_counted(tmp_path: Path) -> None:
