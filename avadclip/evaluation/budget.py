@@ -32,7 +32,7 @@ CHOSEN_ON: Mapping[Part, str] = {
     "training": "used in its training",
     "unseen": "used in the training of others",
 }
-HIGHEST = 0.9999999  # seven digits distinguish all scores below 1 from 1
+HIGHEST = 0.99999994  # in single precision, there is no score between it and 1
 _DECIMALS = 8  # distinguish a score in single precision from the next one, except close to 0
 
 
@@ -98,7 +98,7 @@ def choose(scores: Scores, videos: Sequence[Video], settings: Evaluate) -> Chose
     """The lowest threshold from which on alarms keep to the budget on these normal videos.
 
     Of thresholds that raise the same alarms there, it is the one with the fewest decimals. `HIGHEST` if none keeps to
-    the budget: then false alarms reach a score of 1.
+    the budget: then false alarms reach a score of 1, or of the number next to it.
 
     Parameters
     ----------

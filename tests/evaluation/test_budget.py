@@ -19,8 +19,9 @@ from avadclip.datasets.model import Segment, Video
 from avadclip.datasets.splitting import level_videos
 from avadclip.errors import ConfigError, EvaluationError
 from avadclip.evaluation.alarm_rule import AlarmRule
-from avadclip.evaluation.budget import HIGHEST, choose
+from avadclip.evaluation.budget import HIGHEST, choose, level_lines
 from avadclip.evaluation.segments import find_alarms
+from avadclip.evaluation.testset import random_scores, read_test_set
 from avadclip.prediction.alarm import read_alarm
 from avadclip.scoring import scores
 from avadclip.scoring.scores import Scores, VideoScores, collect
@@ -103,10 +104,16 @@ def test_the_lowest_level_from_which_on_the_budget_is_kept(seed: int, rule: Alar
     [
         ([0.1, 0.8, 0.1, 0.6], 1, 0.9, 0),  # anything above 0.8 will do
         ([0.1, 0.8, 0.1, 0.6], 1000, 0.7, 1),
+        ([0.1, 0.8, 0.1, 0.6], 900, 0.7, 1),  # just as many as are allowed
         ([0.1, 0.8, 0.1, 0.6], 2000, 0.1, 1),  # two alarms at 0.6 are allowed; at 0.1 a single one never ends
         ([0.1, 0.8123, 0.1, 0.8124], 1000, 0.8124, 1),
+        ([0.1, 0.8123456, 0.1, 0.8123458], 1000, 0.8123457, 1),
+        ([0.0, 0.01, 0.0, 0.010000001], 1000, float(np.float32(0.010000001)), 1),  # eight decimals are too few
         ([0.1, 0.99995, 0.2, 0.1], 1, 0.99996, 0),
-        ([0.1, 1.0, 0.2, 1.0], 1, HIGHEST, 2),  # no level is higher
+        ([0.1, 0.9999998, 0.2, 0.1], 1, 0.9999999, 0),
+        ([0.1, 0.9999999, 0.2, 0.1], 1, HIGHEST, 0),
+        ([0.1, HIGHEST, 0.2, 0.1], 1, HIGHEST, 1),  # no threshold is higher
+        ([0.1, 1.0, 0.2, 1.0], 1, HIGHEST, 2),
     ],
 )
 def test_by_hand(confidence: list[float], per_hour: float, level: float, false_alarms: int) -> None:
@@ -116,6 +123,23 @@ def test_by_hand(confidence: list[float], per_hour: float, level: float, false_a
     row = VideoScores("v", "visual", np.array(confidence, np.float32))
     found = choose(collect(made.provenance, [row]), (video,), settings(per_hour))
     assert (found.level, found.false_alarms) == (level, false_alarms)
+    assert found.breaks(per_hour) == (level == HIGHEST and false_alarms > 0)
+
+
+def test_the_branch_that_raises_alarms_is_the_one_that_counts() -> None:
+    random = np.random.default_rng(0)
+    videos = tuple(make_video(f"v{index}", 200, ["normal"]) for index in range(3))
+    made = make_scores(videos, CLASSES, STRIDE, random)
+    aligned = [
+        replace(row, anomaly_confidence=1 - row.class_probabilities[:, 0], class_probabilities=None)
+        for row in scores.rows(made)
+    ]
+    on_alignment = settings(2000).model_copy(update={"alarm_branch": "alignment"})
+    found = choose(made, videos, on_alignment)
+    assert found == choose(collect(made.provenance, aligned), videos, settings(2000))
+    assert found.level != choose(made, videos, settings(2000)).level
+    # A detector without classes has one branch, whatever the settings say.
+    assert found == choose(collect(made.provenance, aligned), videos, on_alignment)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +163,7 @@ datasets:
     visual: {{weights: {{sha256: "{sha}"}}, stride: 4, precision: float32}}
     audio: {{weights: {{sha256: "{sha}"}}, precision: float32}}
     selection: {{by: {by}, validation_fraction: 0.5}}
-evaluate: {{bootstrap_resamples: 10, alarm_threshold: {threshold}}}
+evaluate: {{bootstrap_resamples: 10, random_seed: 3, alarm_threshold: {threshold}}}
 seeds: [0, 1]
 train: {{audio_visual: {{kind: audio_visual}}}}
 distill: {{visual_student: {{kind: student}}}}
@@ -198,6 +222,8 @@ def test_each_detector_and_seed_has_a_level_of_its_own_which_is_told_and_used() 
         "random": 1,
     }
     assert all(chosen["false_alarms_per_hour"] <= 300 for detail in found.values() for chosen in detail["levels"])
+    guesses = random_scores(read_test_set("demo", config.load().dataset("demo")), 3, TRAINING)
+    assert levels["random"] == [choose(guesses, TRAINING, config.load().evaluate).level]
     assert read_alarm(paths.model("demo")).threshold == levels["audio_visual"][0]
     summary = paths.summary("demo").read_text(encoding="utf-8")
     assert "## Thresholds within the budget" in summary
@@ -280,8 +306,13 @@ def test_a_number_looks_at_no_normal_video_and_no_level_is_told() -> None:
     write_params(BUDGET)
     shown = CliRunner().invoke(app, ["threshold", "demo"])
     assert "no threshold was chosen for 'audio_visual' by a budget; run `dvc repro`" in shown.output
+    with pytest.raises(EvaluationError, match="no threshold was chosen for 'nobody' by a budget"):
+        level_lines("demo", "nobody")
     with pytest.raises(EvaluationError, match="4 are not on this machine: results/demo/normal_scores/demo"):
         main("demo")
+    paths.details("demo").unlink()
+    with pytest.raises(EvaluationError, match=f"{paths.details('demo')}: no such file; run `dvc repro`"):
+        level_lines("demo", "audio_visual")
 
 
 @pytest.mark.usefixtures("project")

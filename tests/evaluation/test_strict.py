@@ -110,6 +110,21 @@ def test_spans_and_the_highest_score_of_each_video() -> None:
     assert_allclose(joined.highest("alignment"), [1 - row.class_probabilities[:, 0].min() for row in rows], rtol=1e-6)
 
 
+def test_segments_stay_in_the_order_of_their_annotation() -> None:
+    """Of two that overlap a proposal as much, the first is matched."""
+    case = make_known_case()
+    joined = timeline.strict(case.scores, case.videos, case.segments[::-1], case.classes)
+    assert joined.segments["fighting"].of(0) == [(20, 30), (4, 12)]
+    assert joined.anomalous.of(0) == [(4, 12), (20, 30)]
+
+
+def test_detector_without_classes_has_no_column() -> None:
+    case = make_known_case()
+    scores = replace(case.scores, class_probabilities=None)
+    joined = timeline.strict(scores, case.videos, case.segments, case.classes)
+    assert (joined.classes, joined.probabilities.shape) == ((), (len(joined.frames), 0))
+
+
 @pytest.mark.parametrize("unlocated", ["0", "bb", "d"])
 def test_videos_of_which_nobody_says_when_are_as_if_they_were_not_there(unlocated: str) -> None:
     case = make_known_case()

@@ -58,7 +58,7 @@ def test_the_command_prints_what_evaluate_wrote(tmp_path: Path, monkeypatch: pyt
     missing = CliRunner().invoke(app, ["threshold", "demo"])
     assert (missing.exit_code, "alarms.csv: no such file; run `dvc repro`" in missing.output) == (1, True)
     header = ["detector", "level", *(f"{rate}{end}" for rate in (PER_HOUR, CAUGHT) for end in ("", "_low", "_high"))]
-    rows = ["ensemble,0.5,6.0,1.0,12.5,80.0,70.0,90.0", "ensemble,0.52,,,,75.0,,"]
+    rows = ["ensemble,0.5,6.0,1.0,12.5,80.0,70.0,90.0", "ensemble,0.52,,,,75.0,,", "other,0.5,1.0,,,2.0,,"]
     write_text(paths.results("demo") / "plots" / TABLE, "\n".join([",".join(header), *rows]) + "\n")
     assert read_rows("demo", "ensemble") == [
         ("0.5", "6.0 [1.0, 12.5]", "80.0 [70.0, 90.0]"),
@@ -69,7 +69,7 @@ def test_the_command_prints_what_evaluate_wrote(tmp_path: Path, monkeypatch: pyt
     assert printed.exit_code == 0, printed.output
     assert "6.0 [1.0, 12.5]" in printed.output
     assert "now: evaluate.alarm_threshold 0.5" in printed.output
-    with pytest.raises(EvaluationError, match="no detector 'nobody'; there are: ensemble"):
+    with pytest.raises(EvaluationError, match=r"no detector 'nobody'; there are: ensemble, other$"):
         read_rows("demo", "nobody")
 
 

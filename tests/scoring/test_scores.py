@@ -1,5 +1,6 @@
 """Score files: they are read as written, equal scores give equal bytes, and damage is found."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,6 +66,30 @@ def test_same_scores_same_bytes_in_any_order(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1.h5", "2.h5"]  # no temporary file is left
 
 
+def test_same_provenance_same_bytes_in_any_order_of_keys(tmp_path: Path) -> None:
+    for name, settings in (("1", {"kind": "student", "width": 8}), ("2", {"width": 8, "kind": "student"})):
+        scores.write(tmp_path / f"{name}.h5", collect(replace(MADE_BY, detector=settings), [make_row("a", 5)]))
+    assert (tmp_path / "1.h5").read_bytes() == (tmp_path / "2.h5").read_bytes()
+
+
+def test_scores_are_kept_in_single_precision(tmp_path: Path) -> None:
+    row = make_row("a", 5)
+    arrays = ("anomaly_confidence", "class_probabilities", "uncertainty")
+    double = replace(row, **{name: getattr(row, name).astype(np.float64) for name in arrays})
+    made = collect(MADE_BY, [double])
+    assert {getattr(made, name).dtype for name in arrays} == {np.dtype(np.float32)}
+    scores.write(tmp_path / "x.h5", made)
+    assert scores.read(tmp_path / "x.h5").checksum == collect(MADE_BY, [row]).checksum
+
+
+@pytest.mark.parametrize(("wanted", "left"), [({"c", "a"}, ("a", "c")), ({"b", "z"}, ("b",)), ((), ())])
+def test_scores_of_some_videos_only(wanted: Collection[str], left: tuple[str, ...]) -> None:
+    made = {name: make_row(name, length) for name, length in (("a", 2), ("b", 3), ("c", 4))}
+    found = scores.only(collect(MADE_BY, list(made.values())), wanted)
+    assert found.ids == left
+    assert found.checksum == collect(MADE_BY, [made[name] for name in left]).checksum
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
@@ -76,6 +101,10 @@ def test_same_scores_same_bytes_in_any_order(tmp_path: Path) -> None:
             r"^a: .* shape \(3, 5\), expected \(3, 2\)",
         ),
         ([make_row("a", 3, uncertainty=np.zeros(2, np.float32))], r"^a: uncertainty has shape \(2,\)"),
+        (
+            [make_row("a", 3, class_probabilities=None, uncertainty=np.zeros(2, np.float32))],
+            r"^a: uncertainty has shape \(2,\), expected \(3,\)",
+        ),
         (
             [make_row("a", 2, anomaly_confidence=np.array([0, np.nan], np.float32))],
             "^a: anomaly_confidence is not finite",
@@ -100,12 +129,26 @@ def test_truncated_file_is_named(tmp_path: Path) -> None:
         scores.read(path)
 
 
-@pytest.mark.parametrize("name", ["anomaly_confidence", "class_probabilities", "uncertainty", "first_snippet"])
+def test_a_refusal_stands_in_place_of_scores(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "x.h5"
+    scores.write_refusal(path, "no sound in any video")
+    assert scores.read_refusal(path) == "no sound in any video"
+    with pytest.raises(EvaluationError, match=r"x\.h5: not a readable score file .*provenance"):
+        scores.read(path)
+    path.write_bytes(path.read_bytes()[:500])
+    assert scores.read_refusal(path) is None
+    scores.write(path, make_scores())
+    assert scores.read_refusal(path) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["ids", "modalities", "anomaly_confidence", "class_probabilities", "uncertainty", "first_snippet"]
+)
 def test_changed_value_is_found(tmp_path: Path, name: str) -> None:
     path = tmp_path / "x.h5"
     scores.write(path, make_scores())
     with h5py.File(path, "r+") as file:
-        file[name][-1] = 0
+        file[name][-1] = b"other" if name in ("ids", "modalities") else 0
     with pytest.raises(EvaluationError, match="damaged: checksum"):
         scores.read(path)
 
@@ -129,4 +172,11 @@ def test_other_format_is_refused(tmp_path: Path, version: int, message: str) -> 
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file.attrs["format"] = f"avadclip-scores/{version}"
     with pytest.raises(EvaluationError, match=message):
+        scores.read(tmp_path / "x.h5")
+
+
+def test_a_file_that_names_no_format_is_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "x.h5", "w"):
+        pass
+    with pytest.raises(EvaluationError, match=r"x\.h5: expected format .*, found None; score it again"):
         scores.read(tmp_path / "x.h5")

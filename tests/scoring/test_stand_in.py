@@ -84,6 +84,13 @@ def test_the_student_has_to_know_the_same_classes_and_videos() -> None:
         answer(DETECTOR, fewer, "stand_in")
 
 
+def test_what_needs_sound_cannot_stand_in_where_there_is_none() -> None:
+    listener = make("early_fusion", ("visual", "audio"), USED, 2)
+    reason = "so it cannot stand in if a video has no sound; name a visual detector as `score.student`$"
+    with pytest.raises(EvaluationError, match=f"^early_fusion: takes visual and audio, {reason}"):
+        answer(DETECTOR, listener, "stand_in")
+
+
 def without_classes(scores: Scores) -> Scores:
     return collect(scores.provenance, [replace(row, class_probabilities=None) for row in rows(scores)])
 
@@ -95,5 +102,7 @@ def test_for_a_detector_that_names_no_classes_the_students_confidence_counts() -
     for row, own, student in zip(rows(found.scores), rows(DETECTOR), rows(STUDENT), strict=True):
         expected = own if row.id == "loud" else student
         np.testing.assert_array_equal(row.anomaly_confidence, expected.anomaly_confidence)
-    with pytest.raises(EvaluationError, match=r"visual_student: names no classes, but audio_visual, .* does; name"):
+    found, remedy = "names no classes, but audio_visual", "name a detector with class probabilities as `score.student`$"
+    reason = f"{found}, for which it stands in if a video has no sound, does; {remedy}"
+    with pytest.raises(EvaluationError, match=f"^visual_student: {reason}"):
         answer(DETECTOR, without_classes(STUDENT), "stand_in")

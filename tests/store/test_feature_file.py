@@ -1,5 +1,6 @@
 """The feature store: equal content gives equal bytes; a file other than the one asked for is refused and named."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,8 +56,8 @@ def test_bytes_in_memory_are_read_like_the_file(tmp_path: Path) -> None:
 
 
 def test_same_features_same_bytes_and_no_other_file(tmp_path: Path) -> None:
-    for name in ("a.h5", "b.h5"):
-        store.write(tmp_path / name, features())
+    for name, recipe in (("a.h5", RECIPE), ("b.h5", dict(reversed(RECIPE.items())))):
+        store.write(tmp_path / name, features(recipe=recipe))
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.h5", "b.h5"]
 
@@ -64,7 +65,11 @@ def test_same_features_same_bytes_and_no_other_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("views", [1, 10])
 def test_what_another_machine_sends_is_the_same_file(tmp_path: Path, views: int) -> None:
     store.write(tmp_path / "written.h5", features(n=700, views=views))
-    store.write_bytes(tmp_path / "received.h5", store.pack(features(n=700, views=views)).content)
+    sent = features(n=700, views=views)
+    packed = store.pack(sent)
+    assert (packed.id, packed.fingerprint, packed.checksum) == (sent.id, sent.fingerprint, sent.checksum)
+    assert packed.n_snippets == 700
+    store.write_bytes(tmp_path / "received.h5", packed.content)
     assert (tmp_path / "received.h5").read_bytes() == (tmp_path / "written.h5").read_bytes()
 
 
@@ -91,13 +96,21 @@ def test_fingerprint_does_not_depend_on_the_order_of_keys() -> None:
     assert features(recipe=dict(reversed(RECIPE.items()))).fingerprint == features().fingerprint
 
 
-def test_every_flipped_bit_of_the_arrays_is_found(tmp_path: Path) -> None:
+def test_fingerprint_stays_what_it_was() -> None:
+    """The work caches and feature files that exist are found by it."""
+    text = '["avadclip-features/1",{"encoder":"tiny","modality":"visual","stride":16},"a","cd"]'
+    assert store.fingerprint(RECIPE, "a", "cd") == hashlib.sha256(text.encode()).hexdigest()
+
+
+@pytest.mark.parametrize("name", ["values", "valid", "boundary_seconds"])
+def test_every_flipped_bit_of_the_arrays_is_found(tmp_path: Path, name: str) -> None:
     path = tmp_path / "a.h5"
-    written = features(n=40)
+    written = features(n=40, valid=np.random.default_rng(0).random(40) < 0.5)
+    array = getattr(written, name)
     store.write(path, written)
     whole = path.read_bytes()
-    start = whole.index(written.values.tobytes())
-    for offset in np.random.default_rng(0).integers(start, start + written.values.nbytes, 20):
+    start = whole.index(array.tobytes())
+    for offset in np.random.default_rng(0).integers(start, start + array.nbytes, 20):
         damaged = bytearray(whole)
         damaged[offset] ^= 1
         path.write_bytes(damaged)
@@ -158,22 +171,38 @@ def test_hdf5_of_another_kind_is_refused(tmp_path: Path, change: Callable[[h5py.
         store.read(path)
 
 
-@pytest.mark.parametrize(
-    ("version", "message"),
-    [(0, "expected format .*, found avadclip-features/0; extract it again"), (99, "newer than .*: update avadclip")],
-)
-def test_another_format_version_is_refused(tmp_path: Path, version: int, message: str) -> None:
+def test_a_recipe_of_another_kind_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
     store.write(path, features())
     with h5py.File(path, "r+") as file:
-        file.attrs["format"] = f"avadclip-features/{version}"
-    with pytest.raises(FeatureError, match=message):
+        file.attrs["recipe"] = "[1]"
+    with pytest.raises(FeatureError, match=r"a\.h5: not a readable .*\(recipe: expected an object, found list\)"):
+        store.read(path)
+
+
+@pytest.mark.parametrize(
+    ("version", "message"),
+    [
+        (0, "expected format .*, found avadclip-features/0; extract it again"),
+        (99, "newer than .*: update avadclip"),
+        (None, "expected format .*, found None; extract it again"),
+    ],
+)
+def test_another_format_version_is_refused(tmp_path: Path, version: int | None, message: str) -> None:
+    path = tmp_path / "a.h5"
+    store.write(path, features())
+    with h5py.File(path, "r+") as file:
+        if version is None:
+            del file.attrs["format"]
+        else:
+            file.attrs["format"] = f"avadclip-features/{version}"
+    with pytest.raises(FeatureError, match=rf"a\.h5: .*{message}"):
         store.read(path)
 
 
 def test_another_recipe_is_refused_and_the_differing_keys_are_named(tmp_path: Path) -> None:
     store.write(tmp_path / "a.h5", features())
-    with pytest.raises(FeatureError, match=r"stride is 16, expected 4; views is None, expected 'center'; run"):
+    with pytest.raises(FeatureError, match=r"a\.h5: made .* stride is 16, expected 4; views is None, expected 'ce"):
         store.read(tmp_path / "a.h5", {**RECIPE, "stride": 4, "views": "center"})
 
 
@@ -186,9 +215,18 @@ def test_a_file_that_lies_about_its_source_is_refused(tmp_path: Path) -> None:
         store.read(path)
 
 
-def test_arrays_that_do_not_belong_together_are_refused() -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"valid": np.ones(4, bool)},
+        {"boundary_seconds": np.arange(5.0)},
+        {"values": np.zeros((1, 4, 8), np.float16)},
+        {"values": np.zeros((1, 5, 8), np.float32)},
+    ],
+)
+def test_arrays_that_do_not_belong_together_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(FeatureError, match="do not belong together"):
-        features(valid=np.ones(4, bool))
+        features(**change)
 
 
 def test_folder_lists_and_reads_odd_ids(tmp_path: Path) -> None:
@@ -207,9 +245,31 @@ def test_folder_refuses_a_renamed_file_a_mixed_recipe_and_no_folder(tmp_path: Pa
     store.write(tmp_path / "a.h5", features("b"))
     store.write(tmp_path / "c.h5", features("c", recipe={**RECIPE, "stride": 4}))
     folder = FeatureFolder(tmp_path)
-    with pytest.raises(FeatureError, match="has the features of 'b'"):
+    with pytest.raises(FeatureError, match=r"a\.h5: has the features of 'b'"):
         folder.read("a")
     with pytest.raises(FeatureError, match="stride is 4, expected 16"):
         folder.read("c")
+    with pytest.raises(FeatureError, match=r"c\.h5: .*stride is 4, expected 8"):
+        FeatureFolder(tmp_path, {**RECIPE, "stride": 8}).read("c")
     with pytest.raises(FeatureError, match="dvc pull"):
         FeatureFolder(tmp_path / "nowhere")
+
+
+def test_folder_sorts_what_the_disk_lists_in_any_order(tmp_path: Path) -> None:
+    ids = [f"video-{number}" for number in np.random.default_rng(0).permutation(100)]
+    for video_id in ids:
+        (tmp_path / f"{video_id}.h5").touch()
+    (tmp_path / "notes.txt").touch()
+    assert FeatureFolder(tmp_path).ids == tuple(sorted(ids))
+
+
+def test_folder_without_features_has_no_recipe_unless_it_is_given(tmp_path: Path) -> None:
+    assert FeatureFolder(tmp_path, RECIPE).recipe == RECIPE
+    with pytest.raises(FeatureError, match="there are no features; run `dvc repro`"):
+        _ = FeatureFolder(tmp_path).recipe
+
+
+def test_folder_names_a_file_whose_snippets_cannot_be_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.h5").write_bytes(b"text")
+    with pytest.raises(FeatureError, match=r"a\.h5: not a readable feature file"):
+        FeatureFolder(tmp_path).n_snippets("a")

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from avadclip import store
+from avadclip.errors import FeatureError
+from avadclip.io import is_unfinished
 from avadclip.store import Features, Source
-from avadclip.store.work_cache import WorkCache
+from avadclip.store.work_cache import Usage, WorkCache
 
 
 def features(video_id: str, content_hash: str = "ab" * 32) -> Features:
@@ -60,7 +62,12 @@ def test_what_was_found_whole_once_is_copied_without_opening_it(
     def no_more(*args: object, **options: object) -> Features:
         raise AssertionError("opened again")
 
+    just_put, just_found = WorkCache(tmp_path / "new"), WorkCache(cache.folder)
+    just_put.put(FIRST)
+    assert just_found.holds(FIRST.fingerprint)
     monkeypatch.setattr(store, "read", no_more)
+    assert just_put.holds(FIRST.fingerprint)
+    assert just_found.holds(FIRST.fingerprint)
     assert cache.copy_to(FIRST.fingerprint, tmp_path / "out.h5")
     assert (tmp_path / "out.h5").read_bytes() == cache.path(FIRST.fingerprint).read_bytes()
     with pytest.raises(AssertionError, match="opened again"):
@@ -89,8 +96,13 @@ def test_a_truncated_file_is_made_again(cache: WorkCache, share: float) -> None:
     assert cache.holds(FIRST.fingerprint)
 
 
-def test_what_the_disk_cannot_read_any_more_is_made_again(cache: WorkCache, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_gone", [False, True])  # another process may remove it at the same time
+def test_what_the_disk_cannot_read_any_more_is_made_again(
+    cache: WorkCache, monkeypatch: pytest.MonkeyPatch, is_gone: bool
+) -> None:
     def broken_sector(path: Path) -> bytes:
+        if is_gone:
+            path.unlink()
         raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
 
     with monkeypatch.context() as patch:
@@ -99,10 +111,72 @@ def test_what_the_disk_cannot_read_any_more_is_made_again(cache: WorkCache, monk
     assert not cache.path(FIRST.fingerprint).exists()
 
 
-def test_a_file_under_the_name_of_another_is_refused(cache: WorkCache, tmp_path: Path) -> None:
+def test_a_file_under_the_name_of_another_is_refused(
+    cache: WorkCache, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     cache.path(SECOND.fingerprint).replace(cache.path(FIRST.fingerprint))
     assert not cache.copy_to(FIRST.fingerprint, tmp_path / "out.h5")
     assert not (tmp_path / "out.h5").exists()
+    reason = "has the features of another video or recipe; it is made again"
+    assert caplog.messages == [f"work cache: {cache.path(FIRST.fingerprint)}: {reason}"]
+
+
+def test_what_is_checked_is_what_is_copied(cache: WorkCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever becomes of the file in between."""
+    path, elsewhere, read = cache.path(FIRST.fingerprint), tmp_path / "theirs.h5", store.read
+    whole = path.read_bytes()
+    elsewhere.write_bytes(whole)
+
+    def changed(path: Path, *args: object, **options: object) -> Features:
+        path.write_bytes(b"something else")
+        return read(path, *args, **options)
+
+    monkeypatch.setattr(store, "read", changed)
+    assert WorkCache(cache.folder).copy_to(FIRST.fingerprint, tmp_path / "out.h5")
+    assert (tmp_path / "out.h5").read_bytes() == whole
+    other = WorkCache(tmp_path / "other")
+    other.adopt(elsewhere, FIRST.fingerprint, FIRST.checksum)
+    assert other.path(FIRST.fingerprint).read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("content", "fingerprint", "checksum", "message"),
+    [
+        (store.pack(FIRST).content, SECOND.fingerprint, FIRST.checksum, "changed while it was being copied"),
+        (store.pack(FIRST).content, FIRST.fingerprint, SECOND.checksum, "changed while it was being copied"),
+        (b"text", FIRST.fingerprint, FIRST.checksum, "not a readable feature file"),
+        (None, FIRST.fingerprint, FIRST.checksum, "cannot be read any more: No such file or directory; merge again"),
+    ],
+)
+def test_only_the_file_that_was_offered_is_adopted(
+    tmp_path: Path, content: bytes | None, fingerprint: str, checksum: str, message: str
+) -> None:
+    cache, path = WorkCache(tmp_path / "cache"), tmp_path / "theirs.h5"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(FeatureError, match=rf"theirs\.h5: {message}"):
+        cache.adopt(path, fingerprint, checksum)
+    assert not cache.folder.exists()
+
+
+def test_a_packed_file_is_kept_as_it_is(tmp_path: Path) -> None:
+    cache, packed = WorkCache(tmp_path), store.pack(FIRST)
+    cache.put(packed)
+    assert cache.path(FIRST.fingerprint).read_bytes() == packed.content
+
+
+def test_what_is_not_needed_is_counted_and_removed(cache: WorkCache) -> None:
+    kept, unneeded = cache.path(FIRST.fingerprint), cache.path(SECOND.fingerprint)
+    assert cache.usage() == Usage(2, kept.stat().st_size + unneeded.stat().st_size)
+    assert cache.usage([FIRST.fingerprint, "ef" * 32]) == Usage(1, unneeded.stat().st_size)
+    begun = [kept.with_name(f".host-1-{age}.tmp") for age in ("old", "new")]
+    for path in begun:
+        path.touch()
+        assert is_unfinished(path)
+    os.utime(begun[0], (0, 0))
+    cache.prune([FIRST.fingerprint])
+    assert sorted(path for path in kept.parent.iterdir() if path.is_file()) == sorted([kept, begun[1]])
+    assert not unneeded.exists()
 
 
 def test_a_file_that_was_made_anew_with_other_bytes_is_taken(cache: WorkCache, tmp_path: Path) -> None:
