@@ -259,7 +259,7 @@ def _repeat(
     if status != 0 and BUSY in log.read_text():
         psutil.wait_procs(family(killed), LIMIT_SECONDS)
         status = wait(start(operation, log))
-    if operation.words[0] == "pull" and (status != 0 or needed - contents(MADE).keys()):
+    if operation.words[0] == "pull" and (status != 0 or needed - contents((*KEPT, *MADE)).keys()):
         # DVC writes its index in many transactions. If it is killed between two of them, it knows only some of the
         # outputs from then on, pulls these alone and calls everything up to date.
         tally.repeated[key] += 1
