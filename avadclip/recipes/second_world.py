@@ -6,14 +6,12 @@ from ruamel.yaml import YAML
 
 from avadclip import paths
 
+SUFFIX = "_other"
 BLOCK = """
   <<: &first {{}}
   videos: {videos}
   annotations: {annotations}
 """
-
-
-SUFFIX = "_other"
 
 
 def add(content: Any, first: str) -> str:

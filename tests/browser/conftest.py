@@ -1,6 +1,5 @@
 """One browser for each test file, which opens one page after the other."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from avadclip.report.page import PageVideo, ResultsTables, write_page
 from avadclip.report.sound_strip import draw_sound
 from tests.support import media_factory
 from tests.support.judging_factory import predict
+from tests.support.missing import skip_or_fail
 from tests.support.page_factory import ARGUMENTS, CHROMIUM, HOSTILE, Opened, new_page, world_predictions
 
 
@@ -19,11 +19,8 @@ from tests.support.page_factory import ARGUMENTS, CHROMIUM, HOSTILE, Opened, new
 def browser() -> Iterator:
     from playwright.sync_api import sync_playwright
 
-    if CHROMIUM is None and os.environ.get("CI") != "true":
-        pytest.skip("NOT TESTED IN A BROWSER: no chromium; run tests/support/install_debian_packages.sh")
-    assert CHROMIUM is not None, (
-        "no chromium, but CI has to test with one; run tests/support/install_debian_packages.sh"
-    )
+    if CHROMIUM is None:
+        skip_or_fail("NOT TESTED IN A BROWSER", "chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser

@@ -1,6 +1,5 @@
 """RGB of both decoders compared with ffmpeg's, for formats that cameras and editors write."""
 
-import os
 import shutil
 import subprocess
 from fractions import Fraction
@@ -15,6 +14,7 @@ from avadclip.errors import MediaError
 from avadclip.media.decord_reader import decord_available
 from avadclip.media.frames import decode_frames
 from avadclip.media.probe import probe
+from tests.support.missing import skip_or_fail
 
 SIZE = (128, 96)
 MATRICES = {"bt601": (Colorspace.ITU601, 6), "bt709": (Colorspace.ITU709, 1)}  # for the scaler; as H.264 numbers them
@@ -26,8 +26,7 @@ def ffmpeg() -> str:
     """The program; where there is none, the test is skipped, or fails on CI."""
     found = shutil.which("ffmpeg")
     if found is None:
-        message = "NOT COMPARED WITH FFMPEG: no ffmpeg; run tests/support/install_debian_packages.sh"
-        pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
+        skip_or_fail("NOT COMPARED WITH FFMPEG", "ffmpeg")
     return found
 
 
