@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from avadclip import config, paths
+from avadclip import config, paths, scripting
 from avadclip.commands import corrections, interop, labels, sharing
 from avadclip.commands.choose import choose
 from avadclip.commands.encoders import train_audio_encoder
@@ -65,7 +65,8 @@ def _options(
     show_version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
-) -> None: ...
+) -> None:
+    scripting.end_quickly()
 
 
 app.command()(one_line_errors(train_audio_encoder))

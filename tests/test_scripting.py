@@ -1,6 +1,8 @@
 """The shared part of stage scripts: words of the command line become arguments, and errors one message."""
 
 import logging
+import subprocess
+import sys
 
 import pytest
 
@@ -39,3 +41,23 @@ def test_any_other_error_keeps_its_traceback() -> None:
 
     with pytest.raises(ZeroDivisionError):
         scripting.run(broken, [])
+
+
+def test_garbage_is_collected_in_a_stage_but_neither_in_its_imports_nor_at_its_end() -> None:
+    process = """
+import atexit, gc, sys
+
+def stage():
+    print("stage", gc.isenabled())
+
+atexit.register(lambda: print("end", gc.get_freeze_count() > 0))
+sys.argv[0] = "-m"  # as in `python -m pipeline.<stage>`
+import pipeline
+print("imports", gc.isenabled())
+from avadclip import scripting
+scripting.run(stage, [])
+"""
+    done = subprocess.run([sys.executable, "-c", process], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["imports False", "stage True", "end True"]
+    done = subprocess.run([sys.executable, "-c", "import gc, pipeline.train; assert gc.isenabled()"], check=False)
+    assert done.returncode == 0  # for anybody else
