@@ -60,6 +60,11 @@ def read_video(folders: Folders, video_id: str) -> VideoFeatures:
     return join_modalities(video_id, {modality: folder.read(video_id) for modality, folder in folders.items()})
 
 
+def n_snippets(folders: Folders, video_id: str) -> int:
+    """Number of snippets of one video, without reading its features; :class:`FeatureError` as :func:`read_video`."""
+    return next(iter(folders.values())).n_snippets(video_id)
+
+
 def join_modalities(video_id: str, read: Mapping[Modality, Features]) -> VideoFeatures:
     """Features of one video that have been read or made.
 

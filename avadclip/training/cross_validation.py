@@ -11,9 +11,9 @@ held out, each together with its twins.
 
 import logging
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 
@@ -31,15 +31,17 @@ from avadclip.detectors.inference import detect
 from avadclip.detectors.protocol import Detector
 from avadclip.device import resolve_device
 from avadclip.errors import HeldOutError, TrainingError
-from avadclip.store.video import Folders, VideoFeatures, open_folders, read_video
+from avadclip.store.video import Folders, VideoFeatures, n_snippets, open_folders, read_video
 from avadclip.training.fitness import check_trainable
 from avadclip.training.loop import Watch, fit
 from avadclip.training.preparation import Run, prepare
 
 SAME_SNIPPET = 0.999  # cosine of two snippets that show the same
-MOST_SNIPPETS = 30_000  # with more than this, the search for twins would take minutes
+MOST_SNIPPETS = 30_000  # with more than this, the search for twins would take minutes, and memory would not do
 TOP_SHARE = 0.15  # of an anomalous video's held-out snippets, at least one
 FOLD_SEED = 0  # the folds do not depend on the seed of training
+
+Read = Callable[[str], VideoFeatures]
 
 _log = logging.getLogger(__name__)
 
@@ -96,21 +98,26 @@ class HeldOut:
         return float(np.mean(found))
 
 
-def snippet_folds(videos: Sequence[Video], features: Sequence[VideoFeatures], n_folds: int) -> list[NDArray[np.intp]]:
+def snippet_folds(
+    videos: Sequence[Video], lengths: Sequence[int], rows: NDArray[np.float32] | None, n_folds: int
+) -> list[NDArray[np.intp]]:
     """The fold of every snippet of every video: that of the first video with this snippet or a twin of it.
 
     Videos are assigned to the folds at random, normal and anomalous ones separately.
+
+    Parameters
+    ----------
+    lengths : number of snippets of each video.
+    rows : features of all snippets, [snippets, width], of length 1 or 0; None: no twins are looked for.
     """
     random = np.random.default_rng(FOLD_SEED)
     of_video = np.empty(len(videos), np.intp)
     for sort in (True, False):
         own = np.array([index for index, video in enumerate(videos) if video.is_normal == sort], np.intp)
         of_video[random.permutation(own)] = np.arange(len(own)) % n_folds
-    rows = [_unit_rows(each) for each in features]
-    lengths = [len(each) for each in rows]
     owners = np.repeat(np.arange(len(videos)), lengths)
-    if len(owners) <= MOST_SNIPPETS:
-        owners = _first_owner(np.concatenate(rows), owners)
+    if rows is not None:
+        owners = _first_owner(rows, owners)
     return np.split(of_video[owners], np.cumsum(lengths)[:-1])
 
 
@@ -141,15 +148,21 @@ def cross_validate(
     check_trainable(videos, run.dataset_section.classes)
     n_folds = _checked_folds(videos, n_folds, fewer)
     folders = open_folders(run.dataset, run.in_training)
-    features = [read_video(folders, video.id) for video in videos]
-    folds = snippet_folds(videos, features, n_folds)
+    lengths = [n_snippets(folders, video.id) for video in videos]
+    read: Read = partial(read_video, folders)
+    rows = None
+    if sum(lengths) <= MOST_SNIPPETS:  # few enough to stay in memory, and to look for twins
+        read = cache(read)
+        rows = np.concatenate([_unit_rows(read(video.id)) for video in videos])
+    folds = snippet_folds(videos, lengths, rows, n_folds)
     n_rounds = run.settings.recipe.phases * run.settings.recipe.rounds
-    asked = _Asked(features, range(1, n_rounds + 1) if every_round else [n_rounds], resolve_device(compute.device))
+    rounds = range(1, n_rounds + 1) if every_round else [n_rounds]
+    asked = _Asked([video.id for video in videos], lengths, read, rounds, resolve_device(compute.device))
     for fold, which in product(range(n_folds), (0, 1)):
         held_out = [own == fold for own in folds]
         watch = partial(asked.ask, which=which, held_out=held_out)
         _train(run, compute, videos, folders, held_out, run.seed + 1000 * which, watch)
-    owners = np.repeat(np.arange(len(videos)), [each.n_snippets for each in features])
+    owners = np.repeat(np.arange(len(videos)), lengths)
     is_anomalous = np.array([not video.is_normal for video in videos])[owners]
     return [
         {branch: HeldOut(owners, is_anomalous, scores) for branch, scores in of_round.items()}
@@ -160,18 +173,20 @@ def cross_validate(
 class _Asked:
     """Scores of held-out snippets after some rounds: `scores`, by round and branch, float32 [2, snippets]."""
 
-    def __init__(self, features: Sequence[VideoFeatures], rounds: Iterable[int], device: torch.device) -> None:
-        self._features, self._device = features, device
-        self._first = np.cumsum([0, *(each.n_snippets for each in features)])
+    def __init__(
+        self, ids: Sequence[str], lengths: Sequence[int], read: Read, rounds: Iterable[int], device: torch.device
+    ) -> None:
+        self._ids, self._read, self._device = ids, read, device
+        self._first = np.cumsum([0, *lengths])
         self.scores: dict[int, dict[Branch, NDArray[np.float32]]] = {round_: {} for round_ in rounds}
 
     def ask(self, round_: int, detector: Detector, which: int, held_out: Sequence[NDArray[np.bool_]]) -> None:
         if round_ not in self.scores:
             return
-        for first, each, mask in zip(self._first[:-1], self._features, held_out, strict=True):
+        for first, video_id, mask in zip(self._first[:-1], self._ids, held_out, strict=True):
             if not mask.any():
                 continue
-            said = detect(detector, each.only(mask), self._device)
+            said = detect(detector, self._read(video_id).only(mask), self._device)
             for branch, scores in anomaly_scores(said.anomaly_confidence, said.class_probabilities).items():
                 whole = self.scores[round_].setdefault(branch, np.zeros((2, self._first[-1]), np.float32))
                 whole[which, first + np.flatnonzero(mask)] = scores

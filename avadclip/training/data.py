@@ -17,7 +17,7 @@ from avadclip.detectors.protocol import Batch, LabelledBatch
 from avadclip.detectors.settings import Bag
 from avadclip.errors import FeatureError
 from avadclip.io import naming
-from avadclip.store.video import Folders, VideoFeatures, read_video
+from avadclip.store.video import Folders, VideoFeatures, n_snippets, read_video
 from avadclip.training.bags import bag_audio, bag_visual, draw, stored_length
 
 Rows = NDArray[np.float32]
@@ -144,7 +144,7 @@ def load_training_set(
 def _n_snippets(folders: Folders, video_id: str, kept: Mapping[str, NDArray[np.bool_]] | None) -> int:
     if kept is not None:
         return int(kept[video_id].sum())
-    return next(iter(folders.values())).n_snippets(video_id)
+    return n_snippets(folders, video_id)
 
 
 def multi_hot(videos: Sequence[Video], classes: Sequence[str]) -> NDArray[np.float32]:

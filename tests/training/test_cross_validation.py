@@ -1,5 +1,6 @@
 """Held-out snippets are never trained on, and the better setting is found without a test video."""
 
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from typer.testing import CliRunner
 from avadclip import cli
 from avadclip.config.training import Compute
 from avadclip.datasets.model import Video
-from avadclip.store.video import VideoFeatures
+from avadclip.store.video import Folders, VideoFeatures
 from avadclip.training import cross_validation
 from avadclip.training.cross_validation import HeldOut, snippet_folds
 from tests.support import pages
@@ -38,18 +39,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Video]:
     return videos
 
 
-def features_of(rows: list[list[float]], name: str) -> VideoFeatures:
-    return VideoFeatures(name, np.array(rows, np.float16)[None], None, None)
-
-
 def test_a_snippet_that_comes_again_is_held_out_with_its_first_appearance() -> None:
     videos = make_videos(12, 0)
     random = np.random.default_rng(0)
-    shown = [features_of(random.standard_normal((5, 32)).tolist(), video.id) for video in videos]
-    assert shown[0].visual is not None
-    assert shown[7].visual is not None
-    shown[7].visual[0, 2] = 3 * shown[0].visual[0, 4]  # the same direction, but longer
-    folds = snippet_folds(videos, shown, 4)
+    rows = random.standard_normal((60, 32)).astype(np.float32)
+    rows[37] = rows[4]  # the third snippet of video 7, and the last of video 0
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    folds = snippet_folds(videos, [5] * 12, rows, 4)
     assert [len(each) for each in folds] == [5] * 12
     assert folds[7][2] == folds[0][4]
     for index, each in enumerate(folds):
@@ -59,7 +55,8 @@ def test_a_snippet_that_comes_again_is_held_out_with_its_first_appearance() -> N
         dealt = [each[0] for each, video in zip(folds, videos, strict=True) if video.is_normal == sort]
         counts = np.bincount(dealt, minlength=4)
         assert counts.max() - counts.min() <= 1
-    assert all(np.array_equal(a, b) for a, b in zip(folds, snippet_folds(videos, shown, 4), strict=True))
+    again = snippet_folds(videos, [5] * 12, rows, 4)
+    assert all(np.array_equal(a, b) for a, b in zip(folds, again, strict=True))
 
 
 def test_ranking_lets_one_detector_name_and_the_other_rank() -> None:
@@ -76,6 +73,30 @@ def test_ranking_lets_one_detector_name_and_the_other_rank() -> None:
         found = scores[ranks, [*chosen, *normal]]
         expected.append(roc_auc_score([1] * len(chosen) + [0] * len(normal), found))
     assert HeldOut(videos, is_anomalous, scores).ranking() == pytest.approx(np.mean(expected))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("project")
+def test_of_many_snippets_one_video_at_a_time_is_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, returned = cross_validation.read_video, []
+
+    def spy_read(folders: Folders, video_id: str) -> VideoFeatures:
+        alive.append(sum(each() is not None for each in returned))
+        features = read(folders, video_id)
+        returned.append(weakref.ref(features))
+        return features
+
+    monkeypatch.setattr(cross_validation, "read_video", spy_read)
+    alive: list[int] = []
+    few = cross_validate("good")
+    assert max(alive) == len(alive) - 1  # each is read once, and stays
+    alive.clear()
+    returned.clear()
+    monkeypatch.setattr(cross_validation, "MOST_SNIPPETS", len(few.videos) - 1)
+    many = cross_validate("good")
+    assert max(alive) == 0
+    assert many.scores.shape == few.scores.shape
+    assert (many.scores > 0).all()
 
 
 @pytest.mark.slow
