@@ -25,12 +25,15 @@ from rich.table import Table
 
 from avadclip.config.datasets import Dataset
 from avadclip.config.features import Audio, Extraction, Visual, Weights
+from avadclip.errors import MediaError
 from avadclip.extraction.local import encode_videos
 from avadclip.extraction.protocol import Encoder, Pending
+from avadclip.extraction.recipe import decoders
 from avadclip.extraction.tasks import VisualTask
 from avadclip.extraction.videos import VideoFrames
 from avadclip.io import sha256_of
 from avadclip.media.decord_reader import import_decord
+from avadclip.media.frames import Decoder
 from avadclip.media.probe import probe
 from avadclip.media.timeline import n_snippets, sample_indices
 from avadclip.store import Source
@@ -94,10 +97,20 @@ class Contest:
             self.encoder.encode(self._canvases[: self.n_sampled - done])
 
     def decoding_alone(self) -> None:
-        """Decode as a worker does, but in this process."""
+        """Decode as a worker does, but in this process: with the first decoder that takes the file."""
+        reasons = []
+        for decoder in decoders(self.visual):
+            try:
+                self._decode_with(decoder)
+                return
+            except MediaError as error:
+                reasons.append(str(error))
+        raise MediaError("; ".join(reasons))
+
+    def _decode_with(self, decoder: Decoder) -> None:
         visual = self.visual
         for _ in VisualTask(
-            self.clip, self.source, "decord", visual.stride, "first", None, "center", 224, visual.batch_size
+            self.clip, self.source, decoder, visual.stride, "first", None, "center", 224, visual.batch_size
         )():
             pass
 
