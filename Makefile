@@ -8,6 +8,8 @@ FREEZE := .cache/lock/bin/pip freeze --exclude avadclip --exclude uv | LC_ALL=C 
 # torch, and what its wheels for a GPU bring along: wheels of one version differ between registries.
 TORCH := ^(torch|torchvision|triton|cuda-[a-z]+|nvidia-[a-z0-9-]+)==
 # Hashes of every wheel and source archive of a version, for all machines.
+# pip tries hundreds of versions of dvc-s3's packages, one after the other, for longer than a quarter of an hour.
+RESOLVED = .cache/lock/bin/uv pip install --quiet --python .cache/lock/bin/python
 HASHED = .cache/lock/bin/uv pip compile --quiet --no-deps --universal --generate-hashes --no-header --no-annotate \
 	--python-version $$(.cache/lock/bin/python -c "import platform; print(platform.python_version())")
 INSTALL := $(PIP) install --quiet --no-deps
@@ -93,10 +95,10 @@ lock:
 	rm -rf .cache/lock && $(PYTHON) -m venv .cache/lock
 	.cache/lock/bin/pip install --quiet uv .
 	$(FREEZE) > .cache/lock/all
-	.cache/lock/bin/pip install --quiet '.[test,cluster]'
-	.cache/lock/bin/pip install --quiet --no-deps wav2clip==0.1.0
+	$(RESOLVED) '.[test,cluster]'
+	$(RESOLVED) --no-deps wav2clip==0.1.0
 	$(FREEZE) | comm -13 .cache/lock/all - > .cache/lock/test
-	.cache/lock/bin/pip install --quiet '.[test,cluster,docs]'
+	$(RESOLVED) '.[test,cluster,docs]'
 	$(FREEZE) | comm -13 .cache/lock/all - | comm -13 .cache/lock/test - > .cache/lock/docs
 	grep -E '$(TORCH)' .cache/lock/all > requirements-torch.lock
 	grep -vE '$(TORCH)' .cache/lock/all | $(HASHED) --output-file requirements.lock -

@@ -48,8 +48,9 @@ def switches(shipped: Sections, has_sound: bool) -> Sections:
         "4 units": {"hidden": 4},
         "16 units": {"hidden": 16},
         "features as extracted": {"feature_norm": None},
-        "no neighbours": {"context": 1},
-        "15 neighbours": {"context": 15},
+        "no neighbours": {"context_seconds": 0},
+        "neighbours of 3 s": {"context_seconds": 3},
+        "neighbours of 8 s": {"context_seconds": 8},
     }
     recipes: Sections = {
         "mean of 6 rounds": {"average_rounds": 6},
@@ -106,6 +107,15 @@ def teaching(shipped: Sections, has_sound: bool) -> Sections:
     }
 
 
+def students(shipped: Sections, has_sound: bool) -> Sections:
+    """The recommended student of each modality, alone and taught; and its teacher, as a detector of its own."""
+    found = {"teacher": _recommended(shipped, "ensemble")}
+    for name, modality in (("pictures", "visual"), ("sound", "audio")):
+        student = _recommended(shipped, "visual_ensemble") | {"modalities": [modality]}
+        found |= {f"{name}_alone": _without(student, "taught_by"), f"{name}_with_teacher": student}
+    return found
+
+
 def calibration(shipped: Sections, has_sound: bool) -> Sections:
     """The recommended detector without calibration, and with each method."""
     base = _recommended_detector(shipped, has_sound)
@@ -158,5 +168,6 @@ def _name(words: str) -> str:
 
 
 STUDIES: dict[str, Callable[[Sections, bool], Sections]] = {
-    each.__name__: each for each in (detectors, switches, switches_of_the_paper, distillation, teaching, calibration)
+    each.__name__: each
+    for each in (detectors, switches, switches_of_the_paper, distillation, teaching, students, calibration)
 }

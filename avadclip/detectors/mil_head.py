@@ -22,7 +22,7 @@ from avadclip.detectors.parts import losses
 from avadclip.detectors.parts.layers import unit
 from avadclip.detectors.parts.text import TextTower
 from avadclip.detectors.protocol import Batch, Detector, Dimensions, Needs, Scores, Targets
-from avadclip.detectors.settings import Bag, Count, Optimizer, Positive, Recipe, Settings, Share
+from avadclip.detectors.settings import Bag, Count, NotNegative, Optimizer, Positive, Recipe, Settings, Share
 
 
 class MilHeadSettings(Settings):
@@ -35,7 +35,7 @@ class MilHeadSettings(Settings):
     dropout: Share = 0.5
     # Features of each modality are scaled to this length, so that none dominates; null: they stay as extracted.
     feature_norm: Positive | None = 10.0
-    context: Count = 1  # snippets of the moving mean that is joined to each snippet; 1: none
+    context_seconds: NotNegative = 0.0  # of the moving mean that is joined to each snippet; 0: none
     recipe: Recipe = Recipe(
         rounds=60,
         batch_size=32,
@@ -64,6 +64,8 @@ class MilHead(Detector):
 
     def __init__(self, settings: MilHeadSettings, dimensions: Dimensions, tower: TextTower | None = None) -> None:
         super().__init__(settings, dimensions, tower)
+        # Snippets of the moving mean, with as many before as after; 1: none.
+        self.context = 1 + 2 * round(max(0.0, settings.context_seconds / dimensions.snippet_seconds - 1) / 2)
         self.heads = _Heads(settings, self._width(settings.modalities))
         # Classes must not influence what is an anomaly, so they are predicted from the features themselves.
         self.classes = nn.Linear(self._width(settings.modalities), dimensions.n_classes - 1)
@@ -72,7 +74,7 @@ class MilHead(Detector):
         self.teacher = _Heads(settings, self._width(settings.taught_by)) if is_taught else None
 
     def _width(self, modalities: Sequence[Modality]) -> int:
-        return sum(self.dimensions.widths[name] for name in modalities) * (1 if self.settings.context == 1 else 2)
+        return sum(self.dimensions.widths[name] for name in modalities) * (1 if self.context == 1 else 2)
 
     @classmethod
     def needs(cls, settings: Any) -> Needs:
@@ -102,10 +104,10 @@ class MilHead(Detector):
         """[b, n, width or 2 width]; zero where there is no sound."""
         features, norm = self.snippets(batch, modality), self.settings.feature_norm
         features = features if norm is None else norm * unit(features)
-        if self.settings.context == 1:
+        if self.context == 1:
             return features
         counted = batch.valid if modality == "visual" or batch.audio_valid is None else batch.audio_valid & batch.valid
-        return torch.cat([features, moving_mean(features, counted, self.settings.context)], dim=-1) / 2**0.5
+        return torch.cat([features, moving_mean(features, counted, self.context)], dim=-1) / 2**0.5
 
     def losses(self, output: MilHeadOutput, batch: Batch, targets: Targets) -> dict[str, Tensor]:
         """Summed over the members: `binary`; with a teacher also its own (`teacher`) and that of its scores (`taught`).

@@ -85,7 +85,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Dimensions:
-    """Sizes that come from features, classes and CLIP, not from the settings."""
+    """Sizes that come from videos, features, classes and CLIP, not from the settings."""
 
     widths: dict[Modality, int]  # features per snippet
     n_classes: int
@@ -94,6 +94,7 @@ class Dimensions:
     embedding_width: int = 0  # of a class embedding, and so of the features that are compared with it
     text_width: int = 0  # of a token
     context_length: int = 0  # tokens that it can read
+    snippet_seconds: float = 1.0  # from one snippet to the next, in the median training video
 
 
 @dataclass(frozen=True)

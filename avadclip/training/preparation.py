@@ -1,5 +1,6 @@
 """What training starts from: one variant on one data set, its detector with fresh weights, its samples."""
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -99,15 +100,17 @@ def prepare(
     shares = read_shares(run.dataset, videos, stride, folders) if recipe.learns_from_segments else None
     data = load_training_set(videos, folders, classes, recipe.bag, compute.memory_gib, together, kept, shares)
     seed_round(seed, 0)
-    detector = build(run.section.kind, run.settings, _dimensions(run, data, tower), tower)
+    seconds = statistics.median(stride / video.frame_rate for video in videos)
+    detector = build(run.section.kind, run.settings, _dimensions(run, data, tower, seconds), tower)
     return detector.to(resolve_device(compute.device)), data
 
 
-def _dimensions(run: Run, data: TrainingSet, tower: TextTower | None) -> Dimensions:
+def _dimensions(run: Run, data: TrainingSet, tower: TextTower | None, snippet_seconds: float) -> Dimensions:
     return Dimensions(
         widths={modality: width for modality, width in data.widths.items() if modality in run.in_training},
         n_classes=len(run.dataset_section.classes),
         max_snippets=sample_length(run.settings.recipe.bag),
+        snippet_seconds=snippet_seconds,
         embedding_width=0 if tower is None else tower.embedding_width,
         text_width=0 if tower is None else tower.width,
         context_length=0 if tower is None else tower.context_length,

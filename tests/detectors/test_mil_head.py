@@ -40,6 +40,21 @@ def test_moving_mean_is_the_mean_of_what_counts() -> None:
                 assert torch.allclose(found[row, i], expected, atol=1e-5)  # float32 sums in another order
 
 
+@pytest.mark.parametrize(
+    ("wanted", "snippet_seconds", "expected"),
+    [(0, 1.0, 1), (5, 1.0, 5), (5, 16 / 30, 9), (5, 16 / 25, 7), (5, 4 / 30, 37), (5, 2.0, 3), (5, 16.0, 1)],
+)
+def test_context_is_the_odd_number_of_snippets_nearest_to_its_seconds(
+    wanted: float, snippet_seconds: float, expected: int
+) -> None:
+    settings = MilHeadSettings.checked({"context_seconds": wanted})
+    detector = MilHead(settings, Dimensions(WIDTHS, 4, 32, snippet_seconds=snippet_seconds))
+    assert detector.context == expected
+    assert detector(batch_of()).confidences.shape == (3, 20, 1)
+    # The odd numbers above and below are no nearer.
+    assert all(abs(n * snippet_seconds - wanted) >= abs(expected * snippet_seconds - wanted) for n in (1, 3, 5, 7, 9))
+
+
 @pytest.mark.parametrize("members", [1, 3])
 def test_an_ensemble_is_the_mean_of_its_members_and_their_losses_are_added(members: int) -> None:
     detector, batch = head(members=members, hidden=5).eval(), batch_of()
@@ -91,7 +106,7 @@ def test_classes_are_judged_at_the_highest_snippets_and_shape_no_anomaly_score()
 
 
 def test_class_probabilities_and_the_anomaly_score_agree() -> None:
-    detector, batch = head(members=4, context=5).eval(), batch_of()
+    detector, batch = head(members=4, context_seconds=5).eval(), batch_of()
     scores = detector.scores(detector(batch), batch)
     assert scores.class_probabilities is not None
     assert torch.allclose(scores.class_probabilities.sum(dim=-1), torch.ones(3, 20))
@@ -99,7 +114,7 @@ def test_class_probabilities_and_the_anomaly_score_agree() -> None:
 
 
 def test_features_of_any_length_are_scaled_alike() -> None:
-    detector, batch = head(context=3).eval(), batch_of()
+    detector, batch = head(context_seconds=3).eval(), batch_of()
     assert batch.visual is not None
     louder = Batch(1000 * batch.visual, batch.audio, batch.audio_valid, batch.n_snippets)
     found, expected = (detector.scores(detector(given), given).anomaly for given in (louder, batch))
