@@ -52,7 +52,9 @@ def opened(path: Path, content: bytes | None = None) -> Iterator[h5py.File]:
         yield file
 
 
-_HEAP = re.compile(rb"GCOL\x01\0\0\0")  # signature and version of a global heap, which has the texts of variable length
+# Signature and version of a global heap, which has the texts of variable length; HDF5 skips the three bytes after them.
+_HEAP = re.compile(rb"GCOL\x01")
+_SMALLEST_HEAP = 4096  # bytes; HDF5 refuses smaller ones, and those that do not end within the file
 
 
 def _require_ends(content: bytes | mmap.mmap, n_length: int) -> None:
@@ -64,8 +66,10 @@ def _require_ends(content: bytes | mmap.mmap, n_length: int) -> None:
     """
     header = _aligned(8 + n_length)  # of the heap, and of each object in it
     for heap in _HEAP.finditer(content):
-        place = heap.start() + header
-        end = min(heap.start() + _number(content, heap.start() + 8, n_length), len(content))
+        place, size = heap.start() + header, _number(content, heap.start() + 8, n_length)
+        end = heap.start() + size
+        if size < _SMALLEST_HEAP or end > len(content):
+            continue  # HDF5 refuses it, or these bytes are no heap at all
         while place + header <= end:
             length = _number(content, place + 8, n_length)
             # Object 0 is the free space; its length includes its header.

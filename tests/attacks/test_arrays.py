@@ -116,16 +116,33 @@ def test_hdf5(tmp_path: Path, kind: str, attack: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["features", "scores"])
-def test_a_heap_of_texts_without_end(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("unused", [b"\0\0\0", b"\0\0\x02", b"\xff\xff\xff"])
+def test_a_heap_of_texts_without_end(tmp_path: Path, kind: str, unused: bytes) -> None:
     """HDF5 would walk through it for ever, where no Python signal reaches it."""
     write, read, error, _ = KINDS[kind]
     path = tmp_path / "a.h5"
     write(path)
     content = bytearray(path.read_bytes())
-    first = content.index(b"GCOL") + 16
-    content[first : first + 16] = bytes(16)
+    heap = content.index(b"GCOL")
+    content[heap + 5 : heap + 8] = unused  # nobody looks at these
+    content[heap + 16 : heap + 32] = bytes(16)
     path.write_bytes(content)
     with pytest.raises(error, match="a heap of texts with an object of 0 bytes"):
+        read(path)
+
+
+@pytest.mark.parametrize("size", [0, 4095, "the file and one byte", 2**63, 2**64 - 1])
+def test_a_heap_of_texts_of_a_size_that_no_heap_has(tmp_path: Path, size: int | str) -> None:
+    """HDF5 refuses it by itself, so that it can be left out of the search for heaps without end."""
+    write, read, error, _ = KINDS["features"]
+    path = tmp_path / "a.h5"
+    write(path)
+    content = bytearray(path.read_bytes())
+    heap = content.index(b"GCOL")
+    n_bytes = len(content) - heap + 1 if isinstance(size, str) else size
+    content[heap + 8 : heap + 32] = n_bytes.to_bytes(8, "little") + bytes(16)
+    path.write_bytes(content)
+    with pytest.raises(error, match="not a readable feature file"):
         read(path)
 
 
