@@ -193,10 +193,13 @@ class _Asked:
 
 
 def best_round(rounds: Sequence[Mapping[Branch, HeldOut]]) -> int:
-    """The round, counted from 1, after which held-out snippets are ranked best; the earliest of several."""
-    found = [of_round["classification"].ranking() for of_round in rounds]
-    _log.info("when, by round: %s", ", ".join(f"{ranking:.3f}" for ranking in found))
-    return 1 + int(np.argmax(found))
+    """The round, counted from 1, with the highest sum of `when` and `whether`; the earliest of several.
+
+    `when` shows that a detector has not learned enough, and `whether` that it has learned too much (docs/held-out.md).
+    """
+    found = [(held_out.ranking(), held_out.whether()) for held_out in (each["classification"] for each in rounds)]
+    _log.info("when + whether, by round: %s", ", ".join(f"{when:.3f} + {whether:.3f}" for when, whether in found))
+    return 1 + int(np.argmax([when + whether for when, whether in found]))
 
 
 def _checked_folds(videos: Sequence[Video], n_folds: int, fewer: bool) -> int:

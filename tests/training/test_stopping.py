@@ -1,7 +1,9 @@
 """`selection.by: ranking` stops a training where held-out snippets rank best; `recipe.calibrate` uses them, too."""
 
 import json
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -63,6 +65,22 @@ def test_the_round_is_that_of_the_best_ranking_and_the_earliest_of_several() -> 
         {"classification": HeldOut(videos, is_anomalous, each.astype(np.float32))} for each in said
     ]
     assert best_round(of_rounds) == 2
+
+
+@pytest.mark.parametrize(
+    ("when", "whether", "expected"),
+    [
+        ([0.70, 0.88, 0.89], [0.54, 0.61, 0.58], 2),  # learns by heart: `when` alone would go on
+        ([0.70, 0.88, 0.89], [0.62, 0.61, 0.61], 3),  # has not learned enough: `whether` alone would stop at once
+        ([0.80, 0.90, 0.90], [0.60, 0.60, 0.60], 2),
+    ],
+)
+def test_the_round_is_that_of_the_highest_sum(when: list[float], whether: list[float], expected: int) -> None:
+    of_rounds = [
+        {"classification": SimpleNamespace(ranking=partial(float, a), whether=partial(float, b))}
+        for a, b in zip(when, whether, strict=True)
+    ]
+    assert best_round(of_rounds) == expected  # type: ignore[arg-type]
 
 
 def test_training_stops_there_and_is_that_of_so_many_rounds(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
