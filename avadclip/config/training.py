@@ -11,9 +11,9 @@ class Selection(Section):
     """How a data set chooses the round of training whose weights are kept."""
 
     # `validation`: the round that is best on held-out training videos. `ranking`: training on all videos stops after
-    # the number of rounds that ranked held-out snippets and videos best (avadclip.training.cross_validation), except for
-    # variants with a teacher. `released_test_selected` chooses on the test videos, as the authors do, and is reported wherever
-    # its numbers appear.
+    # the number of rounds that ranked held-out snippets and videos best (avadclip.training.cross_validation), except
+    # for variants with a teacher. `released_test_selected` chooses on the test videos, as the authors do, and is
+    # reported wherever its numbers appear.
     by: Literal["validation", "ranking", "last", "released_test_selected"] = "validation"
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1  # of the training videos; used by `validation` only
     folds: Annotated[int, Field(ge=2)] = 2  # of the training videos; used by `ranking` and `recipe.calibrate` only
