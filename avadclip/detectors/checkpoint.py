@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from avadclip.detectors.description import Description, read_description, write_description, write_refusal
+from avadclip.detectors.description import FILE, Description, read_description, write_description, write_refusal
 from avadclip.detectors.protocol import Detector, Dimensions
 from avadclip.detectors.registry import build, settings_of
 from avadclip.errors import CheckpointError
@@ -57,7 +58,11 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpo
     except SafetensorError as error:
         raise CheckpointError(f"{folder / WEIGHTS}: damaged: {error}; train it again") from None
     settings = settings_of(description.kind, description.settings, where=str(folder))
-    detector = build(description.kind, settings, Dimensions(**description.dimensions))
+    try:
+        dimensions = _DIMENSIONS.validate_python(description.dimensions)
+    except ValidationError as error:
+        raise CheckpointError(f"{folder / FILE}: dimensions: {error}; train it again") from None
+    detector = build(description.kind, settings, dimensions)
     if (problem := load_weights(detector, tensors)) is not None:
         raise CheckpointError(f"{folder}: weights do not fit their description: {problem}")
     return Checkpoint(detector.to(device).eval().requires_grad_(False), description)
@@ -76,3 +81,6 @@ def load_weights(detector: Detector, tensors: Mapping[str, Tensor]) -> str | Non
 def dimensions_of(detector: Detector) -> dict[str, object]:
     """The dimensions as in a description."""
     return asdict(detector.dimensions)
+
+
+_DIMENSIONS = TypeAdapter(Dimensions)

@@ -3,9 +3,10 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import torch
+from pydantic import ConfigDict, Field
 from torch import Tensor, nn
 
 from avadclip.config.features import Modality
@@ -87,6 +88,8 @@ class Scores:
 class Dimensions:
     """Sizes that come from videos, features, classes and CLIP, not from the settings."""
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
     widths: dict[Modality, int]  # features per snippet
     n_classes: int
     max_snippets: int  # positions of a training sample
@@ -94,7 +97,7 @@ class Dimensions:
     embedding_width: int = 0  # of a class embedding, and so of the features that are compared with it
     text_width: int = 0  # of a token
     context_length: int = 0  # tokens that it can read
-    snippet_seconds: float = 1.0  # from one snippet to the next, in the median training video
+    snippet_seconds: Annotated[float, Field(gt=0)] = 1.0  # from one snippet to the next, in the median training video
 
 
 @dataclass(frozen=True)

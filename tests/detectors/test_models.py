@@ -279,6 +279,9 @@ DAMAGE = [
     (change('"format": 2', '"format": 1'), "expected format 2, found 1; train it again"),
     (lambda folder: (folder / "model.json").write_bytes(b'{"format": 2,'), "not a description of a detector"),
     (change('"max_snippets": 32', '"max_snippets": 31'), "weights do not fit their description"),
+    (change('"max_snippets": 32', '"max_snippets": "many"'), "dimensions: (.|\n)*max_snippets(.|\n)*train it again"),
+    (change('"max_snippets"', '"most_snippets"'), "dimensions: (.|\n)*most_snippets(.|\n)*train it again"),
+    (change('"snippet_seconds": 1.0', '"snippet_seconds": 0.0'), "dimensions: (.|\n)*snippet_seconds"),
 ]
 
 
