@@ -7,9 +7,9 @@ FREEZE := .cache/lock/bin/pip freeze --exclude avadclip --exclude uv | LC_ALL=C 
 	| sed -E 's/^((nvidia|cuda|triton|decord)[^ ]*)$$/\1 ; sys_platform == "linux" and platform_machine == "x86_64"/'
 # torch, and what its wheels for a GPU bring along: wheels of one version differ between registries.
 TORCH := ^(torch|torchvision|triton|cuda-[a-z]+|nvidia-[a-z0-9-]+)==
-# Hashes of every wheel and source archive of a version, for all machines.
 # pip tries hundreds of versions of dvc-s3's packages, one after the other, for longer than a quarter of an hour.
 RESOLVED = .cache/lock/bin/uv pip install --quiet --python .cache/lock/bin/python
+# Hashes of every wheel and source archive of a version, for all machines.
 HASHED = .cache/lock/bin/uv pip compile --quiet --no-deps --universal --generate-hashes --no-header --no-annotate \
 	--python-version $$(.cache/lock/bin/python -c "import platform; print(platform.python_version())")
 INSTALL := $(PIP) install --quiet --no-deps

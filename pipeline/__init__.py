@@ -3,7 +3,7 @@
 import gc
 import sys
 
-if sys.argv[:1] == [
-    "-m"
-]:  # as Python has it until it has found the stage; nobody else who imports these modules is meant
-    gc.disable()  # until `scripting.run`: what a stage imports stays, and looking through it takes 0.5 s where torch is
+# "-m" is what Python has there until it has found the stage; nobody else who imports these modules is meant.
+# What a stage imports stays, and looking through it for garbage takes 0.5 s where torch is. `scripting.run` enables it.
+if sys.argv[:1] == ["-m"]:
+    gc.disable()
