@@ -80,7 +80,7 @@ def test_the_round_is_that_of_the_highest_sum(when: list[float], whether: list[f
         {"classification": SimpleNamespace(ranking=partial(float, a), whether=partial(float, b))}
         for a, b in zip(when, whether, strict=True)
     ]
-    assert best_round(of_rounds) == expected  # type: ignore[arg-type]
+    assert best_round(of_rounds) == expected
 
 
 def test_training_stops_there_and_is_that_of_so_many_rounds(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
