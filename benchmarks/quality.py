@@ -1,15 +1,17 @@
 """Detectors on the features of a data set with segments for its test videos: a table of docs/quality.md.
 
-Run ``python -m benchmarks.quality FOLDER --stride 16 --frame-rate 25``, where FOLDER holds visual/ or audio/ or both,
-and videos.csv and segments.csv as docs/features.md describes them. Every choice inside a training is made without test
-labels; the last round is kept. ``--study`` names one of the sets of variants in benchmarks/quality_variants.py.
+Run ``python -m benchmarks.quality FEATURES --stride 16 --frame-rate 25``, where FEATURES is a folder of visual/ or
+audio/ or both, and videos.csv and segments.csv as docs/features.md describes them. Every choice inside a training is
+made without test labels; the last round is kept. ``--study`` names one of the sets of variants in
+benchmarks/quality_variants.py. With ``--folder`` it can be stopped at any time: the same command goes on from there.
 """
 
 import json
 import logging
 import os
+import sys
 import tempfile
-import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,37 +27,45 @@ from avadclip.detectors.description import read_refusal
 from avadclip.evaluation.testset import TestSet, read_test_set
 from avadclip.interop.import_arrays import Declared, adopt_arrays
 from avadclip.scoring import scores
+from benchmarks import zoo_page
 from benchmarks.quality_variants import STUDIES, TEACHER
-from pipeline import distill, evaluate, extract_audio, extract_visual, prepare, score, train
+from benchmarks.runs import processor_seconds, train_and_score
+from pipeline import evaluate, extract_audio, extract_visual, prepare
 
 ROOT = Path(__file__).parent.parent
 STAND_IN = {"kind": "mil_head", "modalities": ["visual"]}  # never trained: each detector answers for itself
 
 
 def main(
-    folder: Annotated[Path, typer.Argument(help="Folder of features, videos.csv and segments.csv.")],
+    features: Annotated[Path, typer.Argument(help="Folder of features, videos.csv and segments.csv.")],
     stride: Annotated[int, typer.Option(help="Frames from one snippet to the next.")] = 16,
     frame_rate: Annotated[float, typer.Option(help="Frames per second of the videos.")] = 25.0,
     seeds: Annotated[int, typer.Option(help="Number of trainings of each variant.")] = 3,
     only: Annotated[str, typer.Option(help="Comma-separated variants; all if empty.")] = "",
     study: Annotated[str, typer.Option(help="Set of variants to compare: " + ", ".join(STUDIES) + ".")] = "detectors",
+    folder: Annotated[Path | None, typer.Option(help="Folder that keeps what is trained; none if not given.")] = None,
 ) -> None:
     """Train, score and evaluate; print one row for each variant."""
     logging.getLogger("avadclip").setLevel(logging.ERROR)
-    folder = folder.resolve()
-    with tempfile.TemporaryDirectory() as project:
+    features = features.resolve()
+    with tempfile.TemporaryDirectory() if folder is None else nullcontext(folder) as project:
+        Path(project).mkdir(parents=True, exist_ok=True)
         os.chdir(project)
-        chosen = write_project(folder, stride, frame_rate, seeds, [name for name in only.split(",") if name], study)
+        chosen = write_project(features, stride, frame_rate, seeds, [name for name in only.split(",") if name], study)
         for stage in (prepare, extract_visual, extract_audio):
             stage.main("it")
-        seconds = {variant: _trained_and_scored(variant, seeds) for variant in chosen}
+        params = config.load()
+        for variant in chosen:
+            for seed in params.seeds:
+                took = train_and_score("it", variant, seed, params)
+                print(f"{variant}, seed {seed}: {took}", file=sys.stderr, flush=True)
         evaluate.main("it")
-        print("\n".join(rows(config.load(), seconds)))
+        print("\n".join(rows(params)))
 
 
 def write_project(folder: Path, stride: int, frame_rate: float, seeds: int, only: list[str], study: str) -> list[str]:
     """Write ``params.yaml`` and links to the features here; return the variants, a teacher first."""
-    shipped = YAML(typ="safe").load(ROOT / "params.yaml")
+    shipped = zoo_page.write_parameters(Path("params.yaml"))
     has_sound = (folder / "audio").is_dir()
     known = STUDIES[study](shipped["train"], has_sound)
     chosen = only or list(known)
@@ -85,31 +95,24 @@ def write_project(folder: Path, stride: int, frame_rate: float, seeds: int, only
     return chosen
 
 
-def _trained_and_scored(variant: str, seeds: int) -> float:
-    """Train and score a variant with all seeds; return the seconds of one training."""
-    started = time.perf_counter()
-    for seed in range(seeds):
-        (distill if variant.startswith("taught") else train).main("it", variant, str(seed))
-    seconds = (time.perf_counter() - started) / seeds
-    for seed in range(seeds):
-        score.main("it", variant, str(seed))
-    return seconds
-
-
-def rows(params: Params, seconds: dict[str, float]) -> list[str]:
+def rows(params: Params) -> list[str]:
     """Write Markdown: mean ± deviation over the seeds, [interval of the mean over videos]; in percent."""
     test_set = read_test_set("it", params.dataset("it"))
     details = json.loads(paths.details("it").read_text())["detectors"]
-    lines = ["| detector | AP | AUC | AUC within anomalous videos | seconds |", "| --- | --- | --- | --- | --- |"]
-    for variant, took in seconds.items():
+    lines = [
+        "| detector | AP | AUC | AUC within anomalous videos | processor seconds |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for variant in params.score.variants:
         if (reason := read_refusal(paths.run("it", variant, 0))) is not None:
             lines.append(f"| `{variant}` | not trained: {reason} | | | |")
             continue
         branch = "alignment" if "alignment" in details[variant]["strict"] else "classification"
         cells = [_cell(details[variant], f"{branch}.{name}") for name in ("AP", "AUC")]
         within = [_within(test_set, scores.read(paths.scores("it", variant, seed))) for seed in params.seeds]
+        seconds = processor_seconds("it", variant, params)
         deviation = f" ± {np.std(within, ddof=1):.1f}" if len(within) > 1 else ""
-        lines.append(f"| `{variant}` | {' | '.join(cells)} | {np.mean(within):.1f}{deviation} | {took:.0f} |")
+        lines.append(f"| `{variant}` | {' | '.join(cells)} | {np.mean(within):.1f}{deviation} | {seconds:.0f} |")
     return lines
 
 

@@ -7,6 +7,11 @@ says whether the data set has audio features.
 from collections.abc import Callable
 from typing import Any
 
+from ruamel.yaml import YAML
+
+from avadclip import recipes
+from avadclip.config.variants import Variant
+
 Sections = dict[str, dict[str, Any]]
 
 TEACHER = "audio_visual"
@@ -24,17 +29,21 @@ _PICTURES = {"modalities": ["visual"]}
 
 
 def detectors(shipped: Sections, has_sound: bool) -> Sections:
-    """The plain head, DeepMIL, AVadCLIP's detector, and the detectors that params.yaml recommends."""
+    """The recommended detectors, plain heads, AVadCLIP's detector, and the zoo with its recipes for the demo world."""
     plain = {"kind": "mil_head"}
     return {
-        "mil_head": plain,
-        "visual_mil_head": plain | _PICTURES,
-        "deep_mil": {"kind": "deep_mil", "recipe": {"steps_per_round": 100}},
-        "audio_visual": _PAPER,
-        "visual_baseline": _PAPER | _PICTURES | {"fusion": "none"},
         "ensemble": _recommended(shipped, "ensemble"),
         "visual_ensemble": _recommended(shipped, "visual_ensemble"),
         "visual_ensemble_alone": _recommended_detector(shipped, has_sound=False),
+        "mil_head": plain,
+        "visual_mil_head": plain | _PICTURES,
+        "audio_visual": _PAPER,
+        "visual_baseline": _PAPER | _PICTURES | {"fusion": "none"},
+        "audio_visual_released": {"kind": "audio_visual"},
+        **{
+            name: _for_few_short_videos(shipped[name])
+            for name in YAML(typ="safe", pure=True).load(recipes.DETECTORS / "zoo.yaml")
+        },
     }
 
 
@@ -156,6 +165,12 @@ def _recommended(shipped: Sections, name: str) -> dict[str, Any]:
     """Return a shipped section without calibration, which takes several trainings and changes neither AP nor AUC."""
     section = _without(shipped[name], "on")
     return section | {"recipe": _without(section["recipe"], "calibrate")}
+
+
+def _for_few_short_videos(section: dict[str, Any]) -> dict[str, Any]:
+    """Return a variant of the zoo as it is trained on the demo world, whose videos are as few and as short."""
+    variant = Variant.model_validate(section)
+    return {"kind": variant.kind} | variant.settings_on("demo")
 
 
 def _without(section: dict[str, Any], key: str) -> dict[str, Any]:

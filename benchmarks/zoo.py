@@ -7,12 +7,9 @@ whose settings or code have changed is trained anew. At the end it writes docs/z
 which variants that were not asked for keep their rows. ``--page`` writes the table only.
 """
 
-import hashlib
-import json
 import logging
 import math
 import os
-import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,13 +24,11 @@ from avadclip.config.variants import Variant
 from avadclip.datasets.manifest import read_manifest
 from avadclip.detectors.checkpoint import load_checkpoint
 from avadclip.detectors.registry import settings_of
-from avadclip.graph.code import fingerprint, kind_module
 from avadclip.tables.records import Record, read_records
-from benchmarks import zoo_page
-from pipeline import distill, evaluate, extract_audio, extract_visual, prepare, render, score, train
+from benchmarks import runs, zoo_page
+from pipeline import evaluate, extract_audio, extract_visual, prepare, render
 
 ROOT = Path(__file__).parent.parent
-STAMP = "trained.json"  # beside a checkpoint: a hash of what it was made from, and the time of its training
 
 
 def main(
@@ -59,7 +54,7 @@ def main(
         print(f"{len(chosen)} variants, {seeds} seeds; videos and features: {since(started)}", flush=True)
         for number, variant in enumerate(chosen, start=1):
             for seed in params.seeds:
-                took = train_and_score(variant, seed, params)
+                took = runs.train_and_score("demo", variant, seed, params)
                 print(f"{number}/{len(chosen)} {variant}, seed {seed}: {took}; {since(started)} in all", flush=True)
         evaluate.main("demo")
         found = measured(params)
@@ -88,31 +83,6 @@ def write_project(seeds: int, only: list[str]) -> list[str]:
     return sorted(chosen, key=lambda name: name != content["teacher"])  # the teacher first, before its students
 
 
-def train_and_score(variant: str, seed: int, params: Params) -> str:
-    """Train and score unless that was done before; say how long the training took."""
-    run, identity = paths.run("demo", variant, seed), identity_of(variant, params)
-    stamp = run / STAMP
-    if stamp.exists() and json.loads(stamp.read_text())["identity"] == identity:
-        return "done before"
-    shutil.rmtree(run, ignore_errors=True)  # resuming half a training would take half the time
-    before = time.process_time()  # of all threads
-    (train if variant in params.train else distill).main("demo", variant, str(seed))
-    seconds = time.process_time() - before
-    score.main("demo", variant, str(seed))
-    stamp.write_text(json.dumps({"identity": identity, "processor_seconds": seconds}))
-    return f"{seconds:.0f} s of processors"
-
-
-def identity_of(variant: str, params: Params) -> str:
-    """Return a hash of the settings and the code of a variant, and of its teacher if it has one."""
-    names = [variant, *([params.teacher] if variant in params.distill else [])]
-    sections = [section for name in names if isinstance(section := params.variant(name), Variant)]
-    modules = [kind_module(section.kind) for section in sections]
-    code = fingerprint([Path(train.__file__), *(module for module in modules if module is not None)])
-    facts = [code, *(zoo_page.settings_digest(section) for section in sections)]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-
-
 def measured(params: Params) -> dict[str, dict[str, Any]]:
     """Map each variant to its entry in docs/zoo.json."""
     n_samples = sum(video.split == "train" and not video.excluded for video in read_manifest(paths.manifest("demo")))
@@ -127,17 +97,16 @@ def measured(params: Params) -> dict[str, dict[str, Any]]:
 def entry(record: Record, section: Variant, params: Params, n_samples: int) -> dict[str, Any]:
     """Make the entry of one variant in docs/zoo.json."""
     recipe = settings_of(section.kind, section.settings_on("demo")).recipe
-    runs = [paths.run("demo", record.name, seed) for seed in params.seeds]
-    seconds = [json.loads((run / STAMP).read_text())["processor_seconds"] for run in runs]
+    seconds = runs.processor_seconds("demo", record.name, params)
     steps = recipe.phases * recipe.rounds * (recipe.steps_per_round or math.ceil(n_samples / recipe.batch_size))
-    detector = load_checkpoint(runs[0], "cpu").detector
+    detector = load_checkpoint(paths.run("demo", record.name, params.seeds[0]), "cpu").detector
     return {
         "kind": section.kind,
         "modalities": list(detector.modalities),
         "settings": zoo_page.settings_digest(section),
         "recipe": zoo_page.recipe_words(recipe),
         "parameters": sum(parameter.numel() for parameter in detector.parameters()),
-        "step_seconds": round(sum(seconds) / len(seconds) / steps, 3),
+        "step_seconds": round(seconds / steps, 3),
         "results": {
             column: [round(run.strict[group], 2) for run in record.runs if group in run.strict]
             for column, group in columns(record).items()

@@ -115,9 +115,9 @@ def write_parameters(path: Path) -> dict[str, Any]:
     return content
 
 
-def settings_digest(section: Variant) -> str:
-    """Return the sha256 of the settings of a variant on the demo world."""
-    return digest({"kind": section.kind, **section.settings_on("demo")})
+def settings_digest(section: Variant, dataset: str = "demo") -> str:
+    """Return the sha256 of the settings of a variant on a data set."""
+    return digest({"kind": section.kind, **section.settings_on(dataset)})
 
 
 def recipe_words(recipe: "Recipe") -> str:

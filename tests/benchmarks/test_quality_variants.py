@@ -1,22 +1,25 @@
 """The variants of every study in benchmarks/quality.py are valid in params.yaml."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
 from avadclip.detectors.registry import settings_of
+from benchmarks import zoo_page
 from benchmarks.quality_variants import STUDIES
 
-SHIPPED: dict[str, Any] = YAML(typ="safe").load(Path(__file__).parents[2] / "params.yaml")["train"]
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    train: dict[str, Any] = zoo_page.write_parameters(tmp_path_factory.mktemp("project") / "params.yaml")["train"]
+    return train
 
 
 @pytest.mark.parametrize("has_sound", [True, False])
 @pytest.mark.parametrize("study", STUDIES)
-def test_every_variant_has_settings_that_no_other_one_has(study: str, has_sound: bool) -> None:
-    found = STUDIES[study](SHIPPED, has_sound)
+def test_every_variant_has_settings_that_no_other_one_has(shipped: dict[str, Any], study: str, has_sound: bool) -> None:
+    found = STUDIES[study](shipped, has_sound)
     settings = {}
     for name, section in found.items():
         assert re.fullmatch(r"[A-Za-z0-9_-]+", name), name  # it is part of paths and commands
