@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import statistics
 import time
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def train_and_score(dataset: str, variant: str, seed: int, params: Params) -> st
 def processor_seconds(dataset: str, variant: str, params: Params) -> float:
     """Return the mean over the seeds."""
     stamps = [paths.run(dataset, variant, seed) / STAMP for seed in params.seeds]
-    return sum(json.loads(stamp.read_text())["processor_seconds"] for stamp in stamps) / len(stamps)
+    return statistics.fmean(json.loads(stamp.read_text())["processor_seconds"] for stamp in stamps)
 
 
 def identity_of(dataset: str, variant: str, params: Params) -> str:

@@ -6,12 +6,14 @@ It has no frozen towers: X_c, which is all that scoring needs from the text towe
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from avadclip.detectors.description import FILE, Description, read_description, write_description, write_refusal
 from avadclip.detectors.protocol import Detector, Dimensions
@@ -62,10 +64,30 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpo
         dimensions = _DIMENSIONS.validate_python(description.dimensions)
     except ValidationError as error:
         raise CheckpointError(f"{folder / FILE}: dimensions: {error}; train it again") from None
-    detector = build(description.kind, settings, dimensions)
+    try:
+        with _Sparing(2 * (folder / WEIGHTS).stat().st_size + _MORE_BYTES):
+            detector = build(description.kind, settings, dimensions)
+    except RuntimeError as error:  # also of torch, for what no machine has
+        raise CheckpointError(f"{folder}: weights do not fit their description: {error}") from None
     if (problem := load_weights(detector, tensors)) is not None:
         raise CheckpointError(f"{folder}: weights do not fit their description: {problem}")
     return Checkpoint(detector.to(device).eval().requires_grad_(False), description)
+
+
+class _Sparing(TorchFunctionMode):
+    """Refuses to make more tensors than `n_bytes`: a description of a few numbers may ask for any amount of memory."""
+
+    def __init__(self, n_bytes: int) -> None:
+        super().__init__()
+        self.n_bytes = self.left = n_bytes
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if func in _FACTORIES:  # what is made but not yet filled takes no memory
+            self.left -= made.nbytes
+            if self.left < 0:
+                raise RuntimeError(f"{FILE} describes more than {self.n_bytes >> 20} MiB of them")
+        return made
 
 
 def load_weights(detector: Detector, tensors: Mapping[str, Tensor]) -> str | None:
@@ -84,3 +106,5 @@ def dimensions_of(detector: Detector) -> dict[str, object]:
 
 
 _DIMENSIONS = TypeAdapter(Dimensions)
+_FACTORIES = {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.arange, torch.tensor}
+_MORE_BYTES = 256 << 20  # for weights that only training needs, which are not in the file

@@ -282,6 +282,8 @@ DAMAGE = [
     (change('"max_snippets": 32', '"max_snippets": "many"'), "dimensions: (.|\n)*max_snippets(.|\n)*train it again"),
     (change('"max_snippets"', '"most_snippets"'), "dimensions: (.|\n)*most_snippets(.|\n)*train it again"),
     (change('"snippet_seconds": 1.0', '"snippet_seconds": 0.0'), "dimensions: (.|\n)*snippet_seconds"),
+    (change('"max_snippets": 32', '"max_snippets": 9000000'), r"weights do not fit .* describes more than \d+ MiB"),
+    (change('"max_snippets": 32', '"max_snippets": 9000000000000'), "weights do not fit their description"),
 ]
 
 
