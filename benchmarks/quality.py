@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import pandas as pd
 import typer
 from numpy.typing import NDArray
 from ruamel.yaml import YAML
@@ -43,6 +44,9 @@ def main(
     seeds: Annotated[int, typer.Option(help="Number of trainings of each variant.")] = 3,
     only: Annotated[str, typer.Option(help="Comma-separated variants; all if empty.")] = "",
     study: Annotated[str, typer.Option(help="Set of variants to compare: " + ", ".join(STUDIES) + ".")] = "detectors",
+    train_videos: Annotated[
+        int, typer.Option(help="How many training videos to use, half of them normal; 0: all.")
+    ] = 0,
     folder: Annotated[Path | None, typer.Option(help="Folder that keeps what is trained; none if not given.")] = None,
 ) -> None:
     """Train, score and evaluate; print one row for each variant."""
@@ -52,6 +56,8 @@ def main(
         Path(project).mkdir(parents=True, exist_ok=True)
         os.chdir(project)
         chosen = write_project(features, stride, frame_rate, seeds, [name for name in only.split(",") if name], study)
+        if train_videos:
+            _leave_out_all_but(train_videos)
         for stage in (prepare, extract_visual, extract_audio):
             stage.main("it")
         params = config.load()
@@ -93,6 +99,18 @@ def write_project(folder: Path, stride: int, frame_rate: float, seeds: int, only
     with Path("params.yaml").open("w", encoding="utf-8") as file:
         YAML().dump(content, file)
     return chosen
+
+
+def _leave_out_all_but(n_videos: int) -> None:
+    """Exclude training videos but `n_videos`, half of them normal, which are the same for all seeds and variants."""
+    content = YAML(typ="safe").load(Path("params.yaml"))
+    videos = pd.read_csv(Path(content["datasets"]["it"]["annotations"]) / "videos.csv", dtype=str)
+    training = videos[videos["split"] == "train"].sample(frac=1, random_state=0)
+    is_normal = training["labels"] == "normal"
+    kept = pd.concat([training[is_normal].head(n_videos // 2), training[~is_normal].head(n_videos - n_videos // 2)])
+    content["datasets"]["it"]["exclude"] = dict.fromkeys(set(training["video"]) - set(kept["video"]), "not drawn")
+    with Path("params.yaml").open("w", encoding="utf-8") as file:
+        YAML().dump(content, file)
 
 
 def rows(params: Params) -> list[str]:

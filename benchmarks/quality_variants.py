@@ -125,6 +125,16 @@ def students(shipped: Sections, has_sound: bool) -> Sections:
     return found
 
 
+def steps(shipped: Sections, has_sound: bool) -> Sections:
+    """The recommended detectors with several numbers of steps that a round has at least, and a plain head."""
+    found = {"mil_head": {"kind": "mil_head"} | ({} if has_sound else _PICTURES)}
+    bases = {"ensemble": _recommended(shipped, "ensemble"), "visual_ensemble": _recommended(shipped, "visual_ensemble")}
+    for name, base in bases.items() if has_sound else [("ensemble", _recommended_detector(shipped, has_sound))]:
+        for n_steps in (1, 3, 4, 5, 8, 12):
+            found[f"{name}_{n_steps}"] = base | {"recipe": base["recipe"] | {"least_steps": n_steps}}
+    return found
+
+
 def calibration(shipped: Sections, has_sound: bool) -> Sections:
     """The recommended detector without calibration, and with each method."""
     base = _recommended_detector(shipped, has_sound)
@@ -184,5 +194,5 @@ def _name(words: str) -> str:
 
 STUDIES: dict[str, Callable[[Sections, bool], Sections]] = {
     each.__name__: each
-    for each in (detectors, switches, switches_of_the_paper, distillation, teaching, students, calibration)
+    for each in (detectors, switches, switches_of_the_paper, distillation, teaching, students, steps, calibration)
 }

@@ -39,10 +39,14 @@ def processor_seconds(dataset: str, variant: str, params: Params) -> float:
 
 
 def identity_of(dataset: str, variant: str, params: Params) -> str:
-    """Return a hash of the settings and the code of a variant, and of its teacher if it has one."""
+    """Return a hash of the videos, and of the settings and the code of a variant and its teacher if it has one."""
     names = [variant, *([params.teacher] if variant in params.distill else [])]
     sections = [section for name in names if isinstance(section := params.variant(name), Variant)]
     modules = [kind_module(section.kind) for section in sections]
     code = fingerprint([Path(train.__file__), *(module for module in modules if module is not None)])
-    facts = [code, *(zoo_page.settings_digest(section, dataset) for section in sections)]
+    facts = [
+        code,
+        paths.manifest(dataset).read_text(encoding="utf-8"),
+        *(zoo_page.settings_digest(section, dataset) for section in sections),
+    ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

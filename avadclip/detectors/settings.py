@@ -71,7 +71,9 @@ class Recipe(Section):
     """How a detector is trained. A round is a pass over the samples, or `steps_per_round` steps."""
 
     rounds: Count = 10
-    steps_per_round: Count | None = None  # null: every sample once
+    steps_per_round: Count | None = None  # null: every sample once, and again until there are `least_steps`
+    # Of a round that is a pass, so that few videos are not trained for too short; not written into files if it is 1.
+    least_steps: Annotated[Count, Field(exclude_if=lambda steps: steps == 1)] = 1
     phases: Count = 1  # how often `rounds` are trained; each phase is taught by the result of the one before
     batches: Literal["mixed", "pairs"] = "mixed"  # pairs: as many normal as anomalous samples in each batch
     batch_size: Count = 96  # samples; of `pairs`: of each sort

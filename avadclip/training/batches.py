@@ -17,7 +17,8 @@ def plan_round(data: TrainingSet, recipe: Recipe, random: np.random.Generator) -
 
     ``mixed``: all samples in random order; the last batch of a pass may be smaller. ``pairs``: `batch_size` normal
     samples and then as many anomalous ones, drawn so that all samples of a sort are used before any of them is used
-    again; a pass ends when all samples of the larger sort have been used.
+    again; a pass ends when all samples of the larger sort have been used. A pass of fewer than `least_steps` batches
+    goes on into the next one until the round has so many.
 
     Raises
     ------
@@ -25,17 +26,15 @@ def plan_round(data: TrainingSet, recipe: Recipe, random: np.random.Generator) -
     """
     everything = range(len(data.samples))
     if recipe.batches == "mixed":
-        if recipe.steps_per_round is None:
-            return _cut(random.permutation(len(everything)).tolist(), recipe.batch_size)
         passes = (_cut(random.permutation(len(everything)).tolist(), recipe.batch_size) for _ in _forever())
-        return list(islice(chain.from_iterable(passes), recipe.steps_per_round))
+        return list(islice(chain.from_iterable(passes), _n_steps(recipe, len(everything), recipe.batch_size)))
     normal = [index for index in everything if data.is_normal(index)]
     anomalous = [index for index in everything if not data.is_normal(index)]
     if not normal or not anomalous:
         found = f"{len(normal)} normal and {len(anomalous)} anomalous samples"
         raise TrainingError(f"batches of pairs need both sorts, found {found}; use `batches: mixed`, or label more")
     size = min(recipe.batch_size, len(normal), len(anomalous))
-    n_steps = recipe.steps_per_round or -(-max(len(normal), len(anomalous)) // size)
+    n_steps = _n_steps(recipe, max(len(normal), len(anomalous)), size)
     firsts, seconds = _endless(normal, random), _endless(anomalous, random)
     return [[*islice(firsts, size), *islice(seconds, size)] for _ in range(n_steps)]
 
@@ -48,6 +47,10 @@ def ahead(prepare: Callable[[Sequence[int]], LabelledBatch], plan: Sequence[Sequ
             current, coming = coming, thread.submit(prepare, following)
             yield current.result()
         yield coming.result()
+
+
+def _n_steps(recipe: Recipe, n_samples: int, size: int) -> int:
+    return recipe.steps_per_round or max(-(-n_samples // size), recipe.least_steps)
 
 
 def _cut(order: list[int], size: int) -> list[list[int]]:

@@ -1,6 +1,8 @@
 """Batches, learning rates and optimisers by name."""
 
+import math
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -39,6 +41,20 @@ def test_steps_go_through_all_samples_before_any_comes_again(steps: int) -> None
     assert len(batches) == steps
     counts = Counter(i for batch in batches for i in batch)
     assert max(counts.values()) - min(counts[i] for i in range(13)) <= 1
+
+
+@pytest.mark.parametrize(("n_normal", "n_anomalous"), [(1, 1), (3, 2), (7, 6), (40, 3)])
+@pytest.mark.parametrize(("batches", "of_a_pass"), [("mixed", lambda n, m: n + m), ("pairs", max)])
+def test_a_pass_of_too_few_steps_goes_on_into_the_next(
+    n_normal: int, n_anomalous: int, batches: Any, of_a_pass: Callable[[int, int], int]
+) -> None:
+    once = plan(n_normal, n_anomalous, batches=batches, batch_size=5)
+    found = plan(n_normal, n_anomalous, batches=batches, batch_size=5, least_steps=4)
+    size = 5 if batches == "mixed" else min(5, n_normal, n_anomalous)
+    assert len(found) == max(4, math.ceil(of_a_pass(n_normal, n_anomalous) / size))
+    assert found[: len(once)] == once  # where the videos suffice, nothing changes
+    counts = Counter(i for batch in found for i in batch if i < n_normal)
+    assert max(counts.values()) - min(counts[i] for i in range(n_normal)) <= 1
 
 
 @pytest.mark.parametrize(("n_normal", "n_anomalous", "n_steps"), [(10, 10, 3), (4, 9, 3), (21, 6, 6), (2, 9, 5)])
