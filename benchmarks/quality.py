@@ -47,6 +47,7 @@ def main(
     train_videos: Annotated[
         int, typer.Option(help="How many training videos to use, half of them normal; 0: all.")
     ] = 0,
+    draw: Annotated[int, typer.Option(help="Seed that draws these videos.")] = 0,
     folder: Annotated[Path | None, typer.Option(help="Folder that keeps what is trained; none if not given.")] = None,
 ) -> None:
     """Train, score and evaluate; print one row for each variant."""
@@ -57,7 +58,7 @@ def main(
         os.chdir(project)
         chosen = write_project(features, stride, frame_rate, seeds, [name for name in only.split(",") if name], study)
         if train_videos:
-            _leave_out_all_but(train_videos)
+            _leave_out_all_but(train_videos, draw)
         for stage in (prepare, extract_visual, extract_audio):
             stage.main("it")
         params = config.load()
@@ -101,11 +102,11 @@ def write_project(folder: Path, stride: int, frame_rate: float, seeds: int, only
     return chosen
 
 
-def _leave_out_all_but(n_videos: int) -> None:
+def _leave_out_all_but(n_videos: int, draw: int) -> None:
     """Exclude training videos but `n_videos`, half of them normal, which are the same for all seeds and variants."""
     content = YAML(typ="safe").load(Path("params.yaml"))
     videos = pd.read_csv(Path(content["datasets"]["it"]["annotations"]) / "videos.csv", dtype=str)
-    training = videos[videos["split"] == "train"].sample(frac=1, random_state=0)
+    training = videos[videos["split"] == "train"].sample(frac=1, random_state=draw)
     is_normal = training["labels"] == "normal"
     kept = pd.concat([training[is_normal].head(n_videos // 2), training[~is_normal].head(n_videos - n_videos // 2)])
     content["datasets"]["it"]["exclude"] = dict.fromkeys(set(training["video"]) - set(kept["video"]), "not drawn")

@@ -130,7 +130,7 @@ def steps(shipped: Sections, has_sound: bool) -> Sections:
     found = {"mil_head": {"kind": "mil_head"} | ({} if has_sound else _PICTURES)}
     bases = {"ensemble": _recommended(shipped, "ensemble"), "visual_ensemble": _recommended(shipped, "visual_ensemble")}
     for name, base in bases.items() if has_sound else [("ensemble", _recommended_detector(shipped, has_sound))]:
-        for n_steps in (1, 3, 4, 5, 8, 12):
+        for n_steps in (1, 4, 8, 12, 20):
             found[f"{name}_{n_steps}"] = base | {"recipe": base["recipe"] | {"least_steps": n_steps}}
     return found
 
