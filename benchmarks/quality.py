@@ -24,7 +24,7 @@ from ruamel.yaml import YAML
 from avadclip import config, paths
 from avadclip.config import Params
 from avadclip.config.features import Modality
-from avadclip.detectors.description import read_refusal
+from avadclip.detectors.description import read_description, read_refusal
 from avadclip.evaluation.testset import TestSet, read_test_set
 from avadclip.interop.import_arrays import Declared, adopt_arrays
 from avadclip.scoring import scores
@@ -115,24 +115,24 @@ def _leave_out_all_but(n_videos: int, draw: int) -> None:
 
 
 def rows(params: Params) -> list[str]:
-    """Write Markdown: mean ± deviation over the seeds, [interval of the mean over videos]; in percent."""
+    """Write Markdown, best AP first: mean ± deviation over seeds, [interval of the mean over videos]; in percent."""
     test_set = read_test_set("it", params.dataset("it"))
     details = json.loads(paths.details("it").read_text())["detectors"]
-    lines = [
-        "| detector | AP | AUC | AUC within anomalous videos | processor seconds |",
-        "| --- | --- | --- | --- | --- |",
-    ]
+    head = ("detector", "looks at", "AP", "AUC", "AUC within anomalous videos", "processor seconds")
+    found, refused = [], []
     for variant in params.score.variants:
         if (reason := read_refusal(paths.run("it", variant, 0))) is not None:
-            lines.append(f"| `{variant}` | not trained: {reason} | | | |")
+            refused.append(f"`{variant}` was not trained: {reason}")
             continue
+        looks_at = zoo_page.LOOKS_AT[tuple(read_description(paths.run("it", variant, 0)).recipes)]
         branch = "alignment" if "alignment" in details[variant]["strict"] else "classification"
         cells = [_cell(details[variant], f"{branch}.{name}") for name in ("AP", "AUC")]
         within = [_within(test_set, scores.read(paths.scores("it", variant, seed))) for seed in params.seeds]
-        seconds = processor_seconds("it", variant, params)
         deviation = f" ± {np.std(within, ddof=1):.1f}" if len(within) > 1 else ""
-        lines.append(f"| `{variant}` | {' | '.join(cells)} | {np.mean(within):.1f}{deviation} | {seconds:.0f} |")
-    return lines
+        seconds = processor_seconds("it", variant, params)
+        row = (f"`{variant}`", looks_at, *cells, f"{np.mean(within):.1f}{deviation}", f"{seconds:.0f}")
+        found.append((looks_at, -details[variant]["strict"][branch]["AP"], f"| {' | '.join(row)} |"))
+    return [f"| {' | '.join(head)} |", "| --- " * len(head) + "|", *(row for *_, row in sorted(found)), *refused]
 
 
 def _cell(details: Any, key: str) -> str:

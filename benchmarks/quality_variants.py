@@ -40,6 +40,7 @@ def detectors(shipped: Sections, has_sound: bool) -> Sections:
         "audio_visual": _PAPER,
         "visual_baseline": _PAPER | _PICTURES | {"fusion": "none"},
         "audio_visual_released": {"kind": "audio_visual"},
+        "visual_baseline_released": {"kind": "audio_visual", "fusion": "none"} | _PICTURES,
         **{
             name: _for_few_short_videos(shipped[name])
             for name in YAML(typ="safe", pure=True).load(recipes.DETECTORS / "zoo.yaml")
