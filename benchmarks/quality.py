@@ -34,6 +34,7 @@ from benchmarks.runs import processor_seconds, train_and_score
 from pipeline import evaluate, extract_audio, extract_visual, prepare
 
 ROOT = Path(__file__).parent.parent
+MODALITIES: tuple[Modality, ...] = ("visual", "audio")
 STAND_IN = {"kind": "mil_head", "modalities": ["visual"]}  # never trained: each detector answers for itself
 
 
@@ -87,8 +88,7 @@ def write_project(folder: Path, stride: int, frame_rate: float, seeds: int, only
     }
     with Path("params.yaml").open("w", encoding="utf-8") as file:
         YAML().dump(content, file)
-    modalities: tuple[Modality, ...] = ("visual", "audio")
-    found = {name: folder / name for name in modalities if (folder / name).is_dir()}
+    found = {name: folder / name for name in MODALITIES if (folder / name).is_dir()}
     extractors = dict.fromkeys(found, folder.name)
     adopt_arrays("it", found, folder, Declared(stride, frame_rate, extractors), Path("params.yaml"))
     # The demo's text tower reads the class names: these features are not from CLIP, so any text tower will do.
@@ -124,7 +124,8 @@ def rows(params: Params) -> list[str]:
         if (reason := read_refusal(paths.run("it", variant, 0))) is not None:
             refused.append(f"`{variant}` was not trained: {reason}")
             continue
-        looks_at = zoo_page.LOOKS_AT[tuple(read_description(paths.run("it", variant, 0)).recipes)]
+        recipes = read_description(paths.run("it", variant, 0)).recipes
+        looks_at = zoo_page.LOOKS_AT[tuple(modality for modality in MODALITIES if modality in recipes)]
         branch = "alignment" if "alignment" in details[variant]["strict"] else "classification"
         cells = [_cell(details[variant], f"{branch}.{name}") for name in ("AP", "AUC")]
         within = [_within(test_set, scores.read(paths.scores("it", variant, seed))) for seed in params.seeds]
