@@ -136,16 +136,6 @@ def steps(shipped: Sections, has_sound: bool) -> Sections:
     return found
 
 
-def bagging(shipped: Sections, has_sound: bool) -> Sections:
-    """The recommended detectors whose members learn from several shares of the videos."""
-    found: Sections = {}
-    bases = {"ensemble": _recommended(shipped, "ensemble"), "visual_ensemble": _recommended(shipped, "visual_ensemble")}
-    for name, base in bases.items() if has_sound else [("ensemble", _recommended_detector(shipped, has_sound))]:
-        for share in (1.0, 0.7, 0.5, 0.3):
-            found[f"{name}_{share:.0%}".replace("%", "_percent")] = base | {"member_videos": share}
-    return found
-
-
 def calibration(shipped: Sections, has_sound: bool) -> Sections:
     """The recommended detector without calibration, and with each method."""
     base = _recommended_detector(shipped, has_sound)
@@ -205,15 +195,5 @@ def _name(words: str) -> str:
 
 STUDIES: dict[str, Callable[[Sections, bool], Sections]] = {
     each.__name__: each
-    for each in (
-        detectors,
-        switches,
-        switches_of_the_paper,
-        distillation,
-        teaching,
-        students,
-        steps,
-        bagging,
-        calibration,
-    )
+    for each in (detectors, switches, switches_of_the_paper, distillation, teaching, students, steps, calibration)
 }

@@ -2,8 +2,7 @@
 
 With more than one member it is an ensemble (Lakshminarayanan et al., NeurIPS 2017) of heads that share no weight and
 are trained side by side. On a hundred videos, seeds differ more than networks do, and the mean of a few heads removes
-most of that variation. With `member_videos` below 1 each of them learns from other videos (bagging: Breiman, 1996),
-so that they agree less on what is wrong. See docs/quality.md.
+most of that variation. See docs/quality.md.
 
 With `taught_by` it learns with privileged information (Vapnik and Vashist, 2009): a teacher of the same architecture
 with more modalities is trained beside it, and scores every snippet. The teacher is discarded afterwards.
@@ -32,8 +31,6 @@ class MilHeadSettings(Settings):
     modalities: Annotated[tuple[Modality, ...], Field(min_length=1, max_length=2)] = ("visual", "audio")  # joined
     taught_by: Annotated[tuple[Modality, ...], Field(max_length=2)] = ()  # modalities of a teacher, only in training
     members: Count = 1  # heads whose confidences are averaged
-    # Share of the training videos that each member learns from; not written into files if it is all of them.
-    member_videos: Annotated[float, Field(gt=0, le=1, exclude_if=lambda share: share == 1.0)] = 1.0
     hidden: Count = 64  # units of each
     dropout: Share = 0.5
     # Features of each modality are scaled to this length, so that none dominates; null: they stay as extracted.
@@ -64,7 +61,6 @@ class MilHead(Detector):
 
     Settings = MilHeadSettings
     settings: MilHeadSettings
-    draws: Tensor  # int64 [m]
 
     def __init__(self, settings: MilHeadSettings, dimensions: Dimensions, tower: TextTower | None = None) -> None:
         super().__init__(settings, dimensions, tower)
@@ -76,8 +72,6 @@ class MilHead(Detector):
         # If the data set lacks the teacher's modalities, there is no teacher.
         is_taught = settings.taught_by and all(name in dimensions.widths for name in settings.taught_by)
         self.teacher = _Heads(settings, self._width(settings.taught_by)) if is_taught else None
-        if settings.member_videos < 1:  # what decides which videos a member learns from; a state of training keeps it
-            self.register_buffer("draws", torch.randint(2**31, (settings.members,)))
 
     def _width(self, modalities: Sequence[Modality]) -> int:
         return sum(self.dimensions.widths[name] for name in modalities) * (1 if self.context == 1 else 2)
@@ -93,8 +87,8 @@ class MilHead(Detector):
         return {"heads": heads, "classes": list(self.classes.parameters())}
 
     def inference_state(self) -> dict[str, Tensor]:
-        """All except what only training needs: the teacher, and the draws of videos."""
-        return {name: value for name, value in self.state_dict().items() if not name.startswith(("teacher.", "draws"))}
+        """All except the teacher."""
+        return {name: value for name, value in self.state_dict().items() if not name.startswith("teacher.")}
 
     def forward(self, batch: Batch) -> MilHeadOutput:
         features = self._features(batch, self.settings.modalities)
@@ -124,23 +118,13 @@ class MilHead(Detector):
         share = anomalies / anomalies.sum(dim=1, keepdim=True).clamp(min=1.0)
         named = _top_mean_by(output.confidences.detach().mean(dim=-1), output.class_logits.float(), batch)
         classes = -(share * named.log_softmax(dim=-1)).sum() / share.sum().clamp(min=1.0)
-        learns = self._learns_from(targets.videos)
-        terms = {"binary": _binary(output.confidences, batch, targets, learns), "classes": classes}
+        terms = {"binary": _binary(output.confidences, batch, targets), "classes": classes}
         if output.teacher_confidences is not None:
-            terms["teacher"] = _binary(output.teacher_confidences, batch, targets, learns)
+            terms["teacher"] = _binary(output.teacher_confidences, batch, targets)
             said = output.teacher_confidences.detach().mean(dim=-1, keepdim=True).expand_as(output.confidences)
             errors = functional.binary_cross_entropy(output.confidences, said, reduction="none")[batch.valid]
             terms["taught"] = errors.mean(dim=0).sum()
         return terms
-
-    def _learns_from(self, videos: Tensor | None) -> Tensor | None:
-        """Which videos [b, m] each member learns from, the same in each round; None: all of them."""
-        if self.settings.member_videos == 1 or videos is None:
-            return None
-        # Multiply and shift, twice (after Steele et al., SplitMix, 2014): every bit of a number changes the others.
-        mixed = (videos[:, None] + 1) * -7046029254386353131 + self.draws * -4658895280553007687
-        mixed = (mixed ^ (mixed >> 29)) * -4658895280553007687
-        return ((mixed ^ (mixed >> 32)) & 0xFFFFFF) < self.settings.member_videos * 2**24
 
     def confidences(self, output: MilHeadOutput, batch: Batch) -> Tensor:
         """Confidences [b, n, m] of all members, also the teacher's: each learns on its own, as from video labels."""
@@ -187,17 +171,11 @@ def moving_mean(features: Tensor, counted: Tensor, width: int) -> Tensor:
     return counted[..., None] * sums / counts.clamp(min=1.0)
 
 
-def _binary(confidences: Tensor, batch: Batch, targets: Targets, learns: Tensor | None) -> Tensor:
-    """Each member's top-k mean [b, m] against "is any anomaly in this video", summed over the members.
-
-    `learns` [b, m] says which videos count for a member; None: all.
-    """
+def _binary(confidences: Tensor, batch: Batch, targets: Targets) -> Tensor:
+    """Each member's top-k mean [b, m] against "is any anomaly in this video", summed over the members."""
     found = losses.top_k_mean(confidences, batch.n_snippets)
     is_anomalous = (1.0 - targets.labels[:, :1]).expand_as(found)
-    errors = functional.binary_cross_entropy(found, is_anomalous, reduction="none")
-    if learns is None:
-        return errors.mean(dim=0).sum()
-    return ((errors * learns).sum(dim=0) / learns.sum(dim=0).clamp(min=1)).sum()
+    return functional.binary_cross_entropy(found, is_anomalous, reduction="none").mean(dim=0).sum()
 
 
 def _top_mean_by(confidence: Tensor, values: Tensor, batch: Batch) -> Tensor:

@@ -53,12 +53,11 @@ class LabelledBatch:
     labels: Tensor  # float32 [b, C], 1 for every class of the video; column 0 is `normal`
     # Float32 [b, n]: the share of a position that is in a segment; -1 in a video without segments. None: not used.
     anomalous_share: Tensor | None = None
-    videos: Tensor | None = None  # int64 [b]: which of the training videos each row is of, counted from 0
 
     def to(self, device: torch.device | str) -> "LabelledBatch":
         """The same on a device."""
-        share, videos = (None if x is None else x.to(device) for x in (self.anomalous_share, self.videos))
-        return LabelledBatch(self.batch.to(device), self.labels.to(device), share, videos)
+        share = None if self.anomalous_share is None else self.anomalous_share.to(device)
+        return LabelledBatch(self.batch.to(device), self.labels.to(device), share)
 
 
 @dataclass(frozen=True)
@@ -70,12 +69,10 @@ class Targets:
     labels : float32 [b, C], 1 for every class of the video; column 0 is `normal`.
     teacher : output of a frozen detector for the same batch: another variant (distillation), or this detector at the
         end of its last phase (pseudo labels). None without a teacher.
-    videos : int64 [b], which of the training videos each row is of; None where nobody asks.
     """
 
     labels: Tensor
     teacher: Any = None
-    videos: Tensor | None = None
 
 
 @dataclass(frozen=True)

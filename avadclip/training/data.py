@@ -73,9 +73,9 @@ class TrainingSet:
             n_snippets=torch.tensor(lengths),
             n_views=n_views,
         )
-        videos = [sample.video for sample in samples for _ in range(n_views)]
+        labels = self.labels[[sample.video for sample in samples for _ in range(n_views)]]
         share = None if self.anomalous_share is None else padded(self.anomalous_share, audio_rows, n)
-        return LabelledBatch(batch, torch.from_numpy(self.labels[videos]), share, torch.tensor(videos))
+        return LabelledBatch(batch, torch.from_numpy(labels), share)
 
     def all_samples(self, n_positions: Callable[[int], int], device: torch.device) -> Iterator[LabelledBatch]:
         """Every sample once, as a batch of its own, in order: what a detector observes before training."""

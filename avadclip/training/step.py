@@ -31,7 +31,7 @@ def train_step(
         output = detector(data.batch)
         with torch.no_grad():
             taught = None if teacher is None else teacher(data.batch)
-    terms = detector.losses(output, data.batch, Targets(data.labels, taught, data.videos))
+    terms = detector.losses(output, data.batch, Targets(data.labels, taught))
     if data.anomalous_share is not None:
         terms[SEGMENTS] = losses.segments(_confidences(detector, output, data), data.anomalous_share, data.batch.valid)
     check_losses(terms)

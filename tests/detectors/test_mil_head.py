@@ -89,48 +89,6 @@ def test_an_ensemble_is_the_mean_of_its_members_and_their_losses_are_added(membe
     assert (scores.uncertainty is None) == (members == 1)
 
 
-def test_each_member_learns_from_its_own_share_of_the_videos() -> None:
-    detector, n_videos = head(members=16, member_videos=0.5), 1000
-    learns = detector._learns_from(torch.arange(n_videos))
-    assert learns is not None
-    # The standard deviation of a share of 1,000 is 0.016, and that of an agreement, too.
-    assert learns.float().mean(dim=0).tolist() == pytest.approx([0.5] * 16, abs=0.065)
-    agree = (learns[:, :, None] == learns[:, None, :]).float().mean(dim=0)
-    assert agree[~torch.eye(16, dtype=torch.bool)].tolist() == pytest.approx([0.5] * 240, abs=0.065)
-    assert (learns[1:] == learns[:-1]).float().mean().item() == pytest.approx(0.5, abs=0.02)  # of neighbouring videos
-    again = detector._learns_from(torch.tensor([7, 3, 7]))
-    assert again is not None
-    assert torch.equal(again, learns[[7, 3, 7]])
-    assert head(member_videos=1.0)._learns_from(torch.arange(3)) is None
-
-
-def test_the_loss_of_a_member_is_that_of_its_own_videos() -> None:
-    detector, batch = head(members=8, member_videos=0.5).eval(), batch_of()
-    output, labels, videos = detector(batch), torch.eye(4)[[2, 0, 1]], torch.tensor([11, 5, 8])
-    learns = detector._learns_from(videos)
-    assert learns is not None
-    assert 0 < int(learns.sum()) < learns.numel()
-    expected = 0.0
-    for member in range(8):
-        errors = []
-        for video, n in enumerate(LENGTHS):
-            if learns[video, member]:
-                best = sorted(output.confidences[video, :n, member].tolist())[-(n // 16 + 1) :]
-                errors.append(-np.log(np.mean(best) if video != 1 else 1 - np.mean(best)))
-        expected += float(np.mean(errors)) if errors else 0.0
-    found = detector.losses(output, batch, Targets(labels, videos=videos))["binary"]
-    assert found.item() == pytest.approx(expected, rel=1e-5)  # float32
-
-
-def test_what_decides_a_members_videos_is_kept_with_the_state_of_training_alone() -> None:
-    detector = head(members=2, member_videos=0.5)
-    assert "draws" in detector.state_dict()
-    assert "draws" not in detector.inference_state()
-    assert head(members=2).state_dict().keys() == detector.inference_state().keys()
-    other_seed = MilHead(detector.settings, detector.dimensions)  # `head` has set the seed before the first one
-    assert not torch.equal(other_seed.draws, detector.draws)
-
-
 def test_classes_are_judged_at_the_highest_snippets_and_shape_no_anomaly_score() -> None:
     detector, batch = head(members=2).eval(), batch_of()
     output = detector(batch)
