@@ -97,6 +97,7 @@ def write_project(folder: Path, stride: int, frame_rate: float, seeds: int, only
     tower = {"encoder": demo["encoder"], "encoder_config": str(ROOT / demo["encoder_config"])}
     weights = demo["weights"] | {"path": str(ROOT / demo["weights"]["path"])}
     content["datasets"]["it"]["visual"]["text_tower"] = tower | {"weights": weights}
+    content["score"]["variants"] = chosen  # without the head that was added if none of them does without that tower
     with Path("params.yaml").open("w", encoding="utf-8") as file:
         YAML().dump(content, file)
     return chosen
