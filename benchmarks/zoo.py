@@ -98,7 +98,7 @@ def entry(record: Record, section: Variant, params: Params, n_samples: int) -> d
     """Make the entry of one variant in docs/zoo.json."""
     recipe = settings_of(section.kind, section.settings_on("demo")).recipe
     seconds = runs.processor_seconds("demo", record.name, params)
-    steps = recipe.phases * recipe.rounds * (recipe.steps_per_round or math.ceil(n_samples / recipe.batch_size))
+    steps = recipe.phases * recipe.rounds * recipe.n_steps(math.ceil(n_samples / recipe.batch_size))
     detector = load_checkpoint(paths.run("demo", record.name, params.seeds[0]), "cpu").detector
     return {
         "kind": section.kind,

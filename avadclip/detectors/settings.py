@@ -89,6 +89,10 @@ class Recipe(Section):
     # How scores are calibrated, see avadclip.detectors.calibration; not written into files if they are not.
     calibrate: Annotated[CalibrationMethod, Field(exclude_if=lambda method: method == "none")] = "none"
 
+    def n_steps(self, n_batches: int) -> int:
+        """Steps of a round, where a pass over the samples is `n_batches`."""
+        return self.steps_per_round or max(n_batches, self.least_steps)
+
     @property
     def learns_from_segments(self) -> bool:
         """Whether the segments of training videos may be read."""

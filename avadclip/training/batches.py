@@ -1,5 +1,6 @@
 """Which samples are in each batch of a round, which depends on the random generator alone."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
@@ -27,14 +28,14 @@ def plan_round(data: TrainingSet, recipe: Recipe, random: np.random.Generator) -
     everything = range(len(data.samples))
     if recipe.batches == "mixed":
         passes = (_cut(random.permutation(len(everything)).tolist(), recipe.batch_size) for _ in _forever())
-        return list(islice(chain.from_iterable(passes), _n_steps(recipe, len(everything), recipe.batch_size)))
+        return list(islice(chain.from_iterable(passes), recipe.n_steps(math.ceil(len(everything) / recipe.batch_size))))
     normal = [index for index in everything if data.is_normal(index)]
     anomalous = [index for index in everything if not data.is_normal(index)]
     if not normal or not anomalous:
         found = f"{len(normal)} normal and {len(anomalous)} anomalous samples"
         raise TrainingError(f"batches of pairs need both sorts, found {found}; use `batches: mixed`, or label more")
     size = min(recipe.batch_size, len(normal), len(anomalous))
-    n_steps = _n_steps(recipe, max(len(normal), len(anomalous)), size)
+    n_steps = recipe.n_steps(math.ceil(max(len(normal), len(anomalous)) / size))
     firsts, seconds = _endless(normal, random), _endless(anomalous, random)
     return [[*islice(firsts, size), *islice(seconds, size)] for _ in range(n_steps)]
 
@@ -47,10 +48,6 @@ def ahead(prepare: Callable[[Sequence[int]], LabelledBatch], plan: Sequence[Sequ
             current, coming = coming, thread.submit(prepare, following)
             yield current.result()
         yield coming.result()
-
-
-def _n_steps(recipe: Recipe, n_samples: int, size: int) -> int:
-    return recipe.steps_per_round or max(-(-n_samples // size), recipe.least_steps)
 
 
 def _cut(order: list[int], size: int) -> list[list[int]]:
