@@ -46,7 +46,6 @@ def main(
     seeds: Annotated[int, typer.Option(help="Number of trainings of each choice.")] = 5,
 ) -> None:
     """Train with video labels, then with segments of some videos; print one row for each choice of them."""
-    logging.getLogger("avadclip").setLevel(logging.ERROR)
     project = project.resolve()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
@@ -156,4 +155,5 @@ def rows(found: Found) -> list[str]:
 
 
 if __name__ == "__main__":
+    logging.getLogger("avadclip").setLevel(logging.ERROR)
     typer.run(main)

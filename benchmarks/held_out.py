@@ -46,7 +46,6 @@ def main(
     folds: Annotated[int, typer.Option(help="Number of folds of the training videos.")] = 4,
 ) -> None:
     """Train, compare held-out snippets with the test set, and print two tables."""
-    logging.getLogger("avadclip").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as project:
         if folder is not None:
             folder = folder.resolve()
@@ -106,4 +105,5 @@ def tables(run: Run, compute: Compute, folds: int, rounds: int) -> None:
 
 
 if __name__ == "__main__":
+    logging.getLogger("avadclip").setLevel(logging.ERROR)
     typer.run(main)

@@ -52,7 +52,6 @@ def main(
     folder: Annotated[Path | None, typer.Option(help="Folder that keeps what is trained; none if not given.")] = None,
 ) -> None:
     """Train, score and evaluate; print one row for each variant."""
-    logging.getLogger("avadclip").setLevel(logging.ERROR)
     features = features.resolve()
     with tempfile.TemporaryDirectory() if folder is None else nullcontext(folder) as project:
         Path(project).mkdir(parents=True, exist_ok=True)
@@ -162,4 +161,5 @@ def _within(test_set: TestSet, found: scores.Scores) -> float:
 
 
 if __name__ == "__main__":
+    logging.getLogger("avadclip").setLevel(logging.ERROR)
     typer.run(main)

@@ -40,7 +40,6 @@ def main(
     page: Annotated[bool, typer.Option("--page", help="Measure nothing; write the page from docs/zoo.json.")] = False,
 ) -> None:
     """Train, score and evaluate what is not done yet; write docs/zoo.json and the table of docs/zoo.md."""
-    logging.getLogger("avadclip").setLevel(logging.ERROR)
     started = time.perf_counter()
     if not page:
         folder.mkdir(parents=True, exist_ok=True)
@@ -125,4 +124,5 @@ def since(started: float) -> str:
 
 
 if __name__ == "__main__":
+    logging.getLogger("avadclip").setLevel(logging.ERROR)
     typer.run(main)

@@ -1,11 +1,14 @@
 """A clean environment for all tests, fixtures of several test modules, and the distribution of tests to processes."""
 
+import gc
+import logging
 import os
 import re
 import sys
 import tempfile
 from collections.abc import Iterator
 from multiprocessing import context
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,6 +81,31 @@ def pytest_configure(config: pytest.Config) -> None:
     patch.setenv("DVC_SITE_CACHE_DIR", f"{home.name}/dvc")
     patch.setenv("DVC_SYSTEM_CONFIG_DIR", f"{home.name}/dvc")
     patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+
+
+@pytest.fixture(autouse=True)
+def same_beginning() -> Iterator[None]:
+    """Which tests share a process differs from run to run; a test that leaves its settings changed fails itself."""
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
+    before = _settings_of_this_process()
+    yield
+    after = _settings_of_this_process()
+    assert after == before
+
+
+def _settings_of_this_process() -> dict[str, object]:
+    return {
+        "folder": Path.cwd(),
+        "environment": {name: value for name, value in os.environ.items() if PERSONAL.fullmatch(name)},
+        "log": logging.root.manager.disable,
+        "log levels": {
+            name: logger.level
+            for name, logger in logging.root.manager.loggerDict.items()
+            if name.startswith("avadclip") and isinstance(logger, logging.Logger) and logger.level
+        },
+        "garbage collection": gc.isenabled(),
+    }
 
 
 @pytest.fixture

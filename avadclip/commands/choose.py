@@ -1,6 +1,5 @@
 """``avadclip choose``: which variant generalises best, from training videos alone."""
 
-import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -28,7 +27,6 @@ def choose(
     loaded = config.load(params)
     section = loaded.dataset(dataset)
     names = variants or [name for name, variant in loaded.train.items() if isinstance(variant, Variant)]
-    logging.getLogger("avadclip.training").setLevel(logging.WARNING)
     found = {}
     for name in names:
         variant = loaded.train.get(name)
