@@ -10,7 +10,7 @@ from avadclip.evaluation import alarms, protocols
 from avadclip.evaluation.alarms import Tally
 from avadclip.evaluation.protocols import Protocol
 from avadclip.evaluation.ranking import Weights, rank
-from avadclip.evaluation.resampling import Resampled, Values, cut_at_positives, cut_evenly
+from avadclip.evaluation.resampling import Resampled, Values, cut_at_positives, cut_finely
 
 # Flat names such as "alignment.AP" or "mAP.AVG"; NaN where a metric is not defined.
 Metrics = dict[str, float]
@@ -44,13 +44,13 @@ def alarm(counted: Tally, weights: Weights) -> Metrics:
 def resampled(protocol: Protocol, counted: Tally, iou_thresholds: tuple[float, ...], weights: Values) -> Resampled:
     """:func:`strict` and :func:`alarm` for many weightings at once, `weights` [resamples, videos].
 
-    Frame-level scores are rounded to `FRAME_CUTS` levels of equal size, which changes AP and AUC by about 0.02 points,
-    while intervals are several points wide; everything else is exact.
+    Frame-level scores are rounded to a few thousand levels, which changes AP and AUC by at most about 0.02 points, while
+    intervals are several points wide; everything else is exact.
     """
     n_videos = weights.shape[1]
     found = {}
     for branch, (ranking, positives) in protocol.frames.items():
-        cuts = cut_evenly(ranking, positives, n_videos, FRAME_CUTS).under(weights)
+        cuts = cut_finely(ranking, positives, n_videos, FRAME_CUTS).under(weights)
         found[f"{branch}.AP"] = 100 * cuts.average_precision()
         found[f"{branch}.AUC"] = 100 * cuts.area_under_roc()
     if protocol.classes:

@@ -107,10 +107,18 @@ def cut_at_positives(ranking: Ranking, positives: Positives, n_videos: int) -> C
     return _cut(ranking, positives, np.unique(positives.group_end), n_videos)
 
 
-def cut_evenly(ranking: Ranking, positives: Positives, n_videos: int, n_cuts: int) -> CutRanking:
-    """Cut into `n_cuts` parts of about the same number of items, never inside a group, and at the end."""
-    wanted = np.linspace(0, len(ranking.order) - 1, n_cuts if len(ranking.order) else 0).astype(np.intp)
-    return _cut(ranking, positives, np.unique(ranking.group_end[wanted]), n_videos)
+def cut_finely(ranking: Ranking, positives: Positives, n_videos: int, n_cuts: int) -> CutRanking:
+    """Cut into `n_cuts` parts of about the same number of items, never inside a group, and at the end.
+
+    Rare positive items may all be in one such part, so there are also cuts into `n_cuts` parts of about the same number
+    of positive ones.
+    """
+    cuts = np.concatenate([_evenly(ends, n_cuts) for ends in (ranking.group_end, positives.group_end)])
+    return _cut(ranking, positives, np.unique(cuts), n_videos)
+
+
+def _evenly(ranks: NDArray[np.intp], n: int) -> NDArray[np.intp]:
+    return ranks[np.linspace(0, len(ranks) - 1, n if len(ranks) else 0).astype(np.intp)]
 
 
 def _cut(ranking: Ranking, positives: Positives, cuts: NDArray[np.intp], n_videos: int) -> CutRanking:

@@ -10,7 +10,7 @@ from avadclip.config.evaluation import Branch
 from avadclip.evaluation.alarms import ratio
 from avadclip.evaluation.metrics import FRAME_CUTS, Metrics
 from avadclip.evaluation.ranking import Positives, Ranking, Weights, rank
-from avadclip.evaluation.resampling import Resampled, Values, cut_evenly
+from avadclip.evaluation.resampling import Resampled, Values, cut_finely
 from avadclip.evaluation.timeline import Timeline
 
 
@@ -50,7 +50,7 @@ class WholeVideos:
 
     def resampled(self, weights: Values) -> Resampled:
         """The same for many weightings at once, `weights` [resamples, videos]."""
-        cuts = cut_evenly(self.ranking, self.positives, weights.shape[1], FRAME_CUTS).under(weights)
+        cuts = cut_finely(self.ranking, self.positives, weights.shape[1], FRAME_CUTS).under(weights)
         return {
             "video.AP": 100 * cuts.average_precision(),
             "video.AUC": 100 * cuts.area_under_roc(),
