@@ -113,11 +113,16 @@ def results(dataset: DatasetName = None, params: ParamsFile = Path("params.yaml"
     """Print the headline metrics of every scored detector, and where to find the rest."""
     from avadclip.evaluation.headline import read_headline
 
-    loaded = config.load(params)
-    for name in _chosen(loaded, dataset):
+    names = _chosen(config.load(params), dataset)
+    evaluated = [name for name in names if paths.details(name).exists()]
+    for name in names:
+        if evaluated and name not in evaluated:
+            typer.echo(f"{name}: not evaluated yet; run `dvc repro`", err=True)
+            continue
         found = read_headline(name)
-        level = f"{loaded.evaluate.confidence:.0%}"
-        title = f"{name}, test split, strict protocol, in percent, with {level} intervals"
+        title = f"{name}, test split, strict protocol, in percent"
+        if found.confidence is not None:
+            title += f", with {100 * found.confidence:g}% intervals"
         # Fits into a terminal of 80 columns.
         table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
         table.add_column("detector", no_wrap=True)

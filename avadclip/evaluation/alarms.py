@@ -83,10 +83,12 @@ def operating_point(counted: Tally, weights: NDArray[np.float64]) -> OperatingPo
     """The rates of a tally under each row of `weights` [weightings, videos]."""
     total = {field.name: weights @ getattr(counted, field.name) for field in fields(Tally)}
     true, false, missed = total["true_frames"], total["false_frames"], total["missed_frames"]
+    # Where no frame is known to be anomalous, nothing can be said of any alarm being right.
+    is_known = true + missed > 0
     return OperatingPoint(
-        precision=ratio(true, true + false),
+        precision=ratio(true, is_known * (true + false)),
         recall=ratio(true, true + missed),
-        f1=ratio(2 * true, 2 * true + false + missed),
+        f1=ratio(2 * true, is_known * (2 * true + false + missed)),
         false_alarms_per_hour=ratio(total["false_alarms"], total["normal_seconds"] / 3600),
         caught_events=ratio(total["caught_events"], total["events"]),
         delay_seconds=ratio(total["delay_seconds"], total["caught_events"]),

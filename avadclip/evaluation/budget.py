@@ -4,7 +4,6 @@ It is the lowest threshold from which on the budget is kept, by it and by every 
 the budget could be too low, because alarms merge as the threshold falls, and an alarm that never ends counts once.
 """
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from avadclip.detectors.alarm_score import alarm_score
 from avadclip.errors import EvaluationError
 from avadclip.evaluation.alarm_rule import AlarmRule, n_runs
 from avadclip.evaluation.detectors import ScoredDetector, read_on_normal_videos
+from avadclip.evaluation.files import read_details
 from avadclip.evaluation.testset import RANDOM, TestSet, random_scores
 from avadclip.scoring.scores import Provenance, Scores
 
@@ -133,13 +133,11 @@ def level_lines(dataset: str, detector: str) -> list[str]:
     ------
     EvaluationError : it chose nothing for this detector, or has not run.
     """
-    path = paths.details(dataset)
-    try:
-        details = json.loads(path.read_text(encoding="utf-8"))["detectors"]
-    except FileNotFoundError:
-        raise EvaluationError(f"{path}: no such file; run `dvc repro`") from None
+    details = read_details(dataset)["detectors"]
     if "levels" not in details.get(detector, {}):
-        raise EvaluationError(f"{path}: no threshold was chosen for {detector!r} by a budget; run `dvc repro`")
+        raise EvaluationError(
+            f"{paths.details(dataset)}: no threshold was chosen for {detector!r} by a budget; run `dvc repro`"
+        )
     return [
         f"seed {found['seed']}: threshold {found['level']:.9g}, chosen on {found['n_videos']} normal videos"
         f" ({found['hours']:.2f} h, {CHOSEN_ON[found['part']]}), {found['false_alarms_per_hour']:.2f} false alarms / h"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from avadclip.config.evaluation import Evaluate
 from avadclip.errors import ConfigError
-from avadclip.evaluation import results
+from avadclip.evaluation import files, results
 from avadclip.evaluation.assessment import Assessment, assess
 from avadclip.evaluation.budget import ChosenLevel
 from avadclip.evaluation.detectors import ScoredDetector
@@ -61,8 +61,8 @@ def write_results(
     ----------
     untrained : reason by name of the detectors that are in no table, for the summary.
     """
-    results.write_json(folder / "metrics.json", results.headline(assessments, test_set))
-    results.write_json(folder / "details.json", results.details(assessments, test_set, settings))
+    files.write_json(folder / "metrics.json", results.headline(assessments, test_set))
+    files.write_json(folder / "details.json", results.details(assessments, test_set, settings))
     write_text(folder / "summary.md", summarize(assessments, test_set, settings, untrained or {}))
     for name, table in results.plot_tables(assessments, settings).items():
-        results.write_table(folder / "plots" / name, table)
+        files.write_table(folder / "plots" / name, table)

@@ -1,14 +1,11 @@
 """The few most important numbers, read from what stage ``evaluate`` wrote."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from avadclip import paths
 from avadclip.detectors.alarm_score import branch_of
-from avadclip.errors import EvaluationError
+from avadclip.evaluation.files import read_details
 
 # The most important first. If the first are not defined (the times of events are not known), others are shown.
 COLUMNS = {
@@ -34,11 +31,13 @@ class Headline:
     rows : the name of each detector, and its cells. In a cell, the interval over videos, if there is one, has a line
         of its own. So has the standard deviation over seeds, if any detector has several; ``± -`` for one seed.
     limits : what cannot be measured on these videos, and why.
+    confidence : of the intervals; None if there are none.
     """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     limits: tuple[str, ...]
+    confidence: float | None
 
 
 def read_headline(dataset: str) -> Headline:
@@ -46,28 +45,23 @@ def read_headline(dataset: str) -> Headline:
 
     Raises
     ------
-    EvaluationError : the data set has not been evaluated.
+    EvaluationError : the data set has not been evaluated, or its results are damaged.
     """
-    details = _read(paths.details(dataset))
+    details = read_details(dataset)
     found: dict[str, Any] = details["detectors"]
     deviates = any(detail["n_seeds"] > 1 for detail in found.values())
     cells = {name: _cells(detail["strict"], detail, deviates) for name, detail in found.items()}
     defined = [column for column in COLUMNS if any(of_detector[column] != "-" for of_detector in cells.values())]
     columns = tuple(defined[:MOST_COLUMNS])
     rows = tuple((name, *(of_detector[column] for column in columns)) for name, of_detector in cells.items())
-    return Headline(columns, rows, tuple(details.get("limits", ())))
+    settings = details["settings"]
+    confidence = settings["confidence"] if settings["bootstrap_resamples"] else None
+    return Headline(columns, rows, tuple(details.get("limits", ())), confidence)
 
 
 def _cells(strict: Mapping[str, Any], detail: Mapping[str, Any], deviates: bool) -> dict[str, str]:
     branch = branch_of("alignment", strict)
     return {column: _cell(strict, detail, key.format(branch=branch), deviates) for column, key in COLUMNS.items()}
-
-
-def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise EvaluationError(f"{path}: no such file; run `dvc repro`") from None
 
 
 def _cell(strict: Mapping[str, Any], detail: Mapping[str, Any], key: str, deviates: bool) -> str:

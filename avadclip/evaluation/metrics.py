@@ -44,7 +44,7 @@ def alarm(counted: Tally, weights: Weights) -> Metrics:
 def resampled(protocol: Protocol, counted: Tally, iou_thresholds: tuple[float, ...], weights: Values) -> Resampled:
     """:func:`strict` and :func:`alarm` for many weightings at once, `weights` [resamples, videos].
 
-    Frame-level scores are rounded to a few thousand levels, which changes AP and AUC by at most about 0.02 points, while
+    Frame-level scores are rounded to a few thousand levels, which changes AP and AUC by about 0.02 points, while
     intervals are several points wide; everything else is exact.
     """
     n_videos = weights.shape[1]

@@ -1,5 +1,6 @@
 """What a score means: the share of anomalous frames by bin of the score, which a calibrated score equals."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,10 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Reliability:
-    """Results by bin of the score, for the bins that have frames; all arrays are [bins]."""
+    """Results by bin of the score, for the bins that have frames; all arrays are [bins].
+
+    There are no bins where no frame is known to be anomalous: then every score above 0 would look wrong.
+    """
 
     score: NDArray[np.float64]  # mean over the frames
     anomalous_share: NDArray[np.float64]
@@ -17,8 +21,10 @@ class Reliability:
     @property
     def error(self) -> float:
         """Expected calibration error (Naeini et al., AAAI 2015): mean distance of share and score over all frames."""
+        if len(self.frames) == 0:
+            return math.nan
         apart = np.abs(self.anomalous_share - self.score)
-        return float((apart * self.frames).sum() / max(self.frames.sum(), 1))
+        return float((apart * self.frames).sum() / self.frames.sum())
 
 
 def reliability(
@@ -28,6 +34,6 @@ def reliability(
     exact = scores.astype(np.float64)
     bins = np.minimum((exact * n_bins).astype(np.intp), n_bins - 1)
     counts, hits, sums = (np.bincount(bins, w) for w in (frames, anomalous, exact * frames))
-    filled = np.flatnonzero(counts)
+    filled = np.flatnonzero(counts) if anomalous.any() else np.zeros(0, np.intp)
     counts = counts[filled]
     return Reliability(sums[filled] / counts, hits[filled] / counts, counts.astype(np.int64))

@@ -1,9 +1,7 @@
 """Assessments -> the JSON that ``dvc metrics`` compares, the JSON with all details, and the tables behind the plots."""
 
-import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +15,6 @@ from avadclip.evaluation.metrics import Metrics
 from avadclip.evaluation.reliability import Reliability
 from avadclip.evaluation.testset import TestSet
 from avadclip.evaluation.trade_off import TABLE
-from avadclip.io import write_text
 
 Row = tuple[str | float, ...]
 
@@ -94,16 +91,6 @@ def plot_tables(assessments: Sequence[Assessment], settings: Evaluate) -> dict[s
     }
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON atomically; undefined values (NaN) become null."""
-    write_text(path, json.dumps(_without_nan(content), indent=2, allow_nan=False) + "\n")
-
-
-def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a CSV table; shares keep six digits, which is finer than any plot."""
-    write_text(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
-
-
 def _nest(flat: Metrics) -> dict[str, dict[str, float]]:
     """``{"mAP.0.1": x}`` -> ``{"mAP": {"0.1": x}}``."""
     nested: dict[str, dict[str, float]] = {}
@@ -143,12 +130,6 @@ def _levels(entry: Assessment) -> list[dict[str, Any]]:
         {"seed": seed, **vars(chosen), "false_alarms_per_hour": chosen.false_alarms_per_hour}
         for seed, chosen in zip(entry.seeds, entry.levels, strict=True)
     ]
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _without_nan(entry) for key, entry in value.items()}
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _curves(assessments: Sequence[Assessment], branch: Branch) -> Iterable[tuple[str, float, float, float]]:

@@ -201,9 +201,9 @@ def _reliability(assessments: Sequence[Assessment], settings: Evaluate) -> str:
         found, before = entry.reliability(settings), entry.uncalibrated(settings)
         highest = f"{found.score[-1]:.2f} → {found.anomalous_share[-1]:.2f}" if len(found.score) else ABSENT
         why_not = entry.provenance.detector.get("uncalibrated")
-        error_before = ABSENT if before is None else f"{before.error:.3f}"
+        error_before = ABSENT if before is None else _number(before.error, 3)
         said = error_before if why_not is None else plain(f"not calibrated: {why_not}")
-        rows.append((f"`{entry.name}`", f"{found.error:.3f}", said, highest))
+        rows.append((f"`{entry.name}`", _number(found.error, 3), said, highest))
     explained = (
         "How far the share of anomalous frames is from the score, on average over all frames (expected calibration"
         f" error, {settings.reliability_bins} bins of the {settings.alarm_branch} branch, first seed); and the highest"
@@ -280,6 +280,6 @@ def _value(found: OverSeeds, name: str, deviates: bool, interval: Interval | Non
     return value + deviation + ("" if interval is None else f" [{interval[0]:.1f}, {interval[1]:.1f}]")
 
 
-def _number(value: float | None) -> str:
+def _number(value: float | None, decimals: int = 2) -> str:
     """A value as text; it may be absent or undefined, as AP is if all videos are normal."""
-    return ABSENT if value is None else UNDEFINED if math.isnan(value) else f"{value:.2f}"
+    return ABSENT if value is None else UNDEFINED if math.isnan(value) else f"{value:.{decimals}f}"

@@ -13,6 +13,7 @@ from avadclip.errors import EvaluationError
 from avadclip.evaluation import resampling
 from avadclip.evaluation.alarm_rule import AlarmRule, n_runs
 from avadclip.evaluation.alarms import ratio
+from avadclip.evaluation.files import read_table
 from avadclip.evaluation.resampling import Resampled, Values
 from avadclip.evaluation.timeline import Timeline
 
@@ -94,8 +95,13 @@ def trade_off(timeline: Timeline, settings: Evaluate, stride: int, resamples: in
 
 
 def within(table: pd.DataFrame, most_per_hour: float) -> pd.Series | None:
-    """The row of the lowest threshold with at most this many false alarms per hour; None if there is none."""
-    rows = table[table[PER_HOUR] <= most_per_hour]
+    """The row of the lowest threshold from which on there are at most this many false alarms per hour; None if none.
+
+    A single alarm that never ends is not enough: as in :mod:`avadclip.evaluation.budget`, every higher threshold keeps
+    to it too.
+    """
+    keeps = table[PER_HOUR] <= most_per_hour
+    rows = table[keeps[::-1].cummin()[::-1]]
     return None if rows.empty else rows.iloc[0]
 
 
@@ -107,10 +113,7 @@ def read_rows(dataset: str, detector: str) -> list[tuple[str, str, str]]:
     EvaluationError : the data set has not been evaluated, or not with this detector.
     """
     path = paths.results(dataset) / "plots" / TABLE
-    try:
-        table = pd.read_csv(path)
-    except FileNotFoundError:
-        raise EvaluationError(f"{path}: no such file; run `dvc repro`") from None
+    table = read_table(path)
     rows = table[table["detector"] == detector]
     if rows.empty:
         raise EvaluationError(f"{path}: no detector {detector!r}; there are: {', '.join(table['detector'].unique())}")

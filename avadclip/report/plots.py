@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from avadclip.evaluation.figures.drawing import STYLE, save
 from avadclip.evaluation.figures.palette import DETECTOR_COLORS, FAINT, preferred_first
+from avadclip.evaluation.files import read_table
 from avadclip.evaluation.testset import RANDOM
 from avadclip.evaluation.trade_off import CAUGHT, PER_HOUR
 
@@ -31,7 +32,7 @@ def draw_plots(tables: Path, folder: Path) -> list[Path]:
     """
     drawn = []
     for name, (title, draw) in PLOTS.items():
-        table = pd.read_csv(tables / f"{name}.csv")
+        table = read_table(tables / f"{name}.csv")
         if "protocol" in table:
             table = table[table["protocol"] == "strict"]
         if table[[column for column in table.columns if not str(column).endswith(ENDS)]].dropna().empty:

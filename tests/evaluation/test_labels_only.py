@@ -59,7 +59,12 @@ def run_stages(tested: Sequence[Video], segments: Sequence[Segment]) -> None:
         stage("demo")
 
 
-FRAMES = {"alignment.AP", "alignment.AUC", "mAP.AVG", "alarm.recall", "alarm.caught_events"}
+FRAMES = {
+    "alignment.AP",
+    "alignment.AUC",
+    "mAP.AVG",
+    *(f"alarm.{name}" for name in ("precision", "recall", "f1", "caught_events")),
+}
 PER_HOUR, VIDEOS = {"alarm.false_alarms_per_hour"}, {"video.AP", "video.AUC", "video.caught"}
 
 
@@ -98,6 +103,7 @@ def test_every_stage_ends_well_and_tells_what_it_could_measure(
         group, key = name.split(".", maxsplit=1)
         value = details["strict"][group][key]
         assert (value is not None) == (name in defined), name
+    assert (details["reliability"]["error"] is not None) == (defined >= FRAMES)
     headline = read_headline("demo")
     assert len(headline.limits) == len(said)
     assert all(re.search(pattern, limit) for pattern, limit in zip(said, headline.limits, strict=True))

@@ -51,6 +51,15 @@ def test_the_lowest_level_within_a_budget() -> None:
     assert within(table, 0.5) is None
 
 
+def test_an_alarm_that_never_ends_keeps_to_no_budget() -> None:
+    """At a low level one alarm is on all the time, which counts once."""
+    table = pd.DataFrame({"level": [0.2, 0.4, 0.6], PER_HOUR: [3.0, 90.0, 1.0], CAUGHT: [100.0, 90.0, 50.0]})
+    assert within(table, 10)["level"] == 0.6
+    assert within(table, 100)["level"] == 0.2
+    endless = pd.DataFrame({"level": [0.2, 0.4], PER_HOUR: [3.0, 90.0], CAUGHT: [100.0, 90.0]})
+    assert within(endless, 10) is None
+
+
 def test_the_command_prints_what_evaluate_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     shipped = Path(__file__).parents[2] / "params.yaml"

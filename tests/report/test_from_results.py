@@ -47,7 +47,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("videos", "segments", "expected"),
     [
-        (NORMAL, (), ["Reliability of the scores"]),
+        (NORMAL, (), []),
         ((*NORMAL, RIOT), (Segment("c", "riot", 10, 20),), [title for title, _ in PLOTS.values()]),
     ],
 )
