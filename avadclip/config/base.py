@@ -7,9 +7,12 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Section(BaseModel):
-    """A block of ``params.yaml``. Unknown keys and wrong types are errors, and nothing can be changed after loading."""
+    """A block of ``params.yaml``. Unknown keys and wrong types are errors, and nothing can be changed after loading.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
+    Numbers are finite, as those in the JSON files that record them must be.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
 
 
 S = TypeVar("S", bound=Section)

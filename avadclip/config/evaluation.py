@@ -70,7 +70,7 @@ class Alarms(Section):
 class Budget(Section):
     """How many false alarms are allowed, from which the threshold is chosen; see :mod:`avadclip.evaluation.budget`."""
 
-    false_alarms_per_hour: Annotated[float, Field(gt=0, allow_inf_nan=False)]  # of normal video
+    false_alarms_per_hour: Annotated[float, Field(gt=0)]  # of normal video
 
 
 _SHARE: TypeAdapter[float] = TypeAdapter(Share)
@@ -92,9 +92,9 @@ class Evaluate(Section):
     released: Localisation = Localisation()  # with other values it is no longer the authors' protocol
     strict: Localisation = Localisation()
     bootstrap_resamples: Annotated[int, Field(ge=0)] = 1000  # 0: no intervals
-    bootstrap_seed: int = 0
+    bootstrap_seed: Annotated[int, Field(ge=0)] = 0
     confidence: Share = 0.95  # of the intervals
-    random_seed: int = 0  # of the Random row
+    random_seed: Annotated[int, Field(ge=0)] = 0  # of the Random row
     reliability_bins: Annotated[int, Field(ge=2)] = 10
 
     @property

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -20,6 +21,13 @@ from avadclip.config.variants import Released, TrainedOrReleased, Variant
 from avadclip.config.worlds import World
 from avadclip.config.yaml_text import UnquotedError, read_yaml
 from avadclip.errors import ConfigError
+
+TAKEN_BY_STAGES = {"code": "stage `code` writes to runs/code"}
+TAKEN_BESIDE_VARIANTS = {
+    "encoders": "a model folder has the encoders' weights there",
+    "random": "the tables have a detector that guesses",
+    "videos": "metrics.json has the number of videos there",
+}
 
 
 class Params(Section):
@@ -88,10 +96,21 @@ class Params(Section):
         for section in ("worlds", "datasets", "train", "distill"):
             check_names(section, getattr(self, section))
         check_names("score.across", self.score.across)
-        if "code" in self.datasets:
-            raise ValueError(
-                "datasets: the name `code` is taken: stage `code` writes to runs/code; choose another name"
-            )
+        for section, names, taken in (
+            ("datasets", self.datasets, TAKEN_BY_STAGES),
+            ("train", self.train, TAKEN_BESIDE_VARIANTS),
+            ("distill", self.distill, TAKEN_BESIDE_VARIANTS),
+        ):
+            for name in names.keys() & taken.keys():
+                raise ValueError(f"{section}: the name `{name}` is taken: {taken[name]}; choose another name")
+        joined: dict[str, tuple[str, str]] = {}
+        for pair in product(self.datasets, [*self.train, *self.distill]):
+            if (before := joined.setdefault("-".join(pair), pair)) != pair:
+                (dataset, variant), (other, of_other) = before, pair
+                raise ValueError(
+                    f"variant {variant!r} on {dataset!r} and {of_other!r} on {other!r} would both be DVC's"
+                    f" `train@{'-'.join(pair)}`, so one of them would never be trained; rename one"
+                )
         return self
 
     @model_validator(mode="after")
@@ -101,6 +120,11 @@ class Params(Section):
         for role, variant in roles.items() if self.score.variants or self.score.across else ():
             if variant not in self.train.keys() | self.distill.keys():
                 raise ValueError(f"score.{role}: {variant!r} is not a variant under `train` or `distill`")
+        if self.evaluate.budget is not None and self.score.variants and self.score.detector not in self.score.variants:
+            raise ValueError(
+                "evaluate.alarm_threshold: a budget chooses the threshold of the detector that decides, but"
+                f" {self.score.detector!r} (score.detector) is not among score.variants; add it there"
+            )
         return self
 
     @model_validator(mode="after")

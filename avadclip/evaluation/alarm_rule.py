@@ -56,6 +56,9 @@ class AlarmRule:
 
         Everything is compared in the precision of the scores.
         """
+        return self._limited(len(scores))._alarmed(scores, thresholds)
+
+    def _alarmed(self, scores: NDArray[np.float32], thresholds: Sequence[float]) -> NDArray[np.bool_]:
         levels = np.array(thresholds, np.float64)[:, None]
         smoothed = self._smoothed(scores)
         on = smoothed >= levels.astype(np.float32)
@@ -84,6 +87,19 @@ class AlarmRule:
         For thresholds in single precision this is equivalent to :meth:`alarmed`: a lower one alarms wherever a higher
         one does, and each step of the rule is a maximum or a minimum over neighbours.
         """
+        return self._limited(len(scores))._highest_levels(scores)
+
+    def _limited(self, n: int) -> "AlarmRule":
+        """The same rule for a video of `n` snippets, without windows that are longer."""
+        return AlarmRule(
+            smooth=min(self.smooth, n),
+            off=self.off,
+            bridge=min(self.bridge, n),
+            shortest=min(self.shortest, n + 1),
+            pad=min(self.pad, n),
+        )
+
+    def _highest_levels(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         reached = self._smoothed(scores)
         if self == EVERY_RUN:
             return reached

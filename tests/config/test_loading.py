@@ -165,6 +165,22 @@ def test_adding_a_recipe_changes_nothing_else(with_recipes: Path) -> None:
             {"dataset": "demo", "trained_on": "xd_violence", "variant": "audio_visual"},
             "the file: score.across: 'to demo' is not a name for DVC",
         ),
+        (("train", "encoders"), {"kind": "student"}, "the file: train: the name `encoders` is taken: a model folder"),
+        (("distill", "random"), {"kind": "student"}, "the file: distill: the name `random` is taken: the tables"),
+        (("train", "videos"), {"kind": "student"}, "the file: train: the name `videos` is taken: metrics.json"),
+        (
+            ("evaluate", "alarm_threshold"),
+            {"false_alarms_per_hour": float("inf")},
+            "evaluate.alarm_threshold.false_alarms_per_hour: input should be a finite number",
+        ),
+        (
+            ("evaluate", "alarms", "bridge_seconds"),
+            float("inf"),
+            "evaluate.alarms.bridge_seconds: input should be a fi",
+        ),
+        (("evaluate", "strict", "class_score_weight"), float("inf"), "evaluate.strict.class_score_weight: input sho"),
+        (("evaluate", "bootstrap_seed"), -1, "evaluate.bootstrap_seed: input should be greater than or equal to 0"),
+        (("evaluate", "random_seed"), -1, "evaluate.random_seed: input should be greater than or equal to 0"),
         (
             ("score", "student"),
             "nobody",
@@ -186,6 +202,25 @@ def test_a_wrong_value_gets_one_line_that_names_its_key(keys: tuple[str, ...], v
     with pytest.raises(ConfigError, match=f"^params.yaml: {line}") as error:
         config.validate(changed(keys, value), origin="params.yaml")
     assert "\n" not in str(error.value)
+
+
+def test_two_detectors_cannot_share_a_stage_of_dvc() -> None:
+    """`train@demo-visual-head` would be variant `visual-head` on `demo`, or `head` on `demo-visual`."""
+    data = shipped()
+    data["datasets"]["demo-visual"] = data["datasets"]["demo"]
+    data["train"] |= {"head": {"kind": "mil_head"}}
+    config.validate(data, origin="p")
+    data["train"] |= {"visual-head": {"kind": "mil_head"}}
+    with pytest.raises(ConfigError, match="p: the file: variant 'visual-head' on 'demo' and 'head' on 'demo-visual'"):
+        config.validate(data, origin="p")
+
+
+def test_a_budget_is_for_a_detector_that_is_scored() -> None:
+    data = changed(("evaluate", "alarm_threshold"), {"false_alarms_per_hour": 10})
+    config.validate(data, origin="p")
+    data["score"]["variants"] = [name for name in data["score"]["variants"] if name != data["score"]["detector"]]
+    with pytest.raises(ConfigError, match=r"evaluate.alarm_threshold: a budget .* is not among score.variants; add it"):
+        config.validate(data, origin="p")
 
 
 def test_a_missing_value_is_named() -> None:

@@ -38,7 +38,11 @@ def results(*words: str) -> Result:
 
 @pytest.mark.parametrize(
     ("confidence", "resamples", "said"),
-    [(0.95, 100, "in percent, with 95% intervals"), (0.999, 100, "with 99.9% intervals"), (0.95, 0, "in percent detector AP")],
+    [
+        (0.95, 100, "in percent, with 95% intervals"),
+        (0.999, 100, "with 99.9% intervals"),
+        (0.95, 0, "in percent detector AP"),
+    ],
 )
 def test_the_title_tells_how_the_intervals_were_computed(confidence: float, resamples: int, said: str) -> None:
     """Not what params.yaml says now."""
