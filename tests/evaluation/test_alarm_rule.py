@@ -129,7 +129,7 @@ def test_seconds_become_snippets(alarms: dict[str, float], stride: int, frame_ra
 
 @pytest.mark.parametrize("window", ["smooth", "bridge", "shortest", "pad"])
 def test_any_number_of_seconds_is_a_window(window: str) -> None:
-    """`bridge_seconds: 1e30` joins whatever is in a video; windows of millions of snippets cost neither time nor memory."""
+    """`bridge_seconds: 1e30` joins whatever is in a video, and costs neither time nor memory."""
     scores = np.array([0.75, 0.25, 0.25, 0.75, 0.0], np.float32)
     endless, whole = AlarmRule.of(Alarms(**{f"{window}_seconds": 1e30}), 16, 24.0), AlarmRule(**{window: 6})
     for level in (0.25, 0.5, 0.875):
