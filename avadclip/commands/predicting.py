@@ -11,7 +11,7 @@ from avadclip import config
 from avadclip.config.features import Extraction
 from avadclip.errors import AvadclipError, PredictionError, refused_write
 from avadclip.prediction.document import UNLIKE_TRAINING, Prediction
-from avadclip.prediction.kept import Kept
+from avadclip.prediction.kept import Kept, refuse_others
 from avadclip.prediction.naming import Inputs, find_videos, readable
 from avadclip.prediction.predictor import Predictor
 from avadclip.prediction.writing import MadeBy, write_predictions
@@ -26,7 +26,8 @@ def predict_videos(
     videos: list[str], model: Path, out: Path, device: str, from_cache: bool, params: Path | None
 ) -> int:
     """Run ``avadclip predict``; return the exit code."""
-    inputs = find_videos(videos, except_below=out.resolve())
+    inputs = find_videos(videos, out.resolve())
+    refuse_others(out, inputs.videos)
     for line in inputs.passed_over:
         typer.echo(_printable(line), err=True)
     settings = Extraction() if params is None else config.load(params).extraction

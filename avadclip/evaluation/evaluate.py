@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from avadclip.config.evaluation import Evaluate
-from avadclip.errors import ConfigError
 from avadclip.evaluation import files, results
 from avadclip.evaluation.assessment import Assessment, assess
 from avadclip.evaluation.budget import ChosenLevel
@@ -33,10 +32,7 @@ def assess_all(
     Raises
     ------
     EvaluationError : scores do not fit the test set.
-    ConfigError : a detector has the name of the random one.
     """
-    if any(detector.name == RANDOM for detector in detectors):
-        raise ConfigError(f"params.yaml: {RANDOM!r} is the name of the random detector; rename the variant")
     for limit in test_set.limits:
         logger.warning("%s: %s", test_set.dataset, limit)
     levels = levels or {}

@@ -5,17 +5,19 @@ In the folder of results, ``<id>.vtt`` has the subtitles of a video, and ``predi
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from os import stat_result
 from pathlib import Path
 from typing import Any
 
+from avadclip.errors import PredictionError
 from avadclip.io import replacing
 from avadclip.prediction.document import Prediction
 from avadclip.prediction.naming import readable
+from avadclip.prediction.results import KEPT, PREDICTIONS, SEGMENTS
 from avadclip.prediction.subtitles import to_vtt
-from avadclip.prediction.writing import PREDICTIONS, SEGMENTS
+from avadclip.prediction.writing import SEGMENTS_HEADER
 
 FORMAT = "avadclip-prediction/1"
 
@@ -39,7 +41,8 @@ class Kept:
         A video is done if the same model predicted it under the same name, and its file has not changed since.
         """
         done = {}
-        for file in sorted((self.folder / "predictions").glob("*.json")):
+        (self.folder / KEPT).mkdir(exist_ok=True)  # from now on, what is here is ours, see `refuse_others`
+        for file in sorted((self.folder / KEPT).glob("*.json")):
             content = _read(file)
             if content is None:
                 continue  # not a file of such a run
@@ -89,11 +92,32 @@ class Kept:
         }
 
     def _file(self, video_id: str, ending: str) -> Path:
-        return self.folder / "predictions" / f"{video_id}.{ending}"
+        return self.folder / KEPT / f"{video_id}.{ending}"
 
     def _forget(self, video_id: str) -> None:
         for file in (self._file(video_id, "json"), self._file(video_id, "png"), self.folder / f"{video_id}.vtt"):
             file.unlink(missing_ok=True)
+
+
+def refuse_others(folder: Path, video_ids: Iterable[str]) -> None:
+    """Refuse a folder for the results in which files of somebody else would be replaced, such as labels of the videos.
+
+    Raises
+    ------
+    PredictionError : names such a file.
+    """
+    for name in (PREDICTIONS, SEGMENTS, *(f"{video_id}.vtt" for video_id in video_ids)):
+        file = folder / name
+        if file.exists() and not ((folder / KEPT).is_dir() and (name != SEGMENTS or _is_table_of_ours(file))):
+            raise PredictionError(
+                f"--out: {file}: is there already, was not written by `avadclip predict` and would be replaced; name"
+                " another folder"
+            )
+
+
+def _is_table_of_ours(file: Path) -> bool:
+    # Labels may be put beside the videos later, even where results are.
+    return file.is_file() and file.read_bytes().startswith(",".join(SEGMENTS_HEADER).encode())
 
 
 def _read(file: Path) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from avadclip.datasets import ids
 from avadclip.datasets.files import VideoFiles
+from avadclip.prediction.results import KEPT, OWN_NAMES, PAGE, PARTS, PREDICTIONS, SEGMENTS
 
 _MAX_BYTES = 200  # of an id: file names are made from it, with suffixes, and may have 255
 _UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
@@ -26,23 +27,28 @@ class Inputs:
     passed_over: tuple[str, ...] = ()
 
 
-def find_videos(words: Iterable[str], except_below: Path | None = None) -> Inputs:
+def find_videos(words: Iterable[str], out: Path | None = None) -> Inputs:
     """Files, folders (with all files below them that have a video extension) and glob patterns -> videos.
 
-    A file that is given in several ways is one video; two files with the same name are two, with different ids.
+    A file that is given in several ways is one video; two files with the same name are two, with different ids. The
+    copies that a page shows are no videos, unless they are given one by one.
 
     Parameters
     ----------
-    except_below : a folder whose files are skipped unless they are given one by one, because a page has copies there.
+    out : absolute path of the folder for the results, which may be that of the videos. What an earlier run has written
+        there is skipped; its copies of videos will be deleted, so they are failures if they are given one by one.
     """
     files: dict[str, Path] = {}  # by absolute path, links not followed
     failures: dict[str, str] = {}
     passed_over: list[str] = []
     for word in words:
-        found = _meant(word, except_below)
+        found = _meant(word, out)
         if not found:
             failures[readable(word)] = _nothing(word)
-        elif Path(word).is_dir() and (rest := _passed_over(word, except_below)):
+        elif found == [Path(word)] and _is_copy_in(out, found[0]):
+            failures[readable(word)] = "a copy for the page in --out, which is made anew; name the video itself"
+            continue
+        elif Path(word).is_dir() and (rest := _passed_over(word, out)):
             passed_over.append(f"{readable(word)}: {rest}")
         for path in found:
             files.setdefault(os.path.abspath(path), path)  # noqa: PTH100 - Path.resolve() would follow links
@@ -81,24 +87,41 @@ def readable(path: str | Path) -> str:
     return os.fsencode(path).decode(errors="replace")
 
 
-def _meant(word: str, except_below: Path | None) -> list[Path]:
+def _meant(word: str, out: Path | None) -> list[Path]:
     path = Path(word)
     if path.is_dir():
         files = [path / relative for relative in VideoFiles.find(word).relative]
-        return [file for file in files if except_below is None or not file.resolve().is_relative_to(except_below)]
-    if path.exists():  # before patterns, because names may contain brackets
+    elif path.exists():  # before patterns, because names may contain brackets
         return [path]
-    matches = glob.glob(word, recursive=True) if glob.has_magic(word) else []  # noqa: PTH207 - may be absolute
-    return [Path(match) for match in sorted(matches) if Path(match).is_file()]
+    else:
+        matches = glob.glob(word, recursive=True) if glob.has_magic(word) else []  # noqa: PTH207 - may be absolute
+        files = [Path(match) for match in sorted(matches) if Path(match).is_file()]
+    return [file for file in files if not (_is_copy_in(out, file) or _is_copy(file))]
 
 
-def _passed_over(word: str, except_below: Path | None) -> str:
+def _is_copy(file: Path) -> bool:
+    """Whether this is a copy that a page shows, in the results of any run."""
+    folder = file.parent.parent
+    return _is_copy_in(folder.resolve(), file) and any((folder / name).exists() for name in (PAGE, PREDICTIONS))
+
+
+def _is_copy_in(out: Path | None, file: Path) -> bool:
+    return out is not None and file.match(f"media/{OWN_NAMES}") and file.parent.resolve() == out / "media"
+
+
+def _passed_over(word: str, out: Path | None) -> str:
     files = VideoFiles.find(word)
-    if except_below is not None:
-        # Written by an earlier run.
-        inside = {path for path in map(files.path, files.others) if Path(path).resolve().is_relative_to(except_below)}
-        return readable(files.passed_over(inside))
-    return readable(files.passed_over(()))
+    inside = {path for path in map(files.path, files.others) if out is not None and _is_result(Path(path), out)}
+    return readable(files.passed_over(inside))
+
+
+def _is_result(path: Path, out: Path) -> bool:
+    """Whether this file is where a run writes its results."""
+    place = path.resolve()
+    if not place.is_relative_to(out):
+        return False
+    first = place.relative_to(out).parts[0]
+    return first in {KEPT, *PARTS, PAGE, PREDICTIONS, SEGMENTS} or (place.parent == out and place.suffix == ".vtt")
 
 
 def _nothing(word: str) -> str:

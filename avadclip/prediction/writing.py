@@ -8,8 +8,8 @@ from pathlib import Path
 from avadclip.datasets import csv_file
 from avadclip.io import write_text
 from avadclip.prediction.document import FORMAT, Prediction
+from avadclip.prediction.results import PREDICTIONS, SEGMENTS
 
-PREDICTIONS, SEGMENTS = "predictions.json", "segments.csv"
 # The description of ``predictions.json`` for other programs.
 SCHEMA = Path(__file__).with_name("predictions.schema.json")
 SEGMENTS_HEADER = (

@@ -16,15 +16,10 @@ from avadclip.errors import ReportError
 from avadclip.evaluation.figures.palette import DETECTOR_COLORS, class_colors, preferred_first
 from avadclip.io import copy, replacing
 from avadclip.prediction.document import Prediction
+from avadclip.prediction.results import OWN_NAMES, PAGE, PARTS
 from avadclip.report import payload, tables
 from avadclip.report.assembly import assemble, script_json
 from avadclip.report.footage import safe_suffix
-
-PAGE = "report.html"
-# Folders beside the page, and the distinctive names of its files there: those of an earlier page are deleted, and all
-# other files in these folders are kept.
-PARTS = ("data", "media", "figures")
-_OWN_NAMES = "page-*.*"
 
 
 @dataclass(frozen=True)
@@ -97,14 +92,14 @@ def _require(sources: Sequence[Path], folder: Path) -> None:
             raise ReportError(
                 f"{source}: no such file, but the page should show it; pass media=None for a page without it"
             )
-        if source.resolve().parent in own and source.resolve().match(_OWN_NAMES):
+        if source.resolve().parent in own and source.resolve().match(OWN_NAMES):
             raise ReportError(f"{source}: is in the page's own folder and would be replaced; write to another folder")
 
 
 def clear_page(folder: Path) -> None:
     """Remove a page and its parts; other files stay."""
     for part in PARTS:
-        for file in sorted((folder / part).glob(_OWN_NAMES)):
+        for file in sorted((folder / part).glob(OWN_NAMES)):
             file.unlink()
     (folder / PAGE).unlink(missing_ok=True)  # never written in place: DVC may have made it a link into its cache
 

@@ -223,14 +223,6 @@ def test_parameters_that_make_no_sense_are_named(section: str, message: str) -> 
         main("demo")
 
 
-def test_the_row_that_guesses_keeps_its_name() -> None:
-    text = Path("params.yaml").read_text(encoding="utf-8")
-    Path("params.yaml").write_text(text.replace("audio_visual", "random") + "teacher: random\n", encoding="utf-8")
-    write_score_file(1, "random")
-    with pytest.raises(ConfigError, match="'random' is the name of the random detector; rename the variant"):
-        main("demo")
-
-
 def several_seeds() -> dict:
     """Evaluate two detectors with three seeds each, the second with equal scores for all seeds; return metrics.json."""
     write_params(variants=["audio_visual", "visual_student"], seeds=[0, 1, 2])

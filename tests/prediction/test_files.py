@@ -149,7 +149,6 @@ def test_files_folders_and_patterns(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert [line.split(";")[0] for line in found.passed_over] == [
         "in: a file is skipped for want of a video extension: notes.txt"
     ]
-    assert list(find_videos(["in"], except_below=(tmp_path / "in" / "deep")).videos) == ["b"]
     missing = find_videos(["empty", "nowhere.mp4", "*.avi"])
     assert not missing.videos
     assert [reason.split(";")[0] for reason in missing.failures.values()] == [
@@ -157,6 +156,30 @@ def test_files_folders_and_patterns(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         "no such file or folder",
         "no file matches",
     ]
+
+
+def test_copies_that_pages_show_are_no_videos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not those of the page that will be written, and not those of other runs; a folder called `media` is no page."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("in/a.mp4", "in/media/page-0001.mp4", "in/old/media/page-0001.mp4", "in/old/predictions.json"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+    for name in ("in/predictions/a.json", "in/a.vtt", "in/notes.txt"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).touch()
+
+    def found(word: str, out: str | None) -> list[str]:
+        return [str(path) for path in find_videos([word], None if out is None else tmp_path / out).videos.values()]
+
+    for word in ("in", "in/**/*.mp4"):
+        assert found(word, None) == found(word, "elsewhere") == ["in/a.mp4", "in/media/page-0001.mp4"]
+        assert found(word, "in") == ["in/a.mp4"]
+    (passed_over,) = find_videos(["in"], tmp_path / "in").passed_over
+    assert ": notes.txt, old/predictions.json; name a file" in passed_over
+    assert found("in/old/media/page-0001.mp4", "in") == ["in/old/media/page-0001.mp4"]
+    own = find_videos(["in/media/page-0001.mp4"], tmp_path / "in")
+    assert (own.videos, list(own.failures)) == ({}, ["in/media/page-0001.mp4"])
+    assert "which is made anew" in own.failures["in/media/page-0001.mp4"]
 
 
 def test_a_name_that_is_no_utf8_is_found_and_can_be_written(tmp_path: Path) -> None:

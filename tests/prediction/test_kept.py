@@ -138,6 +138,33 @@ def test_nothing_of_an_earlier_run_stays_beside_a_new_one(monkeypatch: pytest.Mo
     assert set(contents("out")) - own == {"predictions.json", "segments.csv"}
 
 
+@pytest.mark.parametrize("name", ["segments.csv", "predictions.json", "b.vtt"])
+def test_files_of_somebody_else_are_not_replaced(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The labels of the videos may be beside them, and `--out` may be their folder."""
+    mine = Path("in", name)
+    mine.write_text("video,label,start_seconds,end_seconds\na.mp4,fighting,0.1,0.9\n")
+    result = run(monkeypatch, FakePredictor(), out="in")
+    assert (result.exit_code, f"error: --out: {mine}: is there already" in result.stderr) == (1, True)
+    assert mine.read_text().endswith("fighting,0.1,0.9\n")
+    mine.unlink()
+    assert run(monkeypatch, FakePredictor(), out="in").exit_code == 0
+    again = run(monkeypatch, FakePredictor(), out="in")
+    assert (again.exit_code, "3 of 3 videos were already done" in again.stdout) == (0, True)
+
+
+def test_labels_that_were_put_beside_results_are_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(monkeypatch, FakePredictor(), out="in").exit_code == 0
+    Path("in/segments.csv").write_text("video,label,start_frame,end_frame\n")
+    assert run(monkeypatch, FakePredictor(), out="in").exit_code == 1
+    assert Path("in/segments.csv").read_text() == "video,label,start_frame,end_frame\n"
+
+
+def test_a_copy_for_the_page_is_not_deleted_before_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(monkeypatch, FakePredictor()).exit_code == 0
+    result = run(monkeypatch, FakePredictor(), "out/media/page-0001.mp4")
+    assert (result.exit_code, "failed: out/media/page-0001.mp4: a copy for the page" in result.stderr) == (1, True)
+
+
 def test_a_fault_in_drawing_costs_that_drawing_only(monkeypatch: pytest.MonkeyPatch) -> None:
     result = run(monkeypatch, FakePredictor(spoilt="b.mp4"))
     assert result.exit_code == 0
