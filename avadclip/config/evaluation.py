@@ -126,7 +126,7 @@ class Figures(Section):
     videos: tuple[str, ...] = ()  # ids; empty: the most instructive ones, see avadclip.evaluation.figures.selection
     n_videos: Annotated[int, Field(ge=1)] = 12  # how many of them, if `videos` is empty
     detectors: tuple[str, ...] = ()  # names as in the metrics, in the order of their colours; empty: all, at most four
-    formats: tuple[Literal["png", "svg"], ...] = ("png",)
+    formats: Annotated[tuple[Literal["png", "svg"], ...], Field(min_length=1)] = ("png",)
 
 
 class Report(Section):

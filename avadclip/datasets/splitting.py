@@ -60,7 +60,10 @@ def level_videos(videos: Sequence[Video], selection: Selection) -> tuple[Video, 
     split = split_training(videos, selection)
     tested = {video.content_hash for video in videos if video.split == "test" and not video.excluded}
     n_tested = sum(video.split == "test" and not video.excluded for video in videos)
-    normal = [video for video in split.validation if video.is_normal] or [v for v in split.train if v.is_normal]
-    unseen_by_tests = [video for video in normal if video.content_hash not in tested]
-    drawn = sorted(unseen_by_tests, key=lambda video: hashlib.sha256(video.id.encode()).digest())
+
+    def usable(part: Sequence[Video]) -> list[Video]:
+        return [video for video in part if video.is_normal and video.content_hash not in tested]
+
+    usable_videos = usable(split.validation) or usable(split.train)
+    drawn = sorted(usable_videos, key=lambda video: hashlib.sha256(video.id.encode()).digest())
     return tuple(sorted(drawn[: max(n_tested, ENOUGH)], key=lambda video: video.id))

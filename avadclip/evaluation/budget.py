@@ -17,7 +17,7 @@ from avadclip import paths
 from avadclip.config import Params
 from avadclip.config.evaluation import Evaluate
 from avadclip.datasets.model import Video
-from avadclip.datasets.splitting import level_videos
+from avadclip.datasets.splitting import level_videos, split_training
 from avadclip.detectors.alarm_score import alarm_score
 from avadclip.errors import EvaluationError
 from avadclip.evaluation.alarm_rule import AlarmRule, n_runs
@@ -76,25 +76,26 @@ def choose_levels(
     ------
     EvaluationError : there is no normal video to choose on, or scores are missing or damaged.
     """
-    settings, name = params.evaluate, test_set.dataset
+    settings, name, selection = params.evaluate, test_set.dataset, params.dataset(test_set.dataset).selection
     if settings.budget is None:
         return {}
-    videos = level_videos(test_set.videos, params.dataset(name).selection)
+    videos = level_videos(test_set.videos, selection)
     if not videos:
         raise EvaluationError(
             f"params.yaml: evaluate.alarm_threshold: a threshold is chosen on normal training videos, but"
             f" {name} has none (except copies of test videos); give a threshold, such as 0.5, instead of the budget"
         )
+    held_out = set(videos) <= set(split_training(test_set.videos, selection).validation)
     normal = {found.name: found for found in read_on_normal_videos(name, params, videos)}
     chosen = {
-        detector.name: tuple(choose(seed.scores, videos, settings) for seed in normal[detector.name].answers)
+        detector.name: tuple(choose(seed.scores, videos, settings, held_out) for seed in normal[detector.name].answers)
         for detector in detectors
     }
     guesses = random_scores(test_set, settings.random_seed, videos)
-    return chosen | {RANDOM: (choose(guesses, videos, settings),)}
+    return chosen | {RANDOM: (choose(guesses, videos, settings, held_out),)}
 
 
-def choose(scores: Scores, videos: Sequence[Video], settings: Evaluate) -> ChosenLevel:
+def choose(scores: Scores, videos: Sequence[Video], settings: Evaluate, held_out: bool = False) -> ChosenLevel:
     """The lowest threshold from which on alarms keep to the budget on these normal videos.
 
     Of thresholds that raise the same alarms there, it is the one with the fewest decimals. `HIGHEST` if none keeps to
@@ -104,6 +105,7 @@ def choose(scores: Scores, videos: Sequence[Video], settings: Evaluate) -> Chose
     ----------
     scores : of these videos.
     videos : sorted by id.
+    held_out : whether a detector of this data set that was selected by `validation` has not been trained on them.
     """
     budget, hours = settings.budget, sum(video.n_frames / video.frame_rate for video in videos) / 3600
     assert budget is not None
@@ -116,14 +118,14 @@ def choose(scores: Scores, videos: Sequence[Video], settings: Evaluate) -> Chose
         n_alarms = sum(int(n_runs(rule.alarmed(curve, [level]))[0]) for rule, curve in curves)
         if n_alarms / hours <= budget:
             break
-    return ChosenLevel(level, part_of(scores.provenance), len(videos), hours, n_alarms)
+    return ChosenLevel(level, part_of(scores.provenance, held_out), len(videos), hours, n_alarms)
 
 
-def part_of(made_by: Provenance) -> Part:
-    """The role of the videos on which a threshold is chosen for the detector that scored them."""
+def part_of(made_by: Provenance, held_out: bool) -> Part:
+    """The role of the videos on which a threshold is chosen for the detector that scored them; see :func:`choose`."""
     if made_by.trained_on != made_by.dataset:
         return "unseen"
-    return "validation" if made_by.selection == "validation" else "training"
+    return "validation" if held_out and made_by.selection == "validation" else "training"
 
 
 def level_lines(dataset: str, detector: str) -> list[str]:

@@ -20,6 +20,7 @@ from avadclip.errors import EvaluationError
 from avadclip.io import unknown_format
 
 FORMAT = "avadclip-scores/2"
+_ROUNDING = 1e-5  # by which a softmax in single precision may exceed 1
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,8 @@ def collect(provenance: Provenance, videos: Sequence[VideoScores]) -> Scores:
 
     Raises
     ------
-    EvaluationError : a video is there twice or has no snippets, arrays differ in length, a value is not finite, or
-        only some of the videos have class probabilities.
+    EvaluationError : a video is there twice or has no snippets, arrays differ in length, a value is not finite or no
+        probability, or only some of the videos have class probabilities.
     """
     ordered = sorted(videos, key=lambda video: video.id)
     for before, after in pairwise(ordered):
@@ -245,3 +246,8 @@ def _check(video: VideoScores, n_classes: int) -> None:
             raise EvaluationError(f"{video.id}: {name} has shape {array.shape}, expected {expected[name]}")
         if not np.isfinite(array).all():
             raise EvaluationError(f"{video.id}: {name} is not finite; the detector or the features are damaged")
+        if name != "uncertainty" and np.abs(array - 0.5).max() > 0.5 + _ROUNDING:
+            raise EvaluationError(
+                f"{video.id}: {name} is between {array.min():g} and {array.max():g}; expected 0 to 1: a detector's"
+                " scores are probabilities, not what they are computed from"
+            )

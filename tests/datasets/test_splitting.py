@@ -44,6 +44,14 @@ def test_normal_training_videos_and_never_a_test_video_nor_a_copy_of_one(selecti
     assert len(chosen) == (5 if selection.by == "validation" else 18)
 
 
+def test_where_all_videos_held_out_are_copies_of_test_videos_those_for_training_remain() -> None:
+    videos = make_videos(60, 30)
+    held_out = {video.id for video in split_training(videos, VALIDATION).validation}
+    copied = [replace(v, content_hash=videos[-1].content_hash) if v.id in held_out else v for v in videos]
+    chosen = level_videos(copied, VALIDATION)
+    assert set(chosen) == {v for v in copied if v.split == "train" and v.is_normal and v.id not in held_out}
+
+
 @pytest.mark.parametrize(("n_test", "expected"), [(0, 5), (3, 5), (9, 9), (90, 40)])
 def test_as_many_as_are_tested_or_enough(n_test: int, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(splitting, "ENOUGH", 5)

@@ -109,6 +109,14 @@ def test_scores_of_some_videos_only(wanted: Collection[str], left: tuple[str, ..
             [make_row("a", 2, anomaly_confidence=np.array([0, np.nan], np.float32))],
             "^a: anomaly_confidence is not finite",
         ),
+        (
+            [make_row("a", 2, anomaly_confidence=np.array([-0.25, 3], np.float32))],
+            "^a: anomaly_confidence is between -0.25 and 3; expected 0 to 1",
+        ),
+        (
+            [make_row("a", 2, class_probabilities=np.array([[1, 0], [0, 1.001]], np.float32))],
+            "^a: class_probabilities is between 0 and 1.001; expected 0 to 1",
+        ),
     ],
 )
 def test_scores_that_cannot_be_right_are_refused(rows: list[VideoScores], message: str) -> None:
