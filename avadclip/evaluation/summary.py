@@ -99,6 +99,9 @@ def _frame_level(assessments: Sequence[Assessment], test_set: TestSet, settings:
     explained = (
         f"Frame level, of the alignment branch (1 - p(normal)), which the paper reports{_interval_note(settings)}."
     )
+    alone = [f"`{entry.name}`" for entry in assessments if "alignment" not in entry.protocol.frames]
+    if alone:
+        explained += f" Without class probabilities, {', '.join(alone)} have the classification branch alone."
     return table("Coarse-grained (paper, tables I, II, V)", explained, header, rows)
 
 
