@@ -1,7 +1,6 @@
 """``avadclip add-videos`` makes a folder and its table a data set, or says why it cannot."""
 
 import re
-import unicodedata
 from pathlib import Path
 
 import pytest
