@@ -137,10 +137,20 @@ def test_cctv_takes_more_test_videos_from_a_list(tmp_path: Path) -> None:
     assert [video.split for video in listing.videos] == ["train", "test", "test"]
 
 
-def test_the_same_cctv_video_under_both_names_is_refused(tmp_path: Path) -> None:
-    write_videos(tmp_path, ["fight_1.mpeg", "fight_1_label_B1-0-0.mp4"])
-    write_files(tmp_path / "annotations", {"annotations.txt": "fight_1 1 5\n"})
-    with pytest.raises(DatasetError, match="same video"):
+@pytest.mark.parametrize(
+    ("videos", "lines", "place"),
+    [
+        (["fight_1.mpeg", "fight_1_label_B1-0-0.mp4"], "fight_1 1 5\n", "videos"),
+        (["fight_1.mpeg"], "fight_1 1 5\nfight_1_label_B1-0-0 6 9\n", "annotations/annotations.txt"),
+        (["fight_1_label_B1-0-0.mp4"], "fight_1.mpeg 1 5\nfight_1_label_B1-0-0 6 9\n", "annotations/annotations.txt"),
+    ],
+)
+def test_the_same_cctv_video_under_both_names_is_refused(
+    tmp_path: Path, videos: list[str], lines: str, place: str
+) -> None:
+    write_videos(tmp_path, videos)
+    write_files(tmp_path / "annotations", {"annotations.txt": lines})
+    with pytest.raises(DatasetError, match=f"{place}: 'fight_1' and 'fight_1_label_B1-0-0' are the same video"):
         load(make_dataset("cctv_fights", tmp_path))
 
 
