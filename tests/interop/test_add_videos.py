@@ -1,6 +1,7 @@
 """``avadclip add-videos`` makes a folder and its table a data set, or says why it cannot."""
 
 import re
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from avadclip.cli import app
 from avadclip.config.editing import edited
 from avadclip.datasets.load import load
 from avadclip.encoders.weights import WAV2CLIP
+from avadclip.interop.add_videos import _classes
 from avadclip.io import sha256_of
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
@@ -136,6 +138,14 @@ def test_labels_that_differ_only_in_case_are_refused(clips: Path, labels: str, m
     result = add("mine", str(clips))
     assert result.exit_code == 1
     assert [message for message in messages if message not in result.stderr] == []
+
+
+def test_classes_are_composed(clips: Path) -> None:
+    """Both Unicode forms of an accent are one class."""
+    composed, decomposed = (unicodedata.normalize(form, "\u00e9meute") for form in ("NFC", "NFD"))
+    text = LABELS.replace(",riot", f",{decomposed}").replace(f"1.mp4,{decomposed}", f"1.mp4,{composed}")
+    (clips / "labels.csv").write_text(text, encoding="utf-8")
+    assert _classes(clips / "labels.csv") == ("normal", composed)
 
 
 @pytest.mark.parametrize(
