@@ -72,7 +72,7 @@ def add_videos(name: str, videos: Path, labels: Path | None, like: str | None, p
     classes = _classes(table)
     annotations = Path(loaded.datasets[name].annotations) if exists else paths.data(name) / "annotations"
     notes: list[str] = []
-    with edited(params) as content, _linked(table, annotations):
+    with _linked(table, annotations), edited(params) as content:
         known = content["datasets"]
         if not exists:
             known[name] = _block() if like is None else deepcopy(known[like])
