@@ -9,7 +9,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from avadclip.config.loading import load, parse
+from avadclip.config.loading import Params, load, parse
 from avadclip.io import write_text
 
 
@@ -23,13 +23,19 @@ def edited(path: Path) -> Iterator[Any]:
     """
     load(path)
     before = path.read_bytes().decode("utf-8")
-    yaml = YAML()
-    yaml.preserve_quotes, yaml.width = True, 4096  # what is not changed is written as it was
-    content = yaml.load(before)
+    content = _yaml().load(before)
     yield content
-    text = io.StringIO()
-    yaml.dump(content, text)
-    replace(path, _comments_stay_above(before, text.getvalue()))
+    replace(path, _comments_stay_above(before, _dumped(content)))
+
+
+def parsed(content: Any, path: Path) -> Params:
+    """The parameters in the content that :func:`edited` gives, so that a command can try them before they are written.
+
+    Raises
+    ------
+    ConfigError : the content is not valid.
+    """
+    return parse(_dumped(content), origin=str(path))
 
 
 def replace(path: Path, text: str) -> None:
@@ -41,6 +47,18 @@ def replace(path: Path, text: str) -> None:
     """
     parse(text, origin=str(path))
     write_text(path, text)
+
+
+def _yaml() -> YAML:
+    yaml = YAML()
+    yaml.preserve_quotes, yaml.width = True, 4096  # what is not changed is written as it was
+    return yaml
+
+
+def _dumped(content: Any) -> str:
+    text = io.StringIO()
+    _yaml().dump(content, text)
+    return text.getvalue()
 
 
 def _comments_stay_above(before: str, after: str) -> str:

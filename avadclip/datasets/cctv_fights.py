@@ -33,10 +33,11 @@ def load(dataset: Dataset, files: VideoFiles) -> Listing:
     """
     folder = Path(dataset.annotations)
     annotated = annotation_text.read_spans(folder / "annotations.txt")
+    _by_original_name(annotated, folder / "annotations.txt")  # two lines for one video are an error
     more_test_ids = folder / "test_ids.txt"
     test_names = {*annotated, *(annotation_text.read_ids(more_test_ids) if more_test_ids.exists() else ())}
 
-    id_of = _ids_by_original_name(files.by_id())
+    id_of = _by_original_name(files.by_id(), files.folder)
     annotated = {id_of.get(_original_name(name), name): segments for name, segments in annotated.items()}
     test_ids = {id_of.get(_original_name(name), name) for name in test_names}
 
@@ -56,10 +57,10 @@ def _original_name(id_: str) -> str:
     return id_.partition("_label_")[0]
 
 
-def _ids_by_original_name(ids: Iterable[str]) -> dict[str, str]:
+def _by_original_name(ids: Iterable[str], place: str | Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for id_ in ids:
         other = found.setdefault(_original_name(id_), id_)
         if other != id_:
-            raise DatasetError(f"{other!r} and {id_!r} are the same video of CCTV-Fights; keep one of them")
+            raise DatasetError(f"{place}: {other!r} and {id_!r} are the same video of CCTV-Fights; keep one of them")
     return found

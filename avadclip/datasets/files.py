@@ -1,15 +1,21 @@
 """The video files of a folder, and which of them a name refers to."""
 
+import filecmp
+import logging
 import os
 import posixpath
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from avadclip.datasets import ids
 from avadclip.errors import DatasetError, listed
+
+logger = logging.getLogger(__name__)
+
+_SHOWN = 5  # pairs of files with one id, in a message
 
 
 @dataclass(frozen=True)
@@ -48,24 +54,14 @@ class VideoFiles:
         """Path of one of the files, with the folder as params.yaml gives it."""
         return (PurePosixPath(self.folder) / relative).as_posix()
 
-    def by_id(self) -> dict[str, str]:
-        """Id -> path relative to the folder.
+    def by_id(self) -> Mapping[str, str]:
+        """Id -> path relative to the folder. Of files with one id and the same bytes, the first counts.
 
         Raises
         ------
-        DatasetError : an unsafe id, or two files with the same id.
+        DatasetError : an unsafe id, or files with the same id and different bytes; it lists them.
         """
-        found: dict[str, str] = {}
-        for relative in self.relative:
-            id_ = ids.from_name(PurePosixPath(relative).name)
-            ids.check(id_)
-            if id_ in found:
-                raise DatasetError(
-                    f"{self.folder}: {found[id_]} and {relative} both have the id {id_!r}; rename or move one of them"
-                )
-            found[id_] = relative
-        ids.check_distinct(found)
-        return found
+        return self._by_id
 
     def meant_by(self, cell: str) -> list[str]:
         """The files that a cell of a table may refer to, relative to the folder.
@@ -98,6 +94,30 @@ class VideoFiles:
             yield from (Path(place, name).as_posix() for name in sorted(folders) if Path(place, name).is_symlink())
 
     @cached_property
+    def _by_id(self) -> Mapping[str, str]:
+        found: dict[str, str] = {}
+        copies, clashes = [], []
+        for relative in self.relative:
+            id_ = ids.from_name(PurePosixPath(relative).name)
+            ids.check(id_)
+            first = found.setdefault(id_, relative)
+            if first == relative:
+                continue
+            if _have_same_bytes(self.path(first), self.path(relative)):
+                copies.append(relative)
+            else:
+                clashes.append(f"{first} and {relative} both have the id {id_!r}")
+        if clashes:
+            more = [f"and {len(clashes) - _SHOWN} more"] if len(clashes) > _SHOWN else []
+            told = "\n".join(f"  {line}" for line in [*clashes[:_SHOWN], *more])
+            raise DatasetError(f"{self.folder}: files differ, but have one id; rename or move one of each:\n{told}")
+        if copies:
+            told = listed(copies, _SHOWN)
+            logger.info("%s: %d files are copies of others with their names: %s", self.folder, len(copies), told)
+        ids.check_distinct(found)
+        return found
+
+    @cached_property
     def _all(self) -> frozenset[str]:
         return frozenset({*self.relative, *self.others})
 
@@ -127,6 +147,13 @@ class VideoFiles:
             start = f"{ids.composed(posixpath.normpath(root))}/"
             if ids.composed(path).startswith(start):
                 yield ids.composed(path).removeprefix(start)
+
+
+def _have_same_bytes(path: str, other: str) -> bool:
+    try:
+        return filecmp.cmp(path, other, shallow=False)
+    except OSError:  # a link to nothing, for example
+        return False
 
 
 def walk(folder: str | Path, wanted: Callable[[str], bool]) -> Iterator[str]:

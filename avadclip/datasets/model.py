@@ -1,6 +1,7 @@
 """A data set in memory."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 Split = Literal["train", "test"]
@@ -43,10 +44,16 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What an adapter returns."""
+    """What an adapter returns.
+
+    Attributes
+    ----------
+    n_frames : frames of the videos by their annotations, where these tell; the files are compared with it.
+    """
 
     videos: tuple[ListedVideo, ...]
     segments: tuple[Segment | TimedSegment, ...]
+    n_frames: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """A section ``datasets.<name>`` -> the rows of its manifest and ground truth."""
 
 import logging
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from avadclip.datasets.probing import Probe, probe_all
 from avadclip.errors import DatasetError, listed
 
 logger = logging.getLogger(__name__)
+
+# As for segments: pictures that were made a video for this data set may become a few frames more or less.
+_TOLERANCE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ def prepare(name: str, dataset: Dataset, settings: Extraction, probe: Probe) -> 
 
     Raises
     ------
-    DatasetError : see :func:`avadclip.datasets.load.load`; or files cannot be probed or are shorter than their
+    DatasetError : see :func:`avadclip.datasets.load.load`; or files cannot be probed or do not fit their
         annotations, all of them in one error, with the lines that exclude them.
     """
     listing = load(dataset)
@@ -69,6 +73,8 @@ def prepare(name: str, dataset: Dataset, settings: Extraction, probe: Probe) -> 
 def _fit_segments(listing: Listing, facts: Mapping[str, VideoFacts]) -> tuple[tuple[Segment, ...], dict[str, str]]:
     fitted: list[Segment] = []
     misfits: dict[str, list[str]] = defaultdict(list)
+    for id_ in listing.n_frames.keys() & facts.keys():
+        misfits[id_] += _misfit(listing.n_frames[id_], facts[id_])
     for segment in listing.segments:
         if segment.id not in facts:
             continue  # its video has failed already
@@ -76,7 +82,16 @@ def _fit_segments(listing: Listing, facts: Mapping[str, VideoFacts]) -> tuple[tu
             fitted.append(fit(segment, facts[segment.id]))
         except DatasetError as error:
             misfits[segment.id].append(str(error))
-    return tuple(fitted), {id_: "; ".join(reasons) for id_, reasons in misfits.items()}
+    return tuple(fitted), {id_: "; ".join(reasons) for id_, reasons in misfits.items() if reasons}
+
+
+def _misfit(n_annotated: int, facts: VideoFacts) -> list[str]:
+    if abs(n_annotated - facts.n_frames) <= math.ceil(_TOLERANCE_SECONDS * facts.frame_rate):
+        return []
+    return [
+        f"its annotation is of {n_annotated} frames, but the video has {facts.n_frames}: the video is cut short, has"
+        " another frame rate, or the annotation belongs to another version of it"
+    ]
 
 
 def _row(video: ListedVideo, facts: VideoFacts) -> Video:

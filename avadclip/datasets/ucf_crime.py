@@ -2,8 +2,8 @@
 
 ``annotations`` is a folder with two official files: ``Anomaly_Train.txt`` (one path per line) and the annotation of the
 test videos, ``Temporal_Anomaly_Annotation.txt`` or ``Temporal_Anomaly_Annotation_for_Testing_Videos.txt``: ``<name>
-<class> <start> <end> <start> <end>``, with -1 where there is no (second) event. Files below ``videos`` that are in
-neither, such as those for event recognition, are left out.
+<class> <start> <end> <start> <end>``, with -1 where there is no (second) event. Folders in names do not count. Files
+below ``videos`` that are in neither, such as those for event recognition, are left out.
 
 Frames count from 0 and ranges are half-open, as in the ground truth that evaluations use (``gt[start:end] = 1``,
 nwpu-zxr/VadCLIP and tianyu0207/RTFM); the authors' own Matlab code includes both ends.
@@ -11,7 +11,8 @@ nwpu-zxr/VadCLIP and tianyu0207/RTFM); the authors' own Matlab code includes bot
 
 import logging
 import re
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
 
 from avadclip.config.datasets import Dataset
 from avadclip.datasets import annotation_text, ids, official
@@ -57,7 +58,7 @@ def load(dataset: Dataset, files: VideoFiles) -> Listing:
     if both := sorted(segments.keys() & set(train_ids)):
         raise DatasetError(f"{folder}: {len(both)} videos are in both lists, the first of them {both[0]!r}")
     labels = {id_: labels_of(id_, folder) for id_ in (*train_ids, *segments)}
-    official.check_annotated(found, {id_ for id_, own in segments.items() if own}, segments, labels)
+    _check_annotated(found, segments, {id_: labels[id_] for id_ in segments})
     every = tuple(segment for own in segments.values() for segment in own)
     official.warn_of_other_labels(every, labels)
     if unlisted := files.by_id().keys() - labels.keys():
@@ -65,9 +66,25 @@ def load(dataset: Dataset, files: VideoFiles) -> Listing:
     return Listing(official.listed_videos(files, labels, segments), every)
 
 
-def read_annotations(folder: Path) -> dict[str, tuple[Segment, ...]]:
-    """Id -> segments of every test video; none for a normal one. :class:`DatasetError` if a line is not valid."""
-    return _read(_test_list(folder))
+def read_segments(folder: Path, labels: official.Labels) -> tuple[Segment, ...]:
+    """Segments of the test videos that another list names, in its order.
+
+    Parameters
+    ----------
+    labels : of each of these test videos.
+
+    Raises
+    ------
+    DatasetError : a line is not valid, or the annotated videos are not the anomalous ones of that list.
+    """
+    path = _test_list(folder)
+    found = _read(path)
+    _check_annotated(path, found, labels)
+    return tuple(segment for id_ in labels for segment in found.get(id_, ()))
+
+
+def _check_annotated(path: Path, found: Mapping[str, tuple[Segment, ...]], labels: official.Labels) -> None:
+    official.check_annotated(path, {id_ for id_, own in found.items() if own}, labels, labels)
 
 
 def _test_list(folder: Path) -> Path:
@@ -83,11 +100,13 @@ def _read(path: Path) -> dict[str, tuple[Segment, ...]]:
             raise DatasetError(
                 f"{where}: expected <name> <class> and four frames, with a class of {known}, found {line!r}"
             )
-        id_ = ids.from_name(words[0])
+        id_ = ids.from_name(PurePosixPath(words[0]).name)
         if id_ in found:
             raise DatasetError(f"{where}: {id_!r} appears twice")
-        spans = [words[2:4], words[4:6]]
-        found[id_] = tuple(_segment(where, id_, CLASSES[words[1]], span) for span in spans if span != ["-1", "-1"])
+        spans = [span for span in (words[2:4], words[4:6]) if span != ["-1", "-1"]]
+        if spans and CLASSES[words[1]] == NORMAL:
+            raise DatasetError(f"{where}: expected -1 four times after the class Normal, found {' '.join(words[2:])}")
+        found[id_] = tuple(_segment(where, id_, CLASSES[words[1]], span) for span in spans)
     return found
 
 

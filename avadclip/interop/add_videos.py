@@ -1,5 +1,7 @@
 """``avadclip add-videos``: a folder of videos and a CSV of labels, anywhere -> a data set of this project."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +11,11 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from avadclip import config, paths, recipes
-from avadclip.config.editing import edited
-from avadclip.config.features import Weights
+from avadclip.config.editing import edited, parsed
+from avadclip.config.features import Visual, Weights
 from avadclip.config.loading import check_names
-from avadclip.datasets import csv_file
+from avadclip.datasets import csv_file, ids
+from avadclip.datasets.csv_file import Row
 from avadclip.datasets.load import load
 from avadclip.datasets.model import NORMAL
 from avadclip.encoders.weights import WAV2CLIP, locate, place
@@ -36,19 +39,21 @@ class Added:
 def add_videos(name: str, videos: Path, labels: Path | None, like: str | None, params: Path, alone: bool) -> Added:
     """Put links to the tables into ``data/<name>/annotations``, and a block into params.yaml.
 
-    Videos stay where they are. Classes are the labels of the table. Running it again adds new labels.
+    Videos stay where they are. Classes are the labels of the table. Running it again adds new labels. Everything is
+    checked before params.yaml is written; after an error, it and the links are as they were.
 
     Parameters
     ----------
     labels : the table, as :mod:`avadclip.datasets.table` describes it; None: ``videos.csv`` in the folder, or its only
         CSV. A ``segments.csv`` beside it is used, too.
-    like : a data set of params.yaml whose encoders and training settings are used; None: the published encoders.
+    like : a data set of params.yaml whose encoders and training settings are used; None: the published encoders. A data
+        set that exists keeps its own; then `like` may be gone, as `alone` leaves it.
     alone : remove the other data sets from params.yaml, so that ``dvc repro`` runs only this one.
 
     Raises
     ------
     ConfigError : the name is taken by a data set of another kind, or is not a name for DVC; or there is no data set
-        `like`.
+        `like`, or it has no encoders.
     DatasetError : the tables cannot be used; the message lists everything that is wrong.
     """
     try:
@@ -56,32 +61,31 @@ def add_videos(name: str, videos: Path, labels: Path | None, like: str | None, p
     except ValueError as error:
         raise ConfigError(f"{params}: {error}") from None
     loaded = config.load(params)
-    if name in loaded.datasets and loaded.datasets[name].kind != "table":
+    exists = name in loaded.datasets
+    if exists and loaded.datasets[name].kind != "table":
         raise ConfigError(f"{params}: datasets.{name} exists already, of another kind; choose another name")
-    if like is not None and loaded.dataset(like).is_released:
+    if like is not None and not exists and not isinstance(loaded.dataset(like).visual, Visual):
         raise ConfigError(
             f"{params}: the features of {like!r} were imported, so videos cannot be encoded in the same way"
         )
     table = _find_labels(videos) if labels is None else labels
     classes = _classes(table)
-    annotations = (
-        Path(loaded.datasets[name].annotations) if name in loaded.datasets else paths.data(name) / "annotations"
-    )
-    _link(table, annotations / LABELS)
-    _link(table.with_name(SEGMENTS), annotations / SEGMENTS)
+    annotations = Path(loaded.datasets[name].annotations) if exists else paths.data(name) / "annotations"
     notes: list[str] = []
-    with edited(params) as content:
+    with _linked(table, annotations), edited(params) as content:
         known = content["datasets"]
-        if name not in known:
+        if not exists:
             known[name] = _block() if like is None else deepcopy(known[like])
             known[name].update(kind="table", annotations=str(annotations), exclude={})
         known[name].update(videos=str(videos), classes=list(classes))
-        if like is not None:
+        if like is not None and exists:
+            notes.append(f"visual, audio: stay as they are; `--like {like}` is for a new data set")
+        elif like is not None:
             _train_like(content, like, name)
+        splits = [video.split for video in load(parsed(content, params).dataset(name)).videos]
         notes += _pin(known[name]["audio"]["weights"])
         if alone:
             _drop_others(content, name)
-    splits = [video.split for video in load(config.load(params).dataset(name)).videos]
     return Added(classes, splits.count("train"), splits.count("test"), tuple(notes))
 
 
@@ -97,13 +101,42 @@ def _find_labels(folder: Path) -> Path:
 
 def _classes(table: Path) -> tuple[str, ...]:
     rows = csv_file.read(table, ("video", "labels"), ("video", "labels", "split"), strip=True)
-    used = {label.strip() for row in rows for label in row.cells["labels"].split("|") if label.strip()}
+    spelt = {ids.collision_key(NORMAL): NORMAL}
+    used = {label for labels in csv_file.parse_all(rows, lambda row: _labels(row, spelt)) for label in labels}
     if NORMAL not in used or len(used) == 1:
         raise DatasetError(
             f"{table}: expected videos labelled {NORMAL!r} and others, found the labels {listed(used) or 'none'};"
             " a detector learns from the difference"
         )
     return (NORMAL, *sorted(used - {NORMAL}))
+
+
+def _labels(row: Row, spelt: dict[str, str]) -> list[str]:
+    """The labels of a row; `spelt` has the first spelling of each label, without regard to case."""
+    labels = [ids.composed(label.strip()) for label in row.cells["labels"].split("|") if label.strip()]
+    for label in labels:
+        first = spelt.setdefault(ids.collision_key(label), label)
+        if label != first:
+            row.fail("labels", f"{label!r} differs only in case from the label {first!r}; write `{first}`")
+    return labels
+
+
+@contextmanager
+def _linked(table: Path, annotations: Path) -> Iterator[None]:
+    """Link the tables; if the block raises an error, the links are again as they were."""
+    links = [annotations / LABELS, annotations / SEGMENTS]
+    before = {link: link.readlink() for link in links if link.is_symlink()}
+    try:
+        _link(table, annotations / LABELS)
+        _link(table.with_name(SEGMENTS), annotations / SEGMENTS)
+        yield
+    except BaseException:
+        for link in links:
+            if link.is_symlink():
+                link.unlink()
+            if link in before:
+                link.symlink_to(before[link])
+        raise
 
 
 def _link(source: Path, target: Path) -> None:

@@ -72,13 +72,12 @@ def read_released_lists(folder: Path) -> ReleasedLists | None:
 
 def _vadclip_ucf(folder: Path) -> ReleasedLists | None:
     train, test = _views(folder / "ucf_CLIP_rgb.csv"), _views(folder / "ucf_CLIP_rgbtest.csv")
-    annotations = ucf_crime.read_annotations(folder)
     return _release(
         folder,
         train,
         test,
         label=lambda id_: ucf_crime.labels_of(id_, folder),
-        segments=lambda _: tuple(segment for id_ in test for segment in annotations.get(id_, ())),
+        segments=lambda labels: ucf_crime.read_segments(folder, labels),
         extractors={"visual": "CLIP ViT-B/16, released by VadCLIP"},
         frame_rate=30.0,
         text_tower="ViT-B-16-quickgelu",

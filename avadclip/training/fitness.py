@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from avadclip.datasets.model import Video
+from avadclip.datasets.model import NORMAL, Video
 from avadclip.errors import TrainingError
 
 
@@ -19,7 +19,10 @@ def check_trainable(videos: Sequence[Video], classes: Sequence[str]) -> None:
         raise TrainingError(f"all {len(videos)} training videos are normal; a detector needs anomalous ones too")
     without = [name for name in classes if not any(name in video.labels for video in videos)]
     if without:
-        raise TrainingError(f"no training video has class {', '.join(without)}; label some, or drop it from `classes`")
+        remedy = "label some, or drop it from `classes`"
+        if NORMAL in without:
+            remedy = "a detector needs normal ones too: label some, or give normal test videos the split `train`"
+        raise TrainingError(f"no training video has class {', '.join(without)}; {remedy}")
 
 
 def check_rankable(videos: Sequence[Video], part: str) -> None:

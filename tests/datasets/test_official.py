@@ -137,10 +137,20 @@ def test_cctv_takes_more_test_videos_from_a_list(tmp_path: Path) -> None:
     assert [video.split for video in listing.videos] == ["train", "test", "test"]
 
 
-def test_the_same_cctv_video_under_both_names_is_refused(tmp_path: Path) -> None:
-    write_videos(tmp_path, ["fight_1.mpeg", "fight_1_label_B1-0-0.mp4"])
-    write_files(tmp_path / "annotations", {"annotations.txt": "fight_1 1 5\n"})
-    with pytest.raises(DatasetError, match="same video"):
+@pytest.mark.parametrize(
+    ("videos", "lines", "place"),
+    [
+        (["fight_1.mpeg", "fight_1_label_B1-0-0.mp4"], "fight_1 1 5\n", "videos"),
+        (["fight_1.mpeg"], "fight_1 1 5\nfight_1_label_B1-0-0 6 9\n", "annotations/annotations.txt"),
+        (["fight_1_label_B1-0-0.mp4"], "fight_1.mpeg 1 5\nfight_1_label_B1-0-0 6 9\n", "annotations/annotations.txt"),
+    ],
+)
+def test_the_same_cctv_video_under_both_names_is_refused(
+    tmp_path: Path, videos: list[str], lines: str, place: str
+) -> None:
+    write_videos(tmp_path, videos)
+    write_files(tmp_path / "annotations", {"annotations.txt": lines})
+    with pytest.raises(DatasetError, match=f"{place}: 'fight_1' and 'fight_1_label_B1-0-0' are the same video"):
         load(make_dataset("cctv_fights", tmp_path))
 
 
@@ -197,7 +207,6 @@ def test_a_missing_official_file_is_named(tmp_path: Path, file: str) -> None:
     ("names", "keys", "problem"),
     [
         (["x_label_B1-0-0.mp4"], {}, "1 of 2 listed videos have no file there.*\n  y_label_A"),
-        (["x_label_B1-0-0.mp4", "y_label_A.mp4", "y_label_A.avi"], {}, "y_label_A.avi and y_label_A.mp4 both"),
         (["x_label_B1-0-0.mp4", "y_label_A.mp4"], {"classes": ("normal", "riot")}, "labelled fighting, but"),
         (["x_label_B1-0-0.mp4", "y_label_A.mp4"], {"exclude": {"y_label": "bad"}}, "did you mean 'y_label_A'"),
         (["x_label_B1-0-0.mp4", "y_label_A.mp4"], {"exclude": {"y_label_A": " "}}, "no reason"),
@@ -212,6 +221,33 @@ def test_what_videos_and_parameters_may_not_be(
     write_files(tmp_path / "annotations", GOOD)
     with pytest.raises(DatasetError, match=problem):
         load(make_dataset("xd_violence", tmp_path, **{"classes": XD_CLASSES, **keys}))
+
+
+def test_all_files_that_have_one_id_are_told_at_once(tmp_path: Path) -> None:
+    texts = {f"{folder}/v{n}_label_A.mp4": f"{folder}{n}" for folder in "ab" for n in range(6)}
+    write_files(tmp_path / "videos", texts | {"a/y_label_A.avi": "1", "y_label_A.mp4": "2"})
+    write_files(tmp_path / "annotations", GOOD)
+    with pytest.raises(DatasetError) as caught:
+        load(make_dataset("xd_violence", tmp_path, XD_CLASSES))
+    first, *pairs, more = str(caught.value).splitlines()
+    assert first.endswith("videos: files differ, but have one id; rename or move one of each:")
+    assert pairs == [f"  a/v{n}_label_A.mp4 and b/v{n}_label_A.mp4 both have the id 'v{n}_label_A'" for n in range(5)]
+    assert more == "  and 2 more"
+
+
+def test_copies_with_the_same_bytes_are_one_video(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    names = ["a/x_label_B1-0-0.mp4", "b/x_label_B1-0-0.mp4", "c/x_label_B1-0-0.avi", "y_label_A.mp4"]
+    write_videos(tmp_path, names)
+    write_files(tmp_path / "annotations", GOOD)
+    with caplog.at_level(logging.INFO):
+        listing = load(make_dataset("xd_violence", tmp_path, XD_CLASSES))
+    assert [video.path for video in listing.videos] == [
+        f"{tmp_path}/videos/{names[0]}",
+        f"{tmp_path}/videos/{names[3]}",
+    ]
+    assert caplog.messages == [
+        f"{tmp_path}/videos: 2 files are copies of others with their names: {names[1]}, {names[2]}"
+    ]
 
 
 def test_an_excluded_video_may_be_absent_and_has_no_segments(tmp_path: Path) -> None:

@@ -192,6 +192,20 @@ def test_all_failures_are_collected_and_nothing_good_is_read_twice(root: Path) -
 
 
 @pytest.mark.slow
+def test_masks_have_the_length_of_their_videos_within_a_second(tmp_path: Path) -> None:
+    """Of ten frames in a second, as many may be missing or too many; a second is rounded up to whole frames."""
+    lengths = {"same": 10, "longer": 20, "too_long": 22, "empty": 0}
+    write_files(tmp_path / "videos", {f"{id_}.mp4": TEN_FRAMES for id_ in ("walk", *lengths)})
+    write_files(tmp_path / "annotations", {"SH_Train.txt": "walk\n", "SH_Test.txt": "\n".join(lengths)})
+    (tmp_path / "annotations" / "test_frame_mask").mkdir()
+    for id_, length in lengths.items():
+        np.save(tmp_path / "annotations" / "test_frame_mask" / f"{id_}.npy", np.arange(length) == 3)
+    with pytest.raises(DatasetError, match="1 videos of 'demo' cannot be used") as caught:
+        run(tmp_path, make_dataset("shanghaitech", tmp_path, ("normal", "anomaly")))
+    assert "  too_long: its annotation is of 22 frames, but the video has 10: the video is cut" in str(caught.value)
+
+
+@pytest.mark.slow
 def test_a_probe_that_hangs_is_ended(root: Path) -> None:
     run(root)
     list_more(root, {"hang.mp4": "hang"})

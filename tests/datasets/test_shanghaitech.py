@@ -35,6 +35,15 @@ def test_masks_say_what_is_anomalous_and_when(tmp_path: Path) -> None:
         "01_029": ("test", ("normal",)),
     }
     assert listing.segments == (Segment("01_0015", "anomaly", 0, 1), Segment("01_0015", "anomaly", 2, 4))
+    assert listing.n_frames == {"01_0015": 4}
+
+
+def test_a_test_video_without_an_anomalous_frame_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    listing = read(tmp_path, MASKS | {"01_0015": [0, 0]})
+    assert listing.segments == ()
+    (message,) = caplog.messages
+    assert "test_frame_mask: 1 masks of test videos have no 1" in message
+    assert message.endswith(": 01_0015")
 
 
 @pytest.mark.parametrize(

@@ -40,9 +40,9 @@ def read(root: Path, train: str = TRAIN_LIST, test: str = TEST_LIST, name: str =
 
 
 @pytest.mark.parametrize("name", TEST)
-@pytest.mark.parametrize("ending", [".mp4", ""])
-def test_lists_say_who_trains_and_what_happens_when(tmp_path: Path, name: str, ending: str) -> None:
-    listing = read(tmp_path, test=TEST_LIST.replace(".mp4", ending), name=name)
+@pytest.mark.parametrize(("folder", "ending"), [("", ".mp4"), ("", ""), ("Abuse/", ".mp4")])
+def test_lists_say_who_trains_and_what_happens_when(tmp_path: Path, name: str, folder: str, ending: str) -> None:
+    listing = read(tmp_path, test=folder + TEST_LIST.replace(".mp4", ending), name=name)
     assert {video.id: (video.split, video.labels) for video in listing.videos} == {
         "Abuse001_x264": ("train", ("abuse",)),
         "Abuse028_x264": ("test", ("abuse",)),
@@ -77,6 +77,11 @@ def test_lists_say_who_trains_and_what_happens_when(tmp_path: Path, name: str, e
         (TRAIN_LIST, TEST_LIST + "Abuse030_x264  Abus  5  9  -1  -1\n", "line 4: expected <name> <class>"),
         (TRAIN_LIST, TEST_LIST + TEST_LIST, "line 4: 'Abuse028_x264' appears twice"),
         (TRAIN_LIST, TEST_LIST + "Abuse030_x264  Abuse  -1  -1  -1  -1\n", "no line for anomalous test videos: 1"),
+        (
+            TRAIN_LIST,
+            TEST_LIST.replace("Normal  -1  -1", "Normal  5  9"),
+            "line 3: expected -1 four times after the class Normal, found 5 9 -1 -1",
+        ),
         ("", TEST_LIST, "Anomaly_Train.txt: the file is empty"),
     ],
 )

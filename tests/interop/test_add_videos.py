@@ -1,6 +1,7 @@
 """``avadclip add-videos`` makes a folder and its table a data set, or says why it cannot."""
 
 import re
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,10 @@ from typer.testing import CliRunner, Result
 
 from avadclip import config
 from avadclip.cli import app
+from avadclip.config.editing import edited
 from avadclip.datasets.load import load
 from avadclip.encoders.weights import WAV2CLIP
+from avadclip.interop.add_videos import _classes
 from avadclip.io import sha256_of
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
@@ -78,6 +81,71 @@ def test_like_another_data_set_and_alone(clips: Path) -> None:
     for name in ("audio_visual", "visual_student"):
         assert params.variant(name).settings_on("mine") == demo.variant(name).settings_on("demo")
     assert [segment.id for segment in load(mine).segments] == ["riot 1"]
+
+
+def test_alone_can_be_repeated_after_an_error_in_the_table_and_after_none(clips: Path) -> None:
+    words = ("mine", str(clips), "--alone", "--like", "demo")
+    (clips / "labels.csv").write_text(LABELS + "gone.mp4,riot\n")
+    assert add(*words).exit_code == 1
+    assert Path("params.yaml").read_text() == SHIPPED.read_text()
+    (clips / "labels.csv").write_text(LABELS)
+    assert add(*words).exit_code == 0
+    written = Path("params.yaml").read_text()
+    again = add(*words)
+    assert again.exit_code == 0, again.output
+    assert "datasets.mine.visual, audio: stay as they are; `--like demo` is for a new data set" in again.stdout
+    assert Path("params.yaml").read_text() == written
+
+
+def test_after_an_error_the_links_are_as_they_were(clips: Path) -> None:
+    add("mine", str(clips))
+    (clips / "other.csv").write_text(LABELS + "gone.mp4,riot\n")
+    assert add("mine", str(clips), "--labels", str(clips / "other.csv")).exit_code == 1
+    assert Path("data/mine/annotations/videos.csv").samefile(clips / "labels.csv")
+    assert add("more", str(clips), "--labels", str(clips / "other.csv")).exit_code == 1
+    assert list(Path("data/more/annotations").iterdir()) == []
+
+
+def test_imported_features_have_no_encoders(clips: Path) -> None:
+    with edited(Path("params.yaml")) as content:
+        content["datasets"]["theirs"] = {
+            "kind": "features",
+            "videos": "features",
+            "annotations": "tables",
+            "classes": ["normal", "riot"],
+            "visual": {"extractor": "I3D", "stride": 16, "frame_rate": 30.0},
+            "audio": {"extractor": None},
+        }
+    result = add("mine", str(clips), "--like", "theirs")
+    assert (result.exit_code, "the features of 'theirs' were imported" in result.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("labels", "messages"),
+    [
+        (LABELS.replace("1.mp4,normal", "1.mp4,Normal"), ["line 2, column labels: 'Normal' differs", "write `normal`"]),
+        (
+            LABELS.replace("2.mp4,riot", "2.mp4,fire|Riot").replace("3.mp4,riot", "3.mp4,RIOT"),
+            [
+                "line 6, column labels: 'Riot' differs only in case from the label 'riot'",
+                "line 7, column labels: 'RIOT'",
+            ],
+        ),
+    ],
+)
+def test_labels_that_differ_only_in_case_are_refused(clips: Path, labels: str, messages: list[str]) -> None:
+    (clips / "labels.csv").write_text(labels)
+    result = add("mine", str(clips))
+    assert result.exit_code == 1
+    assert [message for message in messages if message not in result.stderr] == []
+
+
+def test_classes_are_composed(clips: Path) -> None:
+    """Both Unicode forms of an accent are one class."""
+    composed, decomposed = (unicodedata.normalize(form, "\u00e9meute") for form in ("NFC", "NFD"))
+    text = LABELS.replace(",riot", f",{decomposed}").replace(f"1.mp4,{decomposed}", f"1.mp4,{composed}")
+    (clips / "labels.csv").write_text(text, encoding="utf-8")
+    assert _classes(clips / "labels.csv") == ("normal", composed)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from tests.support.arrays_factory import write_array
 from tests.support.dvc_project import ROOT
 
 NAME = "theirs"
+UCF_TIMES = "Temporal_Anomaly_Annotation.txt"
 FIGHT, WALK = "A.Film__#00-01-00_00-02-00_label_B1-0-0", "A.Film__#00-03-00_00-04-00_label_A"
 BOTH, QUIET = "Another__#0-1-0_0-2-0_label_B2-G-0", "Another__#0-5-0_0-6-0_label_A"
 SNIPPETS = {FIGHT: 6, WALK: 5, BOTH: 7, QUIET: 4, "Abuse001_x264": 6, "Normal_Videos001_x264": 5} | {
@@ -58,9 +59,14 @@ def vadclip_ucf(folder: Path) -> None:
         rows["test"] += [(name, label) for name in write_views(files / label, id_, range(10), 512)[5:6]]
     for split, listed in rows.items():
         write_csv(folder / "list" / f"ucf_CLIP_rgb{split}.csv", listed)
-    (folder / "list" / "Temporal_Anomaly_Annotation.txt").write_text(
+    (folder / "list" / UCF_TIMES).write_text(
         "Arson011_x264  Arson  16  32  -1  -1  \nNormal_Videos_003_x264  Normal  -1  -1  -1  -1  \n"
     )
+
+
+def rewrite(path: Path, old: str, new: str) -> None:
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
 
 
 def write_annotations(folder: Path) -> None:
@@ -217,6 +223,24 @@ def test_pictures_alone_of_a_release_with_sound(release: Path) -> None:
             lambda lists: (lists / "ucf_CLIP_rgbtest.csv").unlink(),
             ("visual",),
             r"ucf_CLIP_rgbtest.csv: no such file; it belongs to the lists beside it",
+        ),
+        (
+            vadclip_ucf,
+            lambda lists: rewrite(lists / UCF_TIMES, "Arson011", "Arson11"),
+            ("visual",),
+            f"{UCF_TIMES}: no line for anomalous test videos: 1: Arson011_x264",
+        ),
+        (
+            vadclip_ucf,
+            lambda lists: rewrite(lists / UCF_TIMES, "Normal  -1  -1", "Arson  5  9"),
+            ("visual",),
+            f"{UCF_TIMES}: lines for videos that are not anomalous test videos: 1: Normal_Videos_003_x264",
+        ),
+        (
+            vadclip_ucf,
+            lambda lists: rewrite(lists / UCF_TIMES, "  Arson", "  Normal"),
+            ("visual",),
+            f"{UCF_TIMES}, line 1: expected -1 four times after the class Normal",
         ),
         (
             vadclip_xd,

@@ -223,8 +223,9 @@ NORMAL, FIGHT, ACCIDENT = make_videos(3, 0)
 UNTRAINABLE = [
     ([], "no training videos"),
     ([NORMAL, NORMAL], "all 2 training videos are normal"),
-    ([NORMAL, FIGHT], "no training video has class car accident"),
-    ([FIGHT, ACCIDENT], "no training video has class normal"),
+    ([NORMAL, FIGHT], "no training video has class car accident; label some, or drop it"),
+    ([FIGHT, ACCIDENT], "no training video has class normal; a detector needs normal ones too: label some, or give"),
+    ([FIGHT], "no training video has class normal, car accident; a detector needs normal ones too"),
 ]
 
 

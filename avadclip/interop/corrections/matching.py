@@ -1,11 +1,13 @@
 """Find the video of a data set, or of a folder, of each judged alarm, and check the judgement against it."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from avadclip.config.datasets import Dataset
+from avadclip.datasets import ids
 from avadclip.datasets.csv_file import did_you_mean, shortened
 from avadclip.datasets.features import EvenFrames
 from avadclip.datasets.frame_spans import Timeline, fit
@@ -16,7 +18,7 @@ from avadclip.interop.corrections.format import UNNAMED, Judged
 from avadclip.interop.corrections.tables import Tables, VideoRow
 from avadclip.io import sha256_of
 from avadclip.media.probe import probe
-from avadclip.prediction.naming import find_videos
+from avadclip.prediction.naming import find_videos, safe_id
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,10 @@ class Matcher:
     Parameters
     ----------
     folder : of the videos that ``avadclip predict`` was given, or None.
+
+    Raises
+    ------
+    DatasetError : there is no such folder, or no video below it.
     """
 
     name: str
@@ -67,7 +73,7 @@ class Matcher:
 
     def __post_init__(self) -> None:
         self._rows = {row.video.id: row for row in self.tables.videos}
-        self._in_folder: Mapping[str, Path] = {} if self.folder is None else find_videos([str(self.folder)]).videos
+        self._in_folder: Mapping[str, Path] = {} if self.folder is None else _videos_below(self.folder)
         self._hashes: dict[Path, str] = {}
 
     def match(self, judged: Judged) -> Matched:
@@ -118,12 +124,15 @@ class Matcher:
                 "dataset",
                 f"empty, but {self.name!r} has features instead of videos; `avadclip import-features` adds some",
             )
-        if (path := self._in_folder.get(id_)) is None:
+        if (found_id := self._id_in_folder(judged)) is None:
             near = did_you_mean(id_, self._in_folder)
             found = shortened(id_)
             row.fail(
                 "video", f"expected a video below {self.folder}, found {found!r}{near}; name its folder with --videos"
             )
+        path = self._in_folder[found_id]
+        if not path.is_file():
+            row.fail("video", f"{path}: a link to nothing; mend it, or put the video there")
         known = self._same_video(path)
         if known is not None and known.video.id in self.manifest:
             return self._listed(judged, known.video.id)
@@ -132,8 +141,21 @@ class Matcher:
         except MediaError as error:
             row.fail("video", f"{path}: {error}")
         return Target(
-            id_ if known is None else known.video.id, known, path, info.n_frames, info.frame_rate, lambda: info
+            found_id if known is None else known.video.id, known, path, info.n_frames, info.frame_rate, lambda: info
         )
+
+    def _id_in_folder(self, judged: Judged) -> str | None:
+        """The id that the judged file has among all files of the folder.
+
+        If ``avadclip predict`` was given a part of the folder, the page may use the id of another file of this name.
+        """
+        id_ = judged.video
+        if judged.content_hash:
+            for known in sorted(self._in_folder, key=lambda known: known != id_):  # the file with this id first
+                path = self._in_folder[known]
+                if _may_be_called(path, id_) and path.is_file() and self._hash_of(path) == judged.content_hash:
+                    return known
+        return id_ if id_ in self._in_folder else None
 
     def _same_video(self, path: Path) -> VideoRow | None:
         """The row of this file in the data set, or of one with the same content under any name."""
@@ -204,3 +226,16 @@ class Matcher:
             judged.row.fail("video", str(error))
         n_frames = self.dataset.visual.stride if self.tables.unit == "snippet" else 1
         return Span(label, frames.start_frame // n_frames, -(-frames.end_frame // n_frames))
+
+
+def _videos_below(folder: Path) -> Mapping[str, Path]:
+    found = find_videos([str(folder)])
+    for place, reason in found.failures.items():
+        raise DatasetError(f"{place}: {reason}; name the folder that `avadclip predict` read with --videos")
+    return found.videos
+
+
+def _may_be_called(path: Path, id_: str) -> bool:
+    """Whether ``avadclip predict`` gives a file this id: its name, with a number if other files have the same name."""
+    name = ids.collision_key(safe_id(path.name))
+    return re.fullmatch(rf"{re.escape(name)}(-\d+)?", ids.collision_key(id_)) is not None

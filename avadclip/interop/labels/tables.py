@@ -52,12 +52,13 @@ def _rows(path: Path) -> list[Row]:
             header = [name.strip() for name in next(lines, [])]
             rows = []
             for cells in lines:
-                if cells and len(cells) != len(header):
+                if not any(cell.strip() for cell in cells):
+                    continue  # an empty line, which a spreadsheet writes as a row of commas
+                if len(cells) != len(header):
                     raise DatasetError(
                         f"{path}, line {lines.line_num}: expected {len(header)} cells, found {len(cells)}"
                     )
-                if cells:
-                    rows.append(Row(path, lines.line_num, dict(zip(header, cells, strict=True))))
+                rows.append(Row(path, lines.line_num, dict(zip(header, cells, strict=True))))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{path}: not readable as UTF-8 CSV: {error}") from None
     known = set(header)

@@ -270,6 +270,32 @@ def test_a_video_of_somebodys_folder_is_added() -> None:
     assert texts() == after
 
 
+@pytest.mark.parametrize(
+    ("judged", "message"),
+    [
+        ("Gate 7", "the video has changed since it was judged"),
+        ("Gate 7-2", "the video has changed since it was judged"),
+        ("Gate 7-3", "cctv/front/Gate 7.avi: a link to nothing"),
+        ("Gate 7-9", "expected a video below cctv, found 'Gate 7-9'"),
+    ],
+)
+def test_the_judged_file_is_found_by_its_content_among_those_of_one_name(judged: str, message: str) -> None:
+    """The page was made of a part of the folder, or of more than it, where other files have these ids."""
+    for place in ("cctv/Gate 7.mp4", "cctv/back/Gate 7.mp4", "cctv/front/Gate 7.mp4"):
+        Path(place).parent.mkdir(parents=True, exist_ok=True)
+        Path(place).write_bytes(NOISE.read_bytes() + place.encode())
+    Path("cctv/front/Gate 7.avi").symlink_to("gone")
+    content = sha256_of(Path("cctv/back/Gate 7.mp4"))
+    save(row(judged, "right", 0.5, 1, "theft", dataset="", content=content))
+    result = run("--yes", "--videos", "cctv")
+    assert result.stdout.endswith("1 event added, 1 video added; now: dvc repro\n"), result.output
+    (added,) = [video for video in read().videos if "7" in video.id]
+    assert Path(added.path or "").resolve() == Path("cctv/back/Gate 7.mp4").resolve()
+    assert run("--yes", "--videos", "cctv").stdout.endswith("nothing changes\n")
+    Path("cctv/back/Gate 7.mp4").write_bytes(NOISE.read_bytes() + b"another")
+    assert message in run("--yes", "--videos", "cctv").stderr
+
+
 def test_a_video_that_the_data_set_has_by_another_name_is_not_added_again() -> None:
     """Otherwise a test video would be trained on under its second name."""
     Path("cctv").mkdir()

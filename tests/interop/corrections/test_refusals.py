@@ -81,6 +81,16 @@ def test_files_that_are_none() -> None:
     assert "corrections.csv: no such file" in run("--yes").stderr
 
 
+@pytest.mark.parametrize(("folder", "message"), [("nope", "no such file or folder"), ("empty", "no videos below")])
+def test_a_folder_without_videos_is_refused_although_no_row_needs_it(folder: str, message: str) -> None:
+    Path("empty").mkdir()
+    save(FINE)
+    before = texts()
+    result = run("--yes", "--videos", folder)
+    assert (result.exit_code, texts()) == (1, before)
+    assert f"{folder}: {message}" in result.stderr
+
+
 def test_an_alarm_without_a_class_is_of_the_only_one() -> None:
     save(row("yard", "right", 1, 2, UNNAMED, alarm_label=UNNAMED))
     assert (

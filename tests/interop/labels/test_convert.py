@@ -142,6 +142,10 @@ EAF = """<?xml version="1.0" encoding="UTF-8"?>
 """  # noqa: E501 - as the programs write it
 THEIRS = {
     "via": (VIA, {"v 1.mp4": (Event("free text", 1.25, 5.5), Event("riot", 2, 3), Event("fire", 2, 3))}),
+    "csv": (
+        "video,label,start_seconds,end_seconds\r\nv.mp4,riot,1,2\r\n,,,\r\n , \r\n\r\nv.mp4,fire,3,4\r\n",
+        {"v.mp4": (Event("riot", 1, 2), Event("fire", 3, 4))},
+    ),
     "label-studio": (json.dumps(STUDIO), {"3f2a-v.mp4": (Event("a", 0, 1), Event("b", 0, 1))}),
     "elan": (EAF, {"v.mp4": (Event("riot", 0.5, 1.5),)}),
     "audacity": ("1.5\t2.5\tcar crash\n\\\t100.0\t900.0\n3\t4\tx\ty\r\n", {"file": (Event("car crash", 1.5, 2.5), Event("x\ty", 3, 4))}),  # noqa: E501
