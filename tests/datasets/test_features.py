@@ -241,6 +241,7 @@ def test_all_unusable_videos_are_told_at_once_and_can_be_excluded(project: Path)
         (VIDEOS + "gone,normal,test\n", SEGMENTS, "line 8, column video: no features of 'gone' below in"),
         (VIDEOS, SEGMENTS + "fight3,fighting,9,12\n", "fight3: annotated fighting from frames 144 to 192"),
         (VIDEOS, SEGMENTS + "fight3,fighting,3,2\n", "line 3, column end_snippet: expected an end after the start 3"),
+        (VIDEOS, SEGMENTS + "fight3.mp4,fighting,1,3\n", "line 3, column video: the same segment as in line 2; .* two"),
         (VIDEOS, SEGMENTS + "fight3,fighting,1.5,2\n", "column start_snippet: expected a whole number"),
     ],
 )
@@ -248,6 +249,13 @@ def test_tables_are_read_strictly(project: Path, videos: str, segments: str, mes
     write_dataset(project / "in", {"visual": 4}, videos=videos, segments=segments)
     with pytest.raises(DatasetError, match=message):
         prepare_features(NAME, make_params().dataset(NAME), EXTRACTION)
+
+
+def test_overlapping_segments_are_warned_of(project: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_dataset(project / "in", {"visual": 4}, segments=f"{SEGMENTS}fight3,fighting,2,4\nfight3,*,2,4\n")
+    assert len(prepare_features(NAME, make_params().dataset(NAME), EXTRACTION).segments) == 3
+    (warning,) = [message for message in caplog.messages if "overlap" in message]
+    assert "segments.csv, lines 2 and 3: two segments of fighting overlap in fight3" in warning
 
 
 @pytest.mark.slow
