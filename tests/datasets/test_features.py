@@ -193,6 +193,12 @@ WRONG = {
     "another length": ("audio/walk2.npy", np.zeros((6, 3)), "6 audio and 4 visual snippets: .*_difference 1"),
     "views of sound": ("audio/walk2.npy", np.zeros((2, 4, 3)), "sound has no views"),
     "more views": ("visual/walk2.npy", np.zeros((2, 4, 4)), "walk2: views for training: 2; most others have 1"),
+    "more views for testing": (
+        "visual/walk3.npy",
+        np.zeros((2, 8, 4)),
+        "walk3: views for testing: 2; most others",
+    ),
+    "views second": ("visual/walk2.npy", np.zeros((4, 10, 4)), r"walk2.npy: 4 views of 10 .* 4 of sound.*_axis: 1`"),
     "whole numbers": ("visual/walk2.npy", np.zeros((4, 4), int), "found .4, 4. int64"),
     "mixed views": ("visual/fight3__0.npy", np.zeros((6, 4)), "fight3.npy and .*__0.npy are both features of 'fight3'"),
     "the same view": ("visual/x/walk2.npz", np.zeros((4, 4)), "are both features of 'walk2'; keep one of them"),
@@ -205,6 +211,51 @@ def test_what_does_not_belong_together_is_refused(project: Path, file: str, valu
     write_array(project / "in" / file, values)
     with pytest.raises(DatasetError, match=message):
         prepare_features(NAME, make_params(audio={"extractor": "VGGish"}).dataset(NAME), EXTRACTION)
+
+
+def write_stacked(folder: Path, n_snippets: int | None, n_views: int) -> None:
+    """Arrays [n, views, width] of random numbers; `n_snippets` None: as many as `write_dataset` has."""
+    rng = np.random.default_rng(0)
+    for id_, n in (TRAIN | TEST).items():
+        write_array(folder / "visual" / f"{id_}.npy", rng.normal(size=(n_snippets or n, n_views, 4)))
+
+
+def test_arrays_with_views_on_the_second_axis_are_recognised(project: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_dataset(project / "in", {})
+    write_stacked(project / "in", None, 10)
+    with pytest.raises(
+        DatasetError, match=r"6 arrays of 'own' have 4 \(walk2\) to 9 \(fight#2\) views and all 10 "
+    ) as caught:
+        prepare_features(NAME, make_params().dataset(NAME), EXTRACTION)
+    assert "and all 10 snippets: they look like [n, views, width]; write `visual.views_axis: 1`" in str(caught.value)
+    with caplog.at_level("INFO"):
+        prepared = prepare_features(NAME, make_params({"views_axis": 1}).dataset(NAME), EXTRACTION)
+    assert [video.n_frames for video in prepared.videos if video.id == "walk2"] == [4 * 16]
+    assert "own: 4 to 9 snippets in each video, 10 views for training, 10 views for testing" in caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("n_snippets", "n_views", "axis", "warned"),
+    [(32, 10, 0, True), (32, 5, 0, True), (32, 10, 1, False), (10, 32, 0, False), (5, 10, 0, False), (32, 7, 0, False)],
+)
+def test_arrays_that_may_have_views_on_either_axis_are_warned_of(
+    project: Path, caplog: pytest.LogCaptureFixture, n_snippets: int, n_views: int, axis: int, warned: bool
+) -> None:
+    """Of one shape, so that nothing but the usual numbers of crops tells the axes apart."""
+    write_dataset(project / "in", {})
+    write_stacked(project / "in", n_snippets, n_views)
+    prepare_features(NAME, make_params({"views_axis": axis}).dataset(NAME), EXTRACTION)
+    found = [message for message in caplog.messages if "visual.views_axis: 1" in message]
+    assert len(found) == warned
+    assert all(f"own: 6 arrays are taken for 32 views of {n_views} snippets: fight#2, " in message for message in found)
+
+
+def test_training_and_testing_may_have_other_numbers_of_views(project: Path) -> None:
+    """Releases have ten views for training and the tested one, and all videos may be cut to one length."""
+    write_dataset(project / "in", {})
+    for id_ in TRAIN | TEST:
+        write_array(project / f"in/visual/{id_}.npy", np.ones((3 if id_ in TRAIN else 2, 8, 4)))
+    assert len(prepare_features(NAME, make_params().dataset(NAME), EXTRACTION).videos) == 6
 
 
 @pytest.mark.parametrize("kind", ["<f2", "<f4", "<f8"])
