@@ -1,6 +1,6 @@
 """``avadclip import-features`` for any extractor: arrays and two tables -> a data set of kind ``features``."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from avadclip.detectors.registry import needs, settings_of, unmet
 from avadclip.encoders.weights import OPENAI_CLIPS
 from avadclip.errors import ConfigError, DatasetError
 from avadclip.interop.adopting import bring_links, copy_files, drop_other_datasets, known_section, links_of
+from avadclip.interop.declared import USUAL, Declared, check_agreement
 
 TABLES = {VIDEOS: "write it: header video,labels,split (docs/features.md)", SEGMENTS: None}
 PLAIN = "mil_head"  # kind and name of the detector that takes any features
@@ -49,24 +50,6 @@ selection:
 
 
 @dataclass(frozen=True)
-class Declared:
-    """What the files do not say.
-
-    Attributes
-    ----------
-    stride : frames from one snippet to the next.
-    frame_rate : frames per second of the videos.
-    extractors : what made the features, in words.
-    text_tower : the CLIP whose text tower reads the class names; None: none.
-    """
-
-    stride: int
-    frame_rate: float
-    extractors: Mapping[Modality, str]
-    text_tower: str | None = None
-
-
-@dataclass(frozen=True)
 class AdoptedArrays:
     """What was found, and which variants of params.yaml cannot be trained on it."""
 
@@ -81,33 +64,40 @@ def adopt_arrays(
     name: str,
     sources: Mapping[Modality, Path],
     annotations: Path,
-    declared: Declared | None,
+    declared: Declared,
     params: Path,
     alone: bool = False,
     names: Mapping[Modality, Mapping[str, str]] | None = None,
+    usual: Declared = USUAL,
 ) -> AdoptedArrays:
     """Put links to the files and copies of the tables below ``data/<name>``, and a block into params.yaml.
 
-    Running it again updates links and tables and leaves the block as it is. Files that are damaged or do not belong
-    together are found here, not only by ``dvc repro``; links and block are made anyway, so that `exclude` can be
-    written. If no scored detector can be trained on such features, one that can is added.
+    Running it again updates links and tables and leaves the block as it is, so it must not ask for another one. Files
+    that are damaged or do not belong together are found here, not only by ``dvc repro``; links and block are made
+    anyway, so that `exclude` can be written. If no scored detector can be trained on such features, one that can is
+    added.
 
     Parameters
     ----------
     sources : folder of each modality, searched recursively.
     annotations : folder of ``videos.csv`` and ``segments.csv``.
-    declared : may be None if the block exists already.
+    declared : goes into the block; if the block exists already, it has to agree with it.
     alone : make it the only data set.
     names : name of a file -> name of its link; other files are left out. None: all files, with their own names.
+    usual : what a new block says where `declared` says nothing.
 
     Raises
     ------
-    ConfigError : the data set exists already and is of another kind, nothing is declared, or it is not a name for DVC.
+    ConfigError : the data set exists already and is of another kind or differs from `declared`, stride or frame rate of
+        a new one are not declared, or it is not a name for DVC.
     DatasetError : tables cannot be read, or videos have no usable features, all of them with the lines that exclude
         them.
     """
     known = known_section(name, "features", params)
-    if known is None and declared is None:
+    asked = declared.or_else(usual)
+    if known is not None:
+        check_agreement(name, known, declared, {modality: asked.extractors[modality] for modality in sources}, params)
+    elif asked.stride is None or asked.frame_rate is None:
         raise ConfigError(f"{params}: datasets.{name}: give --stride and --frame-rate, which are not in the files")
     arrays, tables = (
         (Path(known.videos), Path(known.annotations))
@@ -120,8 +110,7 @@ def adopt_arrays(
     bring_links(links, [arrays / modality for modality in sources])
     with edited(params) as content:
         if name not in content["datasets"]:
-            assert declared is not None
-            content["datasets"][name] = _block(name, declared, classes)
+            content["datasets"][name] = _block(name, asked, list(sources), classes)
         if alone:
             drop_other_datasets(content, name)
     added = _enter_plain_detector(name, params)
@@ -154,12 +143,12 @@ def _classes(annotations: Path) -> list[str]:
     return [NORMAL, *sorted(labels - {NORMAL, ""})]
 
 
-def _block(name: str, declared: Declared, classes: list[str]) -> Any:
+def _block(name: str, declared: Declared, modalities: Sequence[Modality], classes: list[str]) -> Any:
     block = YAML().load(_TEMPLATE.format(folder=paths.data(name).as_posix()))
     block["classes"].extend(classes)
-    block["visual"].update(stride=declared.stride, frame_rate=declared.frame_rate)
-    for modality, extractor in declared.extractors.items():
-        block[modality]["extractor"] = extractor
+    block["visual"].update(stride=declared.stride, frame_rate=declared.frame_rate, views_axis=declared.views_axis)
+    for modality in modalities:
+        block[modality]["extractor"] = declared.extractors[modality]
     if declared.text_tower is not None:
         published = OPENAI_CLIPS.get(declared.text_tower)
         pinned = published.sha256 if published else None
