@@ -2,7 +2,8 @@
 
 Below ``datasets.<name>.videos`` are the folders ``visual`` and ``audio``, or one of them, with the files in any
 subfolders: ``<id>.npy`` (or another suffix of :mod:`avadclip.datasets.arrays`) contains the features [n, width] of a
-video or all its views, ``<id>__<view>.npy`` one view. Tests use the view with the lowest number.
+video or all its views, ``<id>__<view>.npy`` one view. Tests use the view with the lowest number. Instead of the id, a
+name may have the name of the video file (``<id>.mp4.npy``, ``<id>.mp4__0.npy``), in either Unicode form.
 """
 
 import hashlib
@@ -133,7 +134,8 @@ def find_arrays(folder: Path) -> dict[str, list[Path]]:
         stem = PurePosixPath(relative).name
         stem = stem[: stem.rindex(".")]
         match = _ONE_VIEW.fullmatch(stem)
-        id_, view = (match["id"], int(match["view"])) if match else (stem, -1)
+        named, view = (match["id"], int(match["view"])) if match else (stem, -1)
+        id_ = ids.from_name(named)  # as tables are read: some extractors name `a.mp4.npy`, a Mac decomposes accents
         ids.check(id_)
         path = folder / relative
         if found[id_].setdefault(view, path) is not path or (len(found[id_]) > 1 and -1 in found[id_]):

@@ -1,7 +1,9 @@
 """Importing features of any extractor from files into the store: exact, resumable and strict."""
 
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -200,6 +202,7 @@ WRONG = {
     ),
     "views second": ("visual/walk2.npy", np.zeros((4, 10, 4)), r"walk2.npy: 4 views of 10 .* 4 of sound.*_axis: 1`"),
     "whole numbers": ("visual/walk2.npy", np.zeros((4, 4), int), "found .4, 4. int64"),
+    "with the suffix of a video": ("visual/walk2.mp4.npy", np.zeros((4, 4)), "are both features of 'walk2'; keep one"),
     "mixed views": ("visual/fight3__0.npy", np.zeros((6, 4)), "fight3.npy and .*__0.npy are both features of 'fight3'"),
     "the same view": ("visual/x/walk2.npz", np.zeros((4, 4)), "are both features of 'walk2'; keep one of them"),
 }
@@ -256,6 +259,31 @@ def test_training_and_testing_may_have_other_numbers_of_views(project: Path) -> 
     for id_ in TRAIN | TEST:
         write_array(project / f"in/visual/{id_}.npy", np.ones((3 if id_ in TRAIN else 2, 8, 4)))
     assert len(prepare_features(NAME, make_params().dataset(NAME), EXTRACTION).videos) == 6
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize(
+    ("names", "rows"),
+    [
+        (["{}.npy"], "{}"),
+        (["{}.mp4.npy"], "{}.mp4"),
+        (["{}.MKV__0.npy", "{}.MKV__1.npy"], "{}"),
+        (["{}.npy"], "x/{}.avi"),
+    ],
+)
+def test_files_are_found_by_any_name_that_tables_may_have(
+    project: Path, names: list[str], rows: str, form: Literal["NFC", "NFD"]
+) -> None:
+    """A Mac decomposes accents in names of files, and some extractors keep the suffix of the video."""
+    videos = "video,labels,split\n" + "".join(f"{rows.format(id_)},riot,train\n" for id_ in ("café.1", "b"))
+    write_dataset(project / "in", {}, videos=videos, segments="video,label,start_frame,end_frame\n")
+    for id_ in ("café.1", "b"):
+        for name in names:
+            write_array(project / "in/visual" / unicodedata.normalize(form, name.format(id_)), np.ones((3, 4)))
+    prepared = prepare_features(NAME, make_params().dataset(NAME), EXTRACTION)
+    assert [video.id for video in prepared.videos] == ["b", "café.1"]
+    made = read(make_params(), "visual")
+    assert made["café.1"].values.shape == (len(names), 3, 4)
 
 
 @pytest.mark.parametrize("kind", ["<f2", "<f4", "<f8"])
