@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, TextIO, TypeVar
 
+from avadclip.datasets.ids import composed
 from avadclip.errors import DatasetError
 from avadclip.io import replacing
 
@@ -36,8 +37,8 @@ class Row:
         return self.cells[column] or self.fail(column, "empty")
 
     def choice(self, column: str, known: Sequence[str], value: str | None = None) -> str:
-        """A cell (or `value`, a part of it) that must be one of `known`."""
-        value = self.cells[column] if value is None else value
+        """A cell (or `value`, a part of it) that must be one of `known`, in the Unicode form NFC."""
+        value = composed(self.cells[column] if value is None else value)
         if value not in known:
             self.fail(column, f"{value!r} is not one of {', '.join(known)}{did_you_mean(value, known)}")
         return value

@@ -15,6 +15,7 @@ from typing import cast
 from avadclip.config.datasets import Dataset
 from avadclip.datasets import csv_file, ids
 from avadclip.datasets.csv_file import Row, did_you_mean
+from avadclip.datasets.label_cells import split_labels
 from avadclip.datasets.model import ANY_CLASS, NORMAL, SPLITS, ListedVideo, Listing, Segment, Split, TimedSegment
 from avadclip.datasets.table_segments import check_order, parse_distinct
 from avadclip.errors import DatasetError
@@ -54,11 +55,6 @@ def read_videos(folder: Path) -> list[Row]:
     if not rows:
         raise DatasetError(f"{folder / VIDEOS}: expected a row for each video, found the header only; add them")
     return rows
-
-
-def split_labels(cell: str) -> tuple[str, ...]:
-    """The names in a cell of the column `labels`."""
-    return tuple(label.strip() for label in cell.split("|"))
 
 
 def _video(row: Row, dataset: Dataset, with_features: Collection[str]) -> ListedVideo:

@@ -23,6 +23,7 @@ from avadclip.config.datasets import Dataset
 from avadclip.datasets import csv_file, ids
 from avadclip.datasets.csv_file import Row, did_you_mean
 from avadclip.datasets.files import VideoFiles
+from avadclip.datasets.label_cells import split_labels
 from avadclip.datasets.model import NORMAL, SPLITS, ListedVideo, Listing, Split
 from avadclip.datasets.table_segments import read_segments
 from avadclip.datasets.table_split import default_split
@@ -30,7 +31,6 @@ from avadclip.errors import DatasetError, listed
 
 logger = logging.getLogger(__name__)
 
-_LABEL_SEPARATOR = "|"
 _FOLDER_SEPARATOR = "__"
 
 
@@ -126,7 +126,7 @@ class _Named:
 
 
 def _labels(row: Row, classes: Sequence[str]) -> tuple[str, ...]:
-    labels = tuple(label.strip() for label in row.text("labels").split(_LABEL_SEPARATOR))
+    labels = split_labels(row.text("labels"))
     for label in labels:
         row.choice("labels", classes, label)
     if len(set(labels)) < len(labels) or (NORMAL in labels and len(labels) > 1):

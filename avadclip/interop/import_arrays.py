@@ -13,8 +13,10 @@ from avadclip.config.editing import edited
 from avadclip.config.features import Modality
 from avadclip.config.variants import Variant
 from avadclip.datasets.array_files import find_arrays
-from avadclip.datasets.feature_tables import SEGMENTS, VIDEOS, read_videos, split_labels
+from avadclip.datasets.feature_tables import SEGMENTS, VIDEOS, read_videos
 from avadclip.datasets.features import prepare_features
+from avadclip.datasets.ids import composed
+from avadclip.datasets.label_cells import labels_in
 from avadclip.datasets.model import NORMAL
 from avadclip.detectors.registry import needs, settings_of, unmet
 from avadclip.encoders.weights import OPENAI_CLIPS
@@ -104,8 +106,8 @@ def adopt_arrays(
         if known is not None
         else (paths.data(name) / "arrays", paths.data(name) / "annotations")
     )
-    links = dict(_links(sources, arrays, names))
     classes = _classes(annotations)
+    links = dict(_links(sources, arrays, names))
     copy_files(annotations, tables, TABLES)
     bring_links(links, [arrays / modality for modality in sources])
     with edited(params) as content:
@@ -126,21 +128,21 @@ def _links(
 ) -> Iterator[tuple[Path, Path]]:
     for modality, source in sources.items():
         found = [path for views in find_arrays(source).values() for path in views]
-        listed = None if names is None else names[modality]
-        wanted = [path for path in found if listed is None or path.name in listed]
+        listed = None if names is None else {composed(name): own for name, own in names[modality].items()}
+        wanted = [path for path in found if listed is None or composed(path.name) in listed]
         if not wanted:
             what = "no arrays of features" if not found else f"none of the files that the lists name, but {found[0]}"
             raise DatasetError(f"{source}: found {what}; name the folder of the {modality} files")
         places = links_of((arrays / modality, path) for path in wanted)
         for path, (link, place) in zip(wanted, places, strict=True):
-            yield (link if listed is None else arrays / modality / listed[path.name]), place
+            yield (link if listed is None else arrays / modality / listed[composed(path.name)]), place
 
 
 def _classes(annotations: Path) -> list[str]:
-    labels = {label for row in read_videos(annotations) for label in split_labels(row.cells["labels"])}
-    if not labels - {NORMAL, ""}:
+    labels = labels_in(read_videos(annotations)) - {NORMAL}
+    if not labels:
         raise DatasetError(f"{annotations / VIDEOS}: no video is labelled with an anomaly; a detector needs some")
-    return [NORMAL, *sorted(labels - {NORMAL, ""})]
+    return [NORMAL, *sorted(labels)]
 
 
 def _block(name: str, declared: Declared, modalities: Sequence[Modality], classes: list[str]) -> Any:

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from avadclip.errors import CheckpointError, ConfigError
 from pipeline import distill, evaluate, extract_audio, extract_visual, figures, package, players, prepare, report, train
 from pipeline import score as scoring
 from tests.support import pages
-from tests.support.arrays_factory import write_array, write_dataset
+from tests.support.arrays_factory import SEGMENTS, VIDEOS, write_array, write_dataset
 from tests.support.dvc_project import ROOT, change, read_params, write_params
 
 NAME = "own"
@@ -179,6 +180,29 @@ def test_another_block_than_the_known_one_is_refused(
     assert [line.strip() for line in output.splitlines() if "asked for" in line] == [message]
     assert {path: path.read_bytes() for path in project.rglob("*") if path.is_file()} == before
     assert "6 files" in adopt(source, "visual", options=())
+
+
+@pytest.mark.parametrize("spelt", ["Normal", "NORMAL"])
+@pytest.mark.parametrize("everywhere", [True, False])
+def test_normal_in_other_case_is_not_an_anomaly(project: Path, spelt: str, everywhere: bool) -> None:
+    source = project.parent / "in"
+    videos = (
+        VIDEOS.replace("normal", spelt) if everywhere else VIDEOS.replace("walk 1.mp4,normal", f"walk 1.mp4,{spelt}")
+    )
+    write_dataset(source, {"visual": 6}, videos=videos)
+    before = (project / "params.yaml").read_bytes()
+    output = adopt(source, "visual", code=1)
+    assert f"videos.csv, line 4, column labels: '{spelt}' differs only in case from the label 'normal'" in output
+    assert (project / "params.yaml").read_bytes() == before
+
+
+def test_one_label_in_two_unicode_forms_is_one_class(project: Path) -> None:
+    source = project.parent / "in"
+    forms = [unicodedata.normalize(form, "émeute") for form in ("NFC", "NFD")]
+    videos = VIDEOS.replace("fighting|riot", forms[0]).replace("fighting", forms[1])
+    write_dataset(source, {"visual": 6}, videos=videos, segments=SEGMENTS.replace("fighting", forms[0]))
+    adopt(source, "visual")
+    assert read_params(project)["datasets"][NAME]["classes"] == ["normal", forms[0]]
 
 
 def test_views_on_the_second_axis(project: Path) -> None:
