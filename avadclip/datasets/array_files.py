@@ -35,9 +35,9 @@ class Arrays:
 
     @property
     def content_hash(self) -> str:
-        """sha256 of names and contents, in order."""
+        """sha256 of modalities and contents, in order. Not of names, so that copies have the same."""
         files = [("visual", path) for path in self.visual] + [("audio", path) for path in self.audio]
-        lines = "".join(f"{sha256_of(path)} {modality} {path.name}\n" for modality, path in files)
+        lines = "".join(f"{sha256_of(path)} {modality}\n" for modality, path in files)
         return hashlib.sha256(lines.encode()).hexdigest()
 
 

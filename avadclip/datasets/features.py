@@ -18,15 +18,18 @@ from avadclip.config.datasets import Dataset
 from avadclip.config.features import Extraction, ImportedAudio, ImportedVisual
 from avadclip.datasets.array_files import ArrayFiles, Arrays, check_lengths, load_sound, load_views
 from avadclip.datasets.array_shapes import Contents, check_axes, check_sound_axis, log_shapes, note_odd
+from avadclip.datasets.doubts import log_unlisted, warn_of_copies, warn_of_unsegmented, warn_of_untaught
 from avadclip.datasets.exclusion import unusable_message
 from avadclip.datasets.feature_tables import read_tables
 from avadclip.datasets.frame_spans import fit
-from avadclip.datasets.model import ListedVideo, Segment, Video
+from avadclip.datasets.model import ListedVideo, Listing, Segment, Video
 from avadclip.datasets.prepare import Prepared
 from avadclip.datasets.probe_cache import ProbeCache
 from avadclip.errors import DatasetError
 
 logger = logging.getLogger(__name__)
+
+_FACTS_VERSION = 2  # of `_facts`; raise it when they are found in another way, so that none are recalled
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ def prepare_features(name: str, dataset: Dataset, settings: Extraction) -> Prepa
     videos = tuple(_row(video, contents.get(video.id), dataset) for video in listing.videos)
     _log(name, videos)
     log_shapes(name, listing.videos, contents, dataset)
+    _log_doubts(name, dataset, files, listing, videos)
     return Prepared(videos, tuple(segments))
 
 
@@ -101,7 +105,7 @@ def _open_all(
 
 def _look_up(files: Arrays, dataset: Dataset, how: str, cache: ProbeCache) -> tuple[str, Contents]:
     states = [(str(path), *_state(path)) for path in (*files.visual, *files.audio)]
-    key = json.dumps([states, how])
+    key = json.dumps([_FACTS_VERSION, states, how])
     known = cache.recall(key)
     return key, _open(files, dataset) if known is None else Contents(files, **json.loads(known))
 
@@ -168,3 +172,12 @@ def _log(name: str, videos: tuple[Video, ...]) -> None:
         sum(video.n_frames / video.frame_rate for video in used) / 3600,
         *(sum(not video.has_audio for video in used), len(videos) - len(used)),
     )
+
+
+def _log_doubts(name: str, dataset: Dataset, files: ArrayFiles, listing: Listing, videos: tuple[Video, ...]) -> None:
+    log_unlisted(dataset.videos, files.ids - {video.id for video in videos}, "videos with features")
+    used = [video for video in listing.videos if video.id not in dataset.exclude]
+    warn_of_unsegmented(used, {segment.id for segment in listing.segments})
+    usable = [video for video in videos if not video.excluded]
+    warn_of_copies(usable, "features")
+    warn_of_untaught(name, usable, dataset.classes)

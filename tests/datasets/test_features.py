@@ -337,6 +337,46 @@ def test_overlapping_segments_are_warned_of(project: Path, caplog: pytest.LogCap
     assert "segments.csv, lines 2 and 3: two segments of fighting overlap in fight3" in warning
 
 
+def warnings_of(caplog: pytest.LogCaptureFixture, **keys: object) -> list[str]:
+    """Prepare the data set, and return its warnings."""
+    caplog.clear()
+    with caplog.at_level("INFO"):
+        prepare_features(NAME, make_params(**keys).dataset(NAME), EXTRACTION)
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_what_is_probably_a_mistake_is_warned_of(project: Path, caplog: pytest.LogCaptureFixture) -> None:
+    written = write_dataset(project / "in", {"visual": 4, "audio": 3})["visual"]
+    assert warnings_of(caplog) == []
+
+    (project / "in/segments.csv").unlink()
+    (unsegmented,) = warnings_of(caplog)
+    assert unsegmented.startswith("1 anomalous test videos have no segments, ")
+    assert warnings_of(caplog, exclude={"fight3": "not annotated"}) == []
+
+    (project / "in/segments.csv").write_text(SEGMENTS)
+    (untaught,) = warnings_of(caplog, classes=[*CLASSES, "abuse"])
+    assert untaught == "own: no training video is labelled abuse, so nothing can be trained"
+
+    write_array(project / "in/visual/walk 1.npy", written["walk3"])
+    write_array(project / "in/visual/walk2__3.npy", written["fight#2"])
+    (project / "in/visual/walk2.npy").unlink()
+    contrary, both = warnings_of(caplog)
+    assert contrary == (
+        "byte for byte the same features, but with contrary labels: fight#2 (train, fighting|riot), walk2 (train,"
+        " normal); exclude the wrong one"
+    )
+    assert "features for training and for testing: walk 1 (train, normal), walk3 (test, normal); exclude one" in both
+    with_sound = {"extractor": "VGGish", "max_length_difference": 9}
+    assert warnings_of(caplog, audio=with_sound) == []  # no longer the same: each has another sound
+
+
+def test_files_that_no_row_names_are_told(project: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_dataset(project / "in", {"visual": 4}, videos=VIDEOS.replace("walk2.mp4,normal,train\n", ""))
+    assert warnings_of(caplog) == []
+    assert "in: 1 videos with features are not in videos.csv: walk2" in caplog.messages
+
+
 @pytest.mark.slow
 def test_a_file_that_changed_after_prepare_is_not_imported(project: Path) -> None:
     write_dataset(project / "in", {"visual": 4})
