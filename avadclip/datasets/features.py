@@ -68,12 +68,13 @@ def prepare_features(name: str, dataset: Dataset, settings: Extraction) -> Prepa
         contents, problems = _open_all(listing.videos, files, dataset, cache)
     check_axes(name, listing.videos, contents, dataset)
     note_odd(listing.videos, contents, problems)
+    n_unknown_frames = dataset.visual.stride - 1  # a video may be almost a snippet longer than its features
     segments: list[Segment] = []
     misfits: dict[str, list[str]] = defaultdict(list)
     for segment in listing.segments:
         if segment.id in contents:
             try:
-                segments.append(fit(segment, _timeline(contents[segment.id], dataset)))
+                segments.append(fit(segment, _timeline(contents[segment.id], dataset), n_unknown_frames))
             except DatasetError as error:
                 misfits[segment.id].append(str(error))
     for id_, reasons in misfits.items():

@@ -180,6 +180,16 @@ def test_times_in_every_unit(project: Path, segments: str) -> None:
     assert {video.split for video in prepared.videos if video.id in TEST} == {"test"}
 
 
+@pytest.mark.parametrize(
+    "times", ["start_frame,end_frame\nfight3,fighting,100,447", "start_seconds,end_seconds\nfight3,fighting,4.17,18.6"]
+)
+def test_an_event_may_go_on_to_the_end_of_the_video(project: Path, times: str) -> None:
+    """The video has up to 63 frames more than six snippets of 64."""
+    write_dataset(project / "in", {"visual": 4}, segments=f"video,label,{times}\n")
+    prepared = prepare_features(NAME, make_params({"stride": 64}).dataset(NAME), EXTRACTION)
+    assert prepared.segments == (Segment("fight3", "fighting", 100, 384),)
+
+
 def nan(n: int) -> np.ndarray:
     values = np.zeros((n, 4))
     values[0, 1] = np.nan
