@@ -48,6 +48,9 @@ def import_features(
     from avadclip.interop.import_features import adopt_features
     from avadclip.interop.released_layouts import read_released_lists
 
+    if not annotations.is_dir():
+        wrong = "is a file" if annotations.exists() else "no such folder"
+        raise DatasetError(f"{annotations}: {wrong}; name the folder of videos.csv as --annotations (docs/features.md)")
     folders = _given(visual, audio)
     declared = Declared(stride, frame_rate, _given(visual_extractor, audio_extractor), text_tower, views_axis)
     if (annotations / "videos.csv").is_file():

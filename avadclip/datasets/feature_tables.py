@@ -38,8 +38,8 @@ def read_tables(dataset: Dataset, with_features: Collection[str]) -> Listing:
     """
     folder = Path(dataset.annotations)
     rows = read_videos(folder)
-    videos = csv_file.parse_all(rows, lambda row: _video(row, dataset, with_features))
-    ids.check_distinct(video.id for video in videos)
+    line_of: dict[str, int] = {}  # of every id, by its `collision_key`
+    videos = csv_file.parse_all(rows, lambda row: _video(row, dataset, with_features, line_of))
     labels = {video.id: video.labels for video in videos}
     _check_exclude(dataset, labels)
     segments = _segments(folder / SEGMENTS, labels, dataset) if (folder / SEGMENTS).exists() else ()
@@ -57,12 +57,14 @@ def read_videos(folder: Path) -> list[Row]:
     return rows
 
 
-def _video(row: Row, dataset: Dataset, with_features: Collection[str]) -> ListedVideo:
+def _video(row: Row, dataset: Dataset, with_features: Collection[str], line_of: dict[str, int]) -> ListedVideo:
     id_ = id_of(row)
     try:
         ids.check(id_)
     except DatasetError as error:
         row.fail("video", str(error))
+    if (line := line_of.setdefault(ids.collision_key(id_), row.line)) != row.line:
+        row.fail("video", f"the id {id_!r} is already that of line {line}; ids ignore case")
     if id_ not in with_features and id_ not in dataset.exclude:
         row.fail("video", f"no features of {id_!r} below {dataset.videos}{did_you_mean(id_, with_features)}")
     labels = split_labels(row.text("labels"))

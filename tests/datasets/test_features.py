@@ -328,6 +328,11 @@ def test_all_unusable_videos_are_told_at_once_and_can_be_excluded(project: Path)
     ("videos", "segments", "message"),
     [
         (VIDEOS + "gone,normal,test\n", SEGMENTS, "line 8, column video: no features of 'gone' below in"),
+        (
+            VIDEOS + "Walk2,normal,test\n",
+            SEGMENTS,
+            "line 8, column video: the id 'Walk2' is already that of line 5",
+        ),
         (VIDEOS, SEGMENTS + "fight3,fighting,9,12\n", "fight3: annotated fighting from frames 144 to 192"),
         (VIDEOS, SEGMENTS + "fight3,fighting,3,2\n", "line 3, column end_snippet: expected an end after the start 3"),
         (VIDEOS, SEGMENTS + "fight3.mp4,fighting,1,3\n", "line 3, column video: the same segment as in line 2; .* two"),

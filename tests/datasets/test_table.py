@@ -124,6 +124,30 @@ def test_errors_in_segments_csv_name_file_line_and_column(tmp_path: Path, segmen
     assert "segments.csv" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (VIDEOS.encode("utf-16"), "videos.csv, line 1: not readable as UTF-8 CSV: it is UTF-16; save it as CSV UTF-8"),
+        (
+            VIDEOS.encode("cp1252"),
+            "line 3: not readable as UTF-8 CSV: found byte 0xe9; save it as CSV UTF-8",
+        ),
+        (
+            VIDEOS.replace("\nc", '\n"c').encode(),
+            "line 4: not readable as UTF-8 CSV: unexpected end of data; if",
+        ),
+        (VIDEOS.replace("\nc", '\n"c" d').encode(), "line 4: not readable as UTF-8 CSV: ',' expected after '\"'; "),
+        (VIDEOS.replace("\nb", '\n"b').encode(), "line 3: not readable as UTF-8 CSV: unexpected end of data; "),
+    ],
+)
+def test_what_is_no_csv_names_the_line(tmp_path: Path, content: bytes, problem: str) -> None:
+    write_videos(tmp_path, FILES)
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "videos.csv").write_bytes(content)
+    with pytest.raises(DatasetError, match=problem):
+        load(make_dataset("table", tmp_path, CLASSES))
+
+
 def test_several_errors_are_reported_together(tmp_path: Path) -> None:
     with pytest.raises(DatasetError) as caught:
         load_table(tmp_path, HEADER + "a,riot,test\n" * 30)

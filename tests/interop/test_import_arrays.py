@@ -205,6 +205,17 @@ def test_one_label_in_two_unicode_forms_is_one_class(project: Path) -> None:
     assert read_params(project)["datasets"][NAME]["classes"] == ["normal", forms[0]]
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("videos.csv", "videos.csv: is a file; name the folder"), ("nowhere", "nowhere: no such folder")],
+)
+def test_annotations_are_a_folder(project: Path, name: str, message: str) -> None:
+    source = project.parent / "in"
+    write_dataset(source, {"visual": 6})
+    words = ("--visual", str(source / "visual"), "--annotations", str(source / name), "--dataset", NAME)
+    assert message in avadclip("import-features", *words, code=1).replace("\n", " ")
+
+
 def test_views_on_the_second_axis(project: Path) -> None:
     source = project.parent / "in"
     for id_, values in write_dataset(source, {"visual": 6})["visual"].items():
