@@ -19,10 +19,25 @@ from avadclip.config.datasets import Dataset
 from avadclip.config.features import ImportedAudio, ImportedVisual
 from avadclip.datasets import arrays, ids
 from avadclip.datasets.files import walk
-from avadclip.errors import DatasetError
+from avadclip.errors import DatasetError, listed
 from avadclip.io import sha256_of
 
 _BEYOND = np.float64(65520)  # from here on float16 rounds to infinity
+# PyTorch, MATLAB, pickles (which may run code when they are read), raw bytes, columns, TensorFlow, LMDB.
+_UNREAD = (
+    ".pt",
+    ".pth",
+    ".mat",
+    ".pkl",
+    ".pickle",
+    ".p",
+    ".bin",
+    ".parquet",
+    ".feather",
+    ".tfrecord",
+    ".tfrecords",
+    ".mdb",
+)
 _ONE_VIEW = re.compile(r"(?P<id>.+)__(?P<view>\d+)", re.ASCII)
 
 
@@ -118,6 +133,16 @@ def check_lengths(n_visual: int, n_audio: int, section: ImportedAudio) -> None:
             f"{n_audio} audio and {n_visual} visual snippets: they differ by more than audio.max_length_difference"
             f" {section.max_length_difference}; bring both to one stride, or allow more"
         )
+
+
+def unread_arrays(folder: Path) -> str:
+    """``12 files of other types (.pt); convert them to ...``: files that other programs keep arrays in, or nothing."""
+    found = [PurePosixPath(name).suffix.lower() for name in walk(folder, lambda name: name.lower().endswith(_UNREAD))]
+    if not found:
+        return ""
+    files = "1 file" if len(found) == 1 else f"{len(found)} files"
+    kinds = "another type" if len(found) == 1 else "other types"
+    return f"{files} of {kinds} ({listed(set(found))}); convert them to {', '.join(arrays.SUFFIXES)}"
 
 
 def find_arrays(folder: Path) -> dict[str, list[Path]]:

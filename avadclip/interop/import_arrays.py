@@ -1,5 +1,6 @@
 """``avadclip import-features`` for any extractor: arrays and two tables -> a data set of kind ``features``."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from avadclip.config import Params
 from avadclip.config.editing import edited
 from avadclip.config.features import Modality
 from avadclip.config.variants import Variant
-from avadclip.datasets.array_files import find_arrays
+from avadclip.datasets.array_files import find_arrays, unread_arrays
 from avadclip.datasets.feature_tables import SEGMENTS, VIDEOS, read_videos
 from avadclip.datasets.features import prepare_features
 from avadclip.datasets.ids import composed
@@ -23,6 +24,8 @@ from avadclip.encoders.weights import OPENAI_CLIPS
 from avadclip.errors import ConfigError, DatasetError
 from avadclip.interop.adopting import bring_links, copy_files, drop_other_datasets, known_section, links_of
 from avadclip.interop.declared import USUAL, Declared, check_agreement
+
+logger = logging.getLogger(__name__)
 
 TABLES = {VIDEOS: "write it: header video,labels,split (docs/features.md)", SEGMENTS: None}
 PLAIN = "mil_head"  # kind and name of the detector that takes any features
@@ -130,9 +133,16 @@ def _links(
         found = [path for views in find_arrays(source).values() for path in views]
         listed = None if names is None else {composed(name): own for name, own in names[modality].items()}
         wanted = [path for path in found if listed is None or composed(path.name) in listed]
+        unread = unread_arrays(source)
         if not wanted:
             what = "no arrays of features" if not found else f"none of the files that the lists name, but {found[0]}"
-            raise DatasetError(f"{source}: found {what}; name the folder of the {modality} files")
+            raise DatasetError(
+                f"{source}: found {what}, but {unread}"
+                if unread and not found
+                else f"{source}: found {what}; name the folder of the {modality} files"
+            )
+        if unread:
+            logger.warning("%s: left out %s", source, unread)
         places = links_of((arrays / modality, path) for path in wanted)
         for path, (link, place) in zip(wanted, places, strict=True):
             yield (link if listed is None else arrays / modality / listed[composed(path.name)]), place

@@ -216,6 +216,19 @@ def test_annotations_are_a_folder(project: Path, name: str, message: str) -> Non
     assert message in avadclip("import-features", *words, code=1).replace("\n", " ")
 
 
+@pytest.mark.parametrize("suffix", [".pt", ".PKL", ".mat"])
+def test_files_of_other_types_are_told(project: Path, caplog: pytest.LogCaptureFixture, suffix: str) -> None:
+    source = project.parent / "in"
+    written = write_dataset(source, {"visual": 6})["visual"]
+    told = f"({suffix.lower()}); convert them to .csv, .h5, .hdf5, .npy, .npz, .safetensors"
+    (source / "visual/walk2.npy").rename(source / f"visual/walk2{suffix}")
+    assert "no features of 'walk2' below" in adopt(source, "visual", code=1)
+    assert f"{source / 'visual'}: left out 1 file of another type {told}" in caplog.messages
+    for id_ in written.keys() - {"walk2"}:
+        (source / f"visual/{id_}.npy").rename(source / f"visual/{id_}{suffix}")
+    assert f"found no arrays of features, but 6 files of other types {told}" in adopt(source, "visual", code=1)
+
+
 def test_views_on_the_second_axis(project: Path) -> None:
     source = project.parent / "in"
     for id_, values in write_dataset(source, {"visual": 6})["visual"].items():
