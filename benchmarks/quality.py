@@ -26,7 +26,8 @@ from avadclip.config import Params
 from avadclip.config.features import Modality
 from avadclip.detectors.description import read_description, read_refusal
 from avadclip.evaluation.testset import TestSet, read_test_set
-from avadclip.interop.import_arrays import Declared, adopt_arrays
+from avadclip.interop.declared import Declared
+from avadclip.interop.import_arrays import adopt_arrays
 from avadclip.scoring import scores
 from benchmarks import zoo_page
 from benchmarks.quality_variants import STUDIES, TEACHER

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -11,6 +11,11 @@ from avadclip import config
 from avadclip.config.features import Modality
 from avadclip.errors import DatasetError
 
+if TYPE_CHECKING:
+    from avadclip.interop.declared import Declared
+    from avadclip.interop.released_layouts import ReleasedLists
+
+T = TypeVar("T")
 ParamsFile = Annotated[Path, typer.Option("--params", help="Parameter file.")]
 
 
@@ -23,8 +28,11 @@ def import_features(
     audio: Annotated[Path | None, typer.Option(help="Folder of <id>.npy, searched recursively.")] = None,
     stride: Annotated[int | None, typer.Option(help="Frames from one snippet to the next.")] = None,
     frame_rate: Annotated[float | None, typer.Option(help="Frames per second of the videos.")] = None,
-    visual_extractor: Annotated[str, typer.Option(help="What made the visual features, in words.")] = "unknown",
-    audio_extractor: Annotated[str, typer.Option(help="What made the audio features, in words.")] = "unknown",
+    views_axis: Annotated[
+        int | None, typer.Option(min=0, max=1, help="1 if arrays are [n, views, width], not [views, n, width].")
+    ] = None,
+    visual_extractor: Annotated[str | None, typer.Option(help="What made the visual features, in words.")] = None,
+    audio_extractor: Annotated[str | None, typer.Option(help="What made the audio features, in words.")] = None,
     text_tower: Annotated[str | None, typer.Option(help="A CLIP that reads the class names, by its name.")] = None,
     alone: Annotated[
         bool, typer.Option("--alone", help="Drop other data sets; with the authors' files, trained detectors too.")
@@ -36,33 +44,22 @@ def import_features(
     They are of any extractor if `annotations` has a videos.csv, of VadCLIP or XD-Violence if it has their lists, else
     of AVadCLIP.
     """
+    from avadclip.interop.declared import Declared
     from avadclip.interop.import_features import adopt_features
     from avadclip.interop.released_layouts import read_released_lists
 
-    folders: dict[Modality, Path] = {}
-    if visual is not None:
-        folders["visual"] = visual
-    if audio is not None:
-        folders["audio"] = audio
+    if not annotations.is_dir():
+        wrong = "is a file" if annotations.exists() else "no such folder"
+        raise DatasetError(f"{annotations}: {wrong}; name the folder of videos.csv as --annotations (docs/features.md)")
+    folders = _given(visual, audio)
+    declared = Declared(stride, frame_rate, _given(visual_extractor, audio_extractor), text_tower, views_axis)
     if (annotations / "videos.csv").is_file():
-        extractors: dict[Modality, str] = {"visual": visual_extractor, "audio": audio_extractor}
-        _import_arrays(folders, annotations, dataset, stride, frame_rate, extractors, text_tower, alone, params)
+        _import_arrays(folders, annotations, dataset, declared, None, alone, params)
         return
     if (lists := read_released_lists(annotations)) is not None:
         with TemporaryDirectory() as tables:
             lists.write_tables(Path(tables))
-            _import_arrays(
-                folders,
-                Path(tables),
-                dataset,
-                stride or lists.stride,
-                frame_rate or lists.frame_rate,
-                lists.extractors,
-                text_tower or lists.text_tower,
-                alone,
-                params,
-                lists.files,
-            )
+            _import_arrays(folders, Path(tables), dataset, declared, lists, alone, params)
         return
     if visual is None or audio is None:
         raise DatasetError(
@@ -76,27 +73,32 @@ def import_features(
     )
 
 
+def _given(visual: T | None, audio: T | None) -> dict[Modality, T]:
+    options: dict[Modality, T | None] = {"visual": visual, "audio": audio}
+    return {modality: option for modality, option in options.items() if option is not None}
+
+
 def _import_arrays(
     folders: Mapping[Modality, Path],
     annotations: Path,
     dataset: str,
-    stride: int | None,
-    frame_rate: float | None,
-    extractors: Mapping[Modality, str],
-    text_tower: str | None,
+    declared: "Declared",
+    lists: "ReleasedLists | None",
     alone: bool,
     params: Path,
-    names: Mapping[Modality, Mapping[str, str]] | None = None,
 ) -> None:
-    from avadclip.interop.import_arrays import Declared, adopt_arrays
+    from avadclip.interop.declared import USUAL, Declared
+    from avadclip.interop.import_arrays import adopt_arrays
 
     if not folders:
         raise DatasetError("no features: give their folder as --visual, --audio, or both")
-    if unlisted := sorted(folders.keys() - (names or folders).keys()):
-        raise DatasetError(f"--{unlisted[0]}: the lists name no such files; leave it out")
-    made_by = {modality: extractors[modality] for modality in folders}
-    declared = None if stride is None or frame_rate is None else Declared(stride, frame_rate, made_by, text_tower)
-    found = adopt_arrays(dataset, folders, annotations, declared, params, alone, names)
+    names, usual = None, USUAL
+    if lists is not None:
+        names = lists.files
+        usual = Declared(lists.stride, lists.frame_rate, lists.extractors, lists.text_tower).or_else(USUAL)
+        if unlisted := sorted(folders.keys() - names.keys()):
+            raise DatasetError(f"--{unlisted[0]}: the lists name no such files; leave it out")
+    found = adopt_arrays(dataset, folders, annotations, declared, params, alone, names, usual)
     typer.echo(
         f"{params}: datasets.{dataset} has {found.n_train} training and {found.n_test} test videos,"
         f" {found.n_files} files; `dvc repro` imports them"

@@ -82,10 +82,15 @@ class Dataset(Section):
     @field_validator("classes")
     @classmethod
     def _classes_can_be_told_apart(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        """Unicode form NFC, as the labels of tables have."""
+        classes = tuple(unicodedata.normalize("NFC", name) for name in classes)
         if classes[0] != "normal":
             raise ValueError("the first of `classes` must be `normal`")
         if len(set(classes)) != len(classes):
             raise ValueError("`classes` names a class twice")
+        spelt = {name.casefold(): name for name in reversed(classes)}
+        if alike := [f"{spelt[name.casefold()]}, {name}" for name in classes if spelt[name.casefold()] != name]:
+            raise ValueError(f"`classes` has names that differ in case only: {'; '.join(alike)}; write one of them")
         # `|` joins labels in tables, and `*` stands for any class there.
         unusable = [name for name in classes if name != name.strip() or name in ("", "*") or "|" in name]
         if unusable:

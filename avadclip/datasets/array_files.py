@@ -2,7 +2,8 @@
 
 Below ``datasets.<name>.videos`` are the folders ``visual`` and ``audio``, or one of them, with the files in any
 subfolders: ``<id>.npy`` (or another suffix of :mod:`avadclip.datasets.arrays`) contains the features [n, width] of a
-video or all its views, ``<id>__<view>.npy`` one view. Tests use the view with the lowest number.
+video or all its views, ``<id>__<view>.npy`` one view. Tests use the view with the lowest number. Instead of the id, a
+name may have the name of the video file (``<id>.mp4.npy``, ``<id>.mp4__0.npy``), in either Unicode form.
 """
 
 import hashlib
@@ -18,10 +19,25 @@ from avadclip.config.datasets import Dataset
 from avadclip.config.features import ImportedAudio, ImportedVisual
 from avadclip.datasets import arrays, ids
 from avadclip.datasets.files import walk
-from avadclip.errors import DatasetError
+from avadclip.errors import DatasetError, listed
 from avadclip.io import sha256_of
 
 _BEYOND = np.float64(65520)  # from here on float16 rounds to infinity
+# PyTorch, MATLAB, pickles (which may run code when they are read), raw bytes, columns, TensorFlow, LMDB.
+_UNREAD = (
+    ".pt",
+    ".pth",
+    ".mat",
+    ".pkl",
+    ".pickle",
+    ".p",
+    ".bin",
+    ".parquet",
+    ".feather",
+    ".tfrecord",
+    ".tfrecords",
+    ".mdb",
+)
 _ONE_VIEW = re.compile(r"(?P<id>.+)__(?P<view>\d+)", re.ASCII)
 
 
@@ -34,9 +50,9 @@ class Arrays:
 
     @property
     def content_hash(self) -> str:
-        """sha256 of names and contents, in order."""
+        """sha256 of modalities and contents, in order. Not of names, so that copies have the same."""
         files = [("visual", path) for path in self.visual] + [("audio", path) for path in self.audio]
-        lines = "".join(f"{sha256_of(path)} {modality} {path.name}\n" for modality, path in files)
+        lines = "".join(f"{sha256_of(path)} {modality}\n" for modality, path in files)
         return hashlib.sha256(lines.encode()).hexdigest()
 
 
@@ -119,6 +135,16 @@ def check_lengths(n_visual: int, n_audio: int, section: ImportedAudio) -> None:
         )
 
 
+def unread_arrays(folder: Path) -> str:
+    """``12 files of other types (.pt); convert them to ...``: files that other programs keep arrays in, or nothing."""
+    found = [PurePosixPath(name).suffix.lower() for name in walk(folder, lambda name: name.lower().endswith(_UNREAD))]
+    if not found:
+        return ""
+    files = "1 file" if len(found) == 1 else f"{len(found)} files"
+    kinds = "another type" if len(found) == 1 else "other types"
+    return f"{files} of {kinds} ({listed(set(found))}); convert them to {', '.join(arrays.SUFFIXES)}"
+
+
 def find_arrays(folder: Path) -> dict[str, list[Path]]:
     """Id -> files of its views, in the order of their numbers.
 
@@ -133,7 +159,8 @@ def find_arrays(folder: Path) -> dict[str, list[Path]]:
         stem = PurePosixPath(relative).name
         stem = stem[: stem.rindex(".")]
         match = _ONE_VIEW.fullmatch(stem)
-        id_, view = (match["id"], int(match["view"])) if match else (stem, -1)
+        named, view = (match["id"], int(match["view"])) if match else (stem, -1)
+        id_ = ids.from_name(named)  # as tables are read: some extractors name `a.mp4.npy`, a Mac decomposes accents
         ids.check(id_)
         path = folder / relative
         if found[id_].setdefault(view, path) is not path or (len(found[id_]) > 1 and -1 in found[id_]):

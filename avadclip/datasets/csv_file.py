@@ -1,5 +1,6 @@
 """Strict reading of CSV tables: every error names file, line and column."""
 
+import codecs
 import csv
 import difflib
 import math
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, TextIO, TypeVar
 
+from avadclip.datasets.ids import composed
 from avadclip.errors import DatasetError
 from avadclip.io import replacing
 
@@ -16,6 +18,7 @@ T = TypeVar("T")
 _MOST_PROBLEMS = 20
 _LONGEST_LINE = 1 << 20  # characters; a file without line ends would be read into memory whole
 _SHOWN = 200  # characters of what was found, in a message
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # a byte order mark, which spreadsheets write
 _MOST_DIGITS = 18  # of a whole number, so that it fits into 64 bits
 
 
@@ -36,8 +39,8 @@ class Row:
         return self.cells[column] or self.fail(column, "empty")
 
     def choice(self, column: str, known: Sequence[str], value: str | None = None) -> str:
-        """A cell (or `value`, a part of it) that must be one of `known`."""
-        value = self.cells[column] if value is None else value
+        """A cell (or `value`, a part of it) that must be one of `known`, in the Unicode form NFC."""
+        value = composed(self.cells[column] if value is None else value)
         if value not in known:
             self.fail(column, f"{value!r} is not one of {', '.join(known)}{did_you_mean(value, known)}")
         return value
@@ -104,7 +107,9 @@ def read(path: Path, *headers: tuple[str, ...], strip: bool = False) -> list[Row
             return list(_rows(path, file, headers, strip))
     except FileNotFoundError:
         raise DatasetError(f"{path}: no such file; expected a table with the header {_spelt(headers)}") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError:
+        raise DatasetError(f"{_undecodable(path)}; save it as CSV UTF-8") from None
+    except OSError as error:
         raise DatasetError(f"{path}: not readable as UTF-8 CSV: {error}") from None
 
 
@@ -133,19 +138,51 @@ def parse_all(rows: Iterable[S], parse: Callable[[S], T]) -> list[T]:
 
 
 def _rows(path: Path, file: TextIO, headers: Sequence[tuple[str, ...]], strip: bool) -> Iterator[Row]:
-    records = csv.reader(lines(path, file), strict=True)
-    header = tuple(name.strip() for name in next(records, []))
+    records = _records(path, file)
+    _, first = next(records, (1, []))
+    header = tuple(name.strip() for name in first)
     if header not in headers:
         found = repr(shortened(",".join(header))) if header else "nothing"
         raise DatasetError(f"{path}, line 1: expected the header {_spelt(headers)}, found {found}")
-    for cells in records:
+    for line, cells in records:
         if not any(cell.strip() for cell in cells) and (strip or not cells):
             continue  # an empty line, which a spreadsheet writes as a row of commas
         if len(cells) != len(header):
-            where, found = f"{path}, line {records.line_num}", shortened(",".join(cells))
-            raise DatasetError(f"{where}: expected {len(header)} cells, found {len(cells)}: {found}")
+            found = shortened(",".join(cells))
+            raise DatasetError(f"{path}, line {line}: expected {len(header)} cells, found {len(cells)}: {found}")
         texts = [cell.strip() for cell in cells] if strip else cells
-        yield Row(path, records.line_num, dict(zip(header, texts, strict=True)))
+        yield Row(path, line, dict(zip(header, texts, strict=True)))
+
+
+def _records(path: Path, file: TextIO) -> Iterator[tuple[int, list[str]]]:
+    """The last line and the cells of each record."""
+    records = csv.reader(lines(path, file), strict=True)
+    while True:
+        first_line = records.line_num + 1
+        try:
+            cells = next(records, None)
+        except csv.Error as error:
+            raise DatasetError(
+                f"{path}, line {first_line}: not readable as UTF-8 CSV: {error}; if it begins a cell with a quotation"
+                " mark, end the cell with one, and double those in between"
+            ) from None
+        if cells is None:
+            return
+        yield records.line_num, cells
+
+
+def _undecodable(path: Path) -> str:
+    """The first line of a file that is not UTF-8, and what is there."""
+    number = 0
+    with path.open("rb") as file:
+        while line := file.readline(_LONGEST_LINE):
+            number += 1
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                found = "it is UTF-16" if line.startswith(_UTF_16) else f"found byte {line[error.start]:#04x}"
+                return f"{path}, line {number}: not readable as UTF-8 CSV: {found}"
+    return f"{path}: not readable as UTF-8 CSV"
 
 
 def _spelt(headers: Sequence[tuple[str, ...]]) -> str:

@@ -15,7 +15,9 @@ from typing import cast
 from avadclip.config.datasets import Dataset
 from avadclip.datasets import csv_file, ids
 from avadclip.datasets.csv_file import Row, did_you_mean
+from avadclip.datasets.label_cells import split_labels
 from avadclip.datasets.model import ANY_CLASS, NORMAL, SPLITS, ListedVideo, Listing, Segment, Split, TimedSegment
+from avadclip.datasets.table_segments import check_order, parse_distinct
 from avadclip.errors import DatasetError
 
 VIDEOS, SEGMENTS = "videos.csv", "segments.csv"
@@ -36,11 +38,11 @@ def read_tables(dataset: Dataset, with_features: Collection[str]) -> Listing:
     """
     folder = Path(dataset.annotations)
     rows = read_videos(folder)
-    videos = csv_file.parse_all(rows, lambda row: _video(row, dataset, with_features))
-    ids.check_distinct(video.id for video in videos)
+    line_of: dict[str, int] = {}  # of every id, by its `collision_key`
+    videos = csv_file.parse_all(rows, lambda row: _video(row, dataset, with_features, line_of))
     labels = {video.id: video.labels for video in videos}
     _check_exclude(dataset, labels)
-    segments = _segments(folder / SEGMENTS, labels, dataset) if (folder / SEGMENTS).exists() else []
+    segments = _segments(folder / SEGMENTS, labels, dataset) if (folder / SEGMENTS).exists() else ()
     return Listing(
         videos=tuple(sorted(videos, key=lambda video: video.id)),
         segments=tuple(segment for segment in segments if segment.id not in dataset.exclude),
@@ -55,17 +57,14 @@ def read_videos(folder: Path) -> list[Row]:
     return rows
 
 
-def split_labels(cell: str) -> tuple[str, ...]:
-    """The names in a cell of the column `labels`."""
-    return tuple(label.strip() for label in cell.split("|"))
-
-
-def _video(row: Row, dataset: Dataset, with_features: Collection[str]) -> ListedVideo:
+def _video(row: Row, dataset: Dataset, with_features: Collection[str], line_of: dict[str, int]) -> ListedVideo:
     id_ = id_of(row)
     try:
         ids.check(id_)
     except DatasetError as error:
         row.fail("video", str(error))
+    if (line := line_of.setdefault(ids.collision_key(id_), row.line)) != row.line:
+        row.fail("video", f"the id {id_!r} is already that of line {line}; ids ignore case")
     if id_ not in with_features and id_ not in dataset.exclude:
         row.fail("video", f"no features of {id_!r} below {dataset.videos}{did_you_mean(id_, with_features)}")
     labels = split_labels(row.text("labels"))
@@ -89,9 +88,11 @@ def _check_exclude(dataset: Dataset, known: Mapping[str, object]) -> None:
             raise DatasetError(f"`exclude` gives no reason for {id_!r}; write one, which is reported with the metrics")
 
 
-def _segments(path: Path, labels: Mapping[str, tuple[str, ...]], dataset: Dataset) -> list[Segment | TimedSegment]:
+def _segments(
+    path: Path, labels: Mapping[str, tuple[str, ...]], dataset: Dataset
+) -> tuple[Segment | TimedSegment, ...]:
     rows = csv_file.read(path, *SEGMENT_HEADERS, strip=True)
-    return csv_file.parse_all(rows, lambda row: _segment(row, labels, dataset))
+    return parse_distinct(path, rows, lambda row: _segment(row, labels, dataset))
 
 
 def _segment(row: Row, labels: Mapping[str, tuple[str, ...]], dataset: Dataset) -> Segment | TimedSegment:
@@ -103,8 +104,7 @@ def _segment(row: Row, labels: Mapping[str, tuple[str, ...]], dataset: Dataset) 
     unit = next(unit for unit in _UNITS if f"start_{unit}" in row.cells)
     read = row.number if unit == "seconds" else row.whole
     start, end = read(f"start_{unit}"), read(f"end_{unit}")
-    if start >= end:
-        row.fail(f"end_{unit}", f"expected an end after the start {start}, found {end}")
+    check_order(row, start, end, f"end_{unit}")
     if unit == "seconds":
         return TimedSegment(id_, label, start, end)
     n_frames = dataset.visual.stride if unit == "snippet" else 1

@@ -6,8 +6,7 @@ so ``n_frames`` is n x stride.
 
 import json
 import logging
-from collections import Counter, defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,27 +17,19 @@ from numpy.typing import NDArray
 from avadclip.config.datasets import Dataset
 from avadclip.config.features import Extraction, ImportedAudio, ImportedVisual
 from avadclip.datasets.array_files import ArrayFiles, Arrays, check_lengths, load_sound, load_views
+from avadclip.datasets.array_shapes import Contents, check_axes, check_sound_axis, log_shapes, note_odd
+from avadclip.datasets.doubts import log_unlisted, warn_of_copies, warn_of_unsegmented, warn_of_untaught
 from avadclip.datasets.exclusion import unusable_message
 from avadclip.datasets.feature_tables import read_tables
 from avadclip.datasets.frame_spans import fit
-from avadclip.datasets.model import ListedVideo, Segment, Video
+from avadclip.datasets.model import ListedVideo, Listing, Segment, Video
 from avadclip.datasets.prepare import Prepared
 from avadclip.datasets.probe_cache import ProbeCache
 from avadclip.errors import DatasetError
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class _Contents:
-    """What the files of one video contain."""
-
-    files: Arrays
-    n_snippets: int
-    widths: Sequence[int]  # of visual and audio features, as far as there are any
-    n_views: int
-    has_audio: bool
-    content_hash: str
+_FACTS_VERSION = 2  # of `_facts`; raise it when they are found in another way, so that none are recalled
 
 
 @dataclass(frozen=True)
@@ -75,13 +66,15 @@ def prepare_features(name: str, dataset: Dataset, settings: Extraction) -> Prepa
     listing = read_tables(dataset, files.ids)
     with ProbeCache.open(settings.probes) as cache:
         contents, problems = _open_all(listing.videos, files, dataset, cache)
-    _compare(listing.videos, contents, problems)
+    check_axes(name, listing.videos, contents, dataset)
+    note_odd(listing.videos, contents, problems)
+    n_unknown_frames = dataset.visual.stride - 1  # a video may be almost a snippet longer than its features
     segments: list[Segment] = []
     misfits: dict[str, list[str]] = defaultdict(list)
     for segment in listing.segments:
         if segment.id in contents:
             try:
-                segments.append(fit(segment, _timeline(contents[segment.id], dataset)))
+                segments.append(fit(segment, _timeline(contents[segment.id], dataset), n_unknown_frames))
             except DatasetError as error:
                 misfits[segment.id].append(str(error))
     for id_, reasons in misfits.items():
@@ -90,12 +83,14 @@ def prepare_features(name: str, dataset: Dataset, settings: Extraction) -> Prepa
         raise DatasetError(unusable_message(name, problems, len(listing.videos)))
     videos = tuple(_row(video, contents.get(video.id), dataset) for video in listing.videos)
     _log(name, videos)
+    log_shapes(name, listing.videos, contents, dataset)
+    _log_doubts(name, dataset, files, listing, videos)
     return Prepared(videos, tuple(segments))
 
 
 def _open_all(
     listed: tuple[ListedVideo, ...], files: ArrayFiles, dataset: Dataset, cache: ProbeCache
-) -> tuple[dict[str, _Contents], dict[str, str]]:
+) -> tuple[dict[str, Contents], dict[str, str]]:
     contents, problems, facts = {}, {}, {}
     how = dataset.model_dump_json(include={"visual", "audio"})
     for video in listed:
@@ -109,14 +104,14 @@ def _open_all(
     return contents, problems
 
 
-def _look_up(files: Arrays, dataset: Dataset, how: str, cache: ProbeCache) -> tuple[str, _Contents]:
+def _look_up(files: Arrays, dataset: Dataset, how: str, cache: ProbeCache) -> tuple[str, Contents]:
     states = [(str(path), *_state(path)) for path in (*files.visual, *files.audio)]
-    key = json.dumps([states, how])
+    key = json.dumps([_FACTS_VERSION, states, how])
     known = cache.recall(key)
-    return key, _open(files, dataset) if known is None else _Contents(files, **json.loads(known))
+    return key, _open(files, dataset) if known is None else Contents(files, **json.loads(known))
 
 
-def _facts(found: _Contents) -> str:
+def _facts(found: Contents) -> str:
     return json.dumps({name: value for name, value in vars(found).items() if name != "files"})
 
 
@@ -128,16 +123,17 @@ def _state(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _open(files: Arrays, dataset: Dataset) -> _Contents:
+def _open(files: Arrays, dataset: Dataset) -> Contents:
     visual, audio = dataset.visual, dataset.audio
     assert isinstance(visual, ImportedVisual)
     assert isinstance(audio, ImportedAudio)
     views = load_views(files, visual) if files.visual else None
     sound = load_sound(files, audio) if files.audio else None
     if views is not None and sound is not None:
+        check_sound_axis(files, views.shape, len(sound), dataset)
         check_lengths(views.shape[1], len(sound), audio)
     found = [array for array in (views, sound) if array is not None]
-    return _Contents(
+    return Contents(
         files=files,
         n_snippets=found[0].shape[-2],
         widths=[array.shape[-1] for array in found],
@@ -147,29 +143,12 @@ def _open(files: Arrays, dataset: Dataset) -> _Contents:
     )
 
 
-def _compare(videos: tuple[ListedVideo, ...], contents: Mapping[str, _Contents], problems: dict[str, str]) -> None:
-    """Note every video that differs from most others in its widths or, if it is for training, in its views."""
-    widths = {id_: tuple(found.widths) for id_, found in contents.items()}
-    views = {v.id: contents[v.id].n_views for v in videos if v.split == "train" and v.id in contents}
-    for what, found in (("features of width", widths), ("views for training:", views)):
-        for id_, own, usual in _odd(found):
-            problems.setdefault(id_, f"{what} {own}; most others have {usual}")
-
-
-def _odd(values: Mapping[str, Hashable]) -> list[tuple[str, Hashable, Hashable]]:
-    """Id and value of the videos that do not have the most common value, and that value."""
-    if not values:
-        return []
-    ((usual, _),) = Counter(values.values()).most_common(1)
-    return [(id_, value, usual) for id_, value in values.items() if value != usual]
-
-
-def _timeline(found: _Contents, dataset: Dataset) -> EvenFrames:
+def _timeline(found: Contents, dataset: Dataset) -> EvenFrames:
     assert isinstance(dataset.visual, ImportedVisual)
     return EvenFrames(found.n_snippets * dataset.visual.stride, dataset.visual.frame_rate)
 
 
-def _row(video: ListedVideo, found: _Contents | None, dataset: Dataset) -> Video:
+def _row(video: ListedVideo, found: Contents | None, dataset: Dataset) -> Video:
     if found is None:
         return Video(video.id, "", video.split, video.labels, 0, 0.0, False, "", dataset.exclude[video.id])
     timeline, path = _timeline(found, dataset), (*found.files.visual, *found.files.audio)[0]
@@ -194,3 +173,12 @@ def _log(name: str, videos: tuple[Video, ...]) -> None:
         sum(video.n_frames / video.frame_rate for video in used) / 3600,
         *(sum(not video.has_audio for video in used), len(videos) - len(used)),
     )
+
+
+def _log_doubts(name: str, dataset: Dataset, files: ArrayFiles, listing: Listing, videos: tuple[Video, ...]) -> None:
+    log_unlisted(dataset.videos, files.ids - {video.id for video in videos}, "videos with features")
+    used = [video for video in listing.videos if video.id not in dataset.exclude]
+    warn_of_unsegmented(used, {segment.id for segment in listing.segments})
+    usable = [video for video in videos if not video.excluded]
+    warn_of_copies(usable, "features")
+    warn_of_untaught(name, usable, dataset.classes)

@@ -3,18 +3,19 @@
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from avadclip.config.datasets import Dataset
 from avadclip.config.features import Extraction
+from avadclip.datasets.doubts import warn_of_copies, warn_of_untaught
 from avadclip.datasets.exclusion import exclude_lines
 from avadclip.datasets.frame_spans import fit
 from avadclip.datasets.load import load
 from avadclip.datasets.model import ListedVideo, Listing, Segment, TimedSegment, Video
 from avadclip.datasets.probe_cache import ProbeCache, VideoFacts
 from avadclip.datasets.probing import Probe, probe_all
-from avadclip.errors import DatasetError, listed
+from avadclip.errors import DatasetError
 
 logger = logging.getLogger(__name__)
 
@@ -62,10 +63,8 @@ def prepare(name: str, dataset: Dataset, settings: Extraction, probe: Probe) -> 
         for video in listing.videos
     )
     used = [video for video in videos if not video.excluded]
-    _warn_of_copies(used)
-    learnt = {label for video in used if video.split == "train" for label in video.labels}
-    if untaught := [label for label in dataset.classes if label not in learnt]:
-        logger.warning("%s: no training video is labelled %s, so nothing can be trained", name, listed(untaught))
+    warn_of_copies(used)
+    warn_of_untaught(name, used, dataset.classes)
     _log_summary(name, videos, n_cached=probed.n_cached)
     return Prepared(videos, segments)
 
@@ -120,24 +119,6 @@ def _failure_message(name: str, failures: Mapping[str, str]) -> str:
             exclude_lines(failures),
         ]
     )
-
-
-def _warn_of_copies(videos: Sequence[Video]) -> None:
-    """Warn of files that are there under several names, in both splits or with contrary labels."""
-    by_content: dict[str, list[Video]] = defaultdict(list)
-    for video in videos:
-        by_content[video.content_hash].append(video)
-    for copies in by_content.values():
-        if len(copies) == 1:
-            continue
-        told = listed([f"{video.id} ({video.split}, {'|'.join(video.labels)})" for video in copies])
-        if len({frozenset(video.labels) for video in copies}) > 1:
-            logger.warning("byte for byte the same file, but with contrary labels: %s; exclude the wrong one", told)
-        if len({video.split for video in copies}) > 1:
-            logger.warning(
-                "byte for byte the same file for training and for testing: %s; exclude one, or results are too good",
-                told,
-            )
 
 
 def _log_summary(name: str, videos: tuple[Video, ...], n_cached: int) -> None:

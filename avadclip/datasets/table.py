@@ -12,9 +12,8 @@ the table changes no id.
 ``segments.csv``: see :mod:`avadclip.datasets.table_segments`.
 """
 
-import logging
 import posixpath
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import cast
@@ -22,15 +21,14 @@ from typing import cast
 from avadclip.config.datasets import Dataset
 from avadclip.datasets import csv_file, ids
 from avadclip.datasets.csv_file import Row, did_you_mean
+from avadclip.datasets.doubts import log_unlisted, warn_of_unsegmented
 from avadclip.datasets.files import VideoFiles
+from avadclip.datasets.label_cells import split_labels
 from avadclip.datasets.model import NORMAL, SPLITS, ListedVideo, Listing, Split
 from avadclip.datasets.table_segments import read_segments
 from avadclip.datasets.table_split import default_split
-from avadclip.errors import DatasetError, listed
+from avadclip.errors import DatasetError
 
-logger = logging.getLogger(__name__)
-
-_LABEL_SEPARATOR = "|"
 _FOLDER_SEPARATOR = "__"
 
 
@@ -47,7 +45,7 @@ def load(dataset: Dataset, files: VideoFiles) -> Listing:
         raise DatasetError(f"{path}: expected a row for each video, found the header only; add them")
     named = _Named(files, dataset)
     videos = csv_file.parse_all(rows, named.video)
-    _log_unlisted(files, videos)
+    log_unlisted(files.folder, _unlisted(files, videos), "files")
 
     path = Path(dataset.annotations) / "segments.csv"
     labels = {video.id: video.labels for video in videos}
@@ -57,7 +55,7 @@ def load(dataset: Dataset, files: VideoFiles) -> Listing:
         usable = [video for video in videos if video.id not in dataset.exclude]
         split = default_split(usable, segmented)
         videos = [replace(video, split=split.get(video.id, video.split)) for video in videos]
-    _log_unsegmented([video for video in videos if video.id not in dataset.exclude], segmented)
+    warn_of_unsegmented([video for video in videos if video.id not in dataset.exclude], segmented)
     return Listing(tuple(videos), segments)
 
 
@@ -126,7 +124,7 @@ class _Named:
 
 
 def _labels(row: Row, classes: Sequence[str]) -> tuple[str, ...]:
-    labels = tuple(label.strip() for label in row.text("labels").split(_LABEL_SEPARATOR))
+    labels = split_labels(row.text("labels"))
     for label in labels:
         row.choice("labels", classes, label)
     if len(set(labels)) < len(labels) or (NORMAL in labels and len(labels) > 1):
@@ -134,18 +132,6 @@ def _labels(row: Row, classes: Sequence[str]) -> tuple[str, ...]:
     return labels
 
 
-def _log_unlisted(files: VideoFiles, videos: Sequence[ListedVideo]) -> None:
+def _unlisted(files: VideoFiles, videos: Sequence[ListedVideo]) -> list[str]:
     named = {video.path for video in videos}
-    unlisted = [path for path in files.relative if files.path(path) not in named]
-    if unlisted:
-        logger.info("%s: %d files are not in videos.csv: %s", files.folder, len(unlisted), listed(unlisted))
-
-
-def _log_unsegmented(videos: Sequence[ListedVideo], segmented: Collection[str]) -> None:
-    unknown = [v.id for v in videos if v.split == "test" and v.labels != (NORMAL,) and v.id not in segmented]
-    if unknown:
-        logger.warning(
-            "%d anomalous test videos have no segments, so they count for metrics of whole videos only: %s",
-            len(unknown),
-            listed(unknown),
-        )
+    return [path for path in files.relative if files.path(path) not in named]

@@ -6,7 +6,7 @@ but not its end. `video` is written as in ``videos.csv``, `label` is one of that
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -34,15 +34,27 @@ def read_segments(
     DatasetError : one line for each wrong cell and each segment that is written twice, with file, line and column.
     """
     rows = csv_file.read(path, *HEADERS, strip=True)
+    return parse_distinct(path, rows, lambda row: _segment(row, id_of(row), labels, classes))
+
+
+def parse_distinct(
+    path: Path, rows: Iterable[Row], parse: Callable[[Row], Segment | TimedSegment]
+) -> tuple[Segment | TimedSegment, ...]:
+    """Parse each row; segments of one class that overlap in a video are logged as a warning.
+
+    Raises
+    ------
+    DatasetError : one line for each row that `parse` refuses and each segment that is written twice.
+    """
     line_of: dict[Segment | TimedSegment, int] = {}
 
-    def parse(row: Row) -> Segment | TimedSegment:
-        segment = _segment(row, id_of(row), labels, classes)
+    def parse_new(row: Row) -> Segment | TimedSegment:
+        segment = parse(row)
         if (first := line_of.setdefault(segment, row.line)) != row.line:
             row.fail("video", f"the same segment as in line {first}; it would count as two events, so remove one")
         return segment
 
-    segments = csv_file.parse_all(rows, parse)
+    segments = csv_file.parse_all(rows, parse_new)
     _warn_of_overlaps(path, line_of)
     return tuple(segments)
 
@@ -56,13 +68,14 @@ def _segment(
     if label not in labels[id_]:
         row.fail("label", f"{label!r} is not among the labels of {id_!r} in videos.csv: {', '.join(labels[id_])}")
     if "start_frame" in row.cells:
-        _check_order(row, row.whole("start_frame"), row.whole("end_frame"), "end_frame")
+        check_order(row, row.whole("start_frame"), row.whole("end_frame"), "end_frame")
         return Segment(id_, label, row.whole("start_frame"), row.whole("end_frame"))
-    _check_order(row, row.number("start_seconds"), row.number("end_seconds"), "end_seconds")
+    check_order(row, row.number("start_seconds"), row.number("end_seconds"), "end_seconds")
     return TimedSegment(id_, label, row.number("start_seconds"), row.number("end_seconds"))
 
 
-def _check_order(row: Row, start: float, end: float, end_column: str) -> None:
+def check_order(row: Row, start: float, end: float, end_column: str) -> None:
+    """Refuse a row whose segment is empty or ends before its start."""
     if start >= end:
         row.fail(end_column, f"expected an end after the start {start}, found {end}")
 

@@ -1,7 +1,9 @@
 """Importing features of any extractor from files into the store: exact, resumable and strict."""
 
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -178,6 +180,16 @@ def test_times_in_every_unit(project: Path, segments: str) -> None:
     assert {video.split for video in prepared.videos if video.id in TEST} == {"test"}
 
 
+@pytest.mark.parametrize(
+    "times", ["start_frame,end_frame\nfight3,fighting,100,447", "start_seconds,end_seconds\nfight3,fighting,4.17,18.6"]
+)
+def test_an_event_may_go_on_to_the_end_of_the_video(project: Path, times: str) -> None:
+    """The video has up to 63 frames more than six snippets of 64."""
+    write_dataset(project / "in", {"visual": 4}, segments=f"video,label,{times}\n")
+    prepared = prepare_features(NAME, make_params({"stride": 64}).dataset(NAME), EXTRACTION)
+    assert prepared.segments == (Segment("fight3", "fighting", 100, 384),)
+
+
 def nan(n: int) -> np.ndarray:
     values = np.zeros((n, 4))
     values[0, 1] = np.nan
@@ -193,7 +205,14 @@ WRONG = {
     "another length": ("audio/walk2.npy", np.zeros((6, 3)), "6 audio and 4 visual snippets: .*_difference 1"),
     "views of sound": ("audio/walk2.npy", np.zeros((2, 4, 3)), "sound has no views"),
     "more views": ("visual/walk2.npy", np.zeros((2, 4, 4)), "walk2: views for training: 2; most others have 1"),
+    "more views for testing": (
+        "visual/walk3.npy",
+        np.zeros((2, 8, 4)),
+        "walk3: views for testing: 2; most others",
+    ),
+    "views second": ("visual/walk2.npy", np.zeros((4, 10, 4)), r"walk2.npy: 4 views of 10 .* 4 of sound.*_axis: 1`"),
     "whole numbers": ("visual/walk2.npy", np.zeros((4, 4), int), "found .4, 4. int64"),
+    "with the suffix of a video": ("visual/walk2.mp4.npy", np.zeros((4, 4)), "are both features of 'walk2'; keep one"),
     "mixed views": ("visual/fight3__0.npy", np.zeros((6, 4)), "fight3.npy and .*__0.npy are both features of 'fight3'"),
     "the same view": ("visual/x/walk2.npz", np.zeros((4, 4)), "are both features of 'walk2'; keep one of them"),
 }
@@ -205,6 +224,76 @@ def test_what_does_not_belong_together_is_refused(project: Path, file: str, valu
     write_array(project / "in" / file, values)
     with pytest.raises(DatasetError, match=message):
         prepare_features(NAME, make_params(audio={"extractor": "VGGish"}).dataset(NAME), EXTRACTION)
+
+
+def write_stacked(folder: Path, n_snippets: int | None, n_views: int) -> None:
+    """Arrays [n, views, width] of random numbers; `n_snippets` None: as many as `write_dataset` has."""
+    rng = np.random.default_rng(0)
+    for id_, n in (TRAIN | TEST).items():
+        write_array(folder / "visual" / f"{id_}.npy", rng.normal(size=(n_snippets or n, n_views, 4)))
+
+
+def test_arrays_with_views_on_the_second_axis_are_recognised(project: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_dataset(project / "in", {})
+    write_stacked(project / "in", None, 10)
+    with pytest.raises(
+        DatasetError, match=r"6 arrays of 'own' have 4 \(walk2\) to 9 \(fight#2\) views and all 10 "
+    ) as caught:
+        prepare_features(NAME, make_params().dataset(NAME), EXTRACTION)
+    assert "and all 10 snippets: they look like [n, views, width]; write `visual.views_axis: 1`" in str(caught.value)
+    with caplog.at_level("INFO"):
+        prepared = prepare_features(NAME, make_params({"views_axis": 1}).dataset(NAME), EXTRACTION)
+    assert [video.n_frames for video in prepared.videos if video.id == "walk2"] == [4 * 16]
+    assert "own: 4 to 9 snippets in each video, 10 views for training, 10 views for testing" in caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("n_snippets", "n_views", "axis", "warned"),
+    [(32, 10, 0, True), (32, 5, 0, True), (32, 10, 1, False), (10, 32, 0, False), (5, 10, 0, False), (32, 7, 0, False)],
+)
+def test_arrays_that_may_have_views_on_either_axis_are_warned_of(
+    project: Path, caplog: pytest.LogCaptureFixture, n_snippets: int, n_views: int, axis: int, warned: bool
+) -> None:
+    """Of one shape, so that nothing but the usual numbers of crops tells the axes apart."""
+    write_dataset(project / "in", {})
+    write_stacked(project / "in", n_snippets, n_views)
+    prepare_features(NAME, make_params({"views_axis": axis}).dataset(NAME), EXTRACTION)
+    found = [message for message in caplog.messages if "visual.views_axis: 1" in message]
+    assert len(found) == warned
+    assert all(f"own: 6 arrays are taken for 32 views of {n_views} snippets: fight#2, " in message for message in found)
+
+
+def test_training_and_testing_may_have_other_numbers_of_views(project: Path) -> None:
+    """Releases have ten views for training and the tested one, and all videos may be cut to one length."""
+    write_dataset(project / "in", {})
+    for id_ in TRAIN | TEST:
+        write_array(project / f"in/visual/{id_}.npy", np.ones((3 if id_ in TRAIN else 2, 8, 4)))
+    assert len(prepare_features(NAME, make_params().dataset(NAME), EXTRACTION).videos) == 6
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize(
+    ("names", "rows"),
+    [
+        (["{}.npy"], "{}"),
+        (["{}.mp4.npy"], "{}.mp4"),
+        (["{}.MKV__0.npy", "{}.MKV__1.npy"], "{}"),
+        (["{}.npy"], "x/{}.avi"),
+    ],
+)
+def test_files_are_found_by_any_name_that_tables_may_have(
+    project: Path, names: list[str], rows: str, form: Literal["NFC", "NFD"]
+) -> None:
+    """A Mac decomposes accents in names of files, and some extractors keep the suffix of the video."""
+    videos = "video,labels,split\n" + "".join(f"{rows.format(id_)},riot,train\n" for id_ in ("café.1", "b"))
+    write_dataset(project / "in", {}, videos=videos, segments="video,label,start_frame,end_frame\n")
+    for id_ in ("café.1", "b"):
+        for name in names:
+            write_array(project / "in/visual" / unicodedata.normalize(form, name.format(id_)), np.ones((3, 4)))
+    prepared = prepare_features(NAME, make_params().dataset(NAME), EXTRACTION)
+    assert [video.id for video in prepared.videos] == ["b", "café.1"]
+    made = read(make_params(), "visual")
+    assert made["café.1"].values.shape == (len(names), 3, 4)
 
 
 @pytest.mark.parametrize("kind", ["<f2", "<f4", "<f8"])
@@ -239,8 +328,14 @@ def test_all_unusable_videos_are_told_at_once_and_can_be_excluded(project: Path)
     ("videos", "segments", "message"),
     [
         (VIDEOS + "gone,normal,test\n", SEGMENTS, "line 8, column video: no features of 'gone' below in"),
+        (
+            VIDEOS + "Walk2,normal,test\n",
+            SEGMENTS,
+            "line 8, column video: the id 'Walk2' is already that of line 5",
+        ),
         (VIDEOS, SEGMENTS + "fight3,fighting,9,12\n", "fight3: annotated fighting from frames 144 to 192"),
         (VIDEOS, SEGMENTS + "fight3,fighting,3,2\n", "line 3, column end_snippet: expected an end after the start 3"),
+        (VIDEOS, SEGMENTS + "fight3.mp4,fighting,1,3\n", "line 3, column video: the same segment as in line 2; .* two"),
         (VIDEOS, SEGMENTS + "fight3,fighting,1.5,2\n", "column start_snippet: expected a whole number"),
     ],
 )
@@ -248,6 +343,53 @@ def test_tables_are_read_strictly(project: Path, videos: str, segments: str, mes
     write_dataset(project / "in", {"visual": 4}, videos=videos, segments=segments)
     with pytest.raises(DatasetError, match=message):
         prepare_features(NAME, make_params().dataset(NAME), EXTRACTION)
+
+
+def test_overlapping_segments_are_warned_of(project: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_dataset(project / "in", {"visual": 4}, segments=f"{SEGMENTS}fight3,fighting,2,4\nfight3,*,2,4\n")
+    assert len(prepare_features(NAME, make_params().dataset(NAME), EXTRACTION).segments) == 3
+    (warning,) = [message for message in caplog.messages if "overlap" in message]
+    assert "segments.csv, lines 2 and 3: two segments of fighting overlap in fight3" in warning
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture, **keys: object) -> list[str]:
+    """Prepare the data set, and return its warnings."""
+    caplog.clear()
+    with caplog.at_level("INFO"):
+        prepare_features(NAME, make_params(**keys).dataset(NAME), EXTRACTION)
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_what_is_probably_a_mistake_is_warned_of(project: Path, caplog: pytest.LogCaptureFixture) -> None:
+    written = write_dataset(project / "in", {"visual": 4, "audio": 3})["visual"]
+    assert warnings_of(caplog) == []
+
+    (project / "in/segments.csv").unlink()
+    (unsegmented,) = warnings_of(caplog)
+    assert unsegmented.startswith("1 anomalous test videos have no segments, ")
+    assert warnings_of(caplog, exclude={"fight3": "not annotated"}) == []
+
+    (project / "in/segments.csv").write_text(SEGMENTS)
+    (untaught,) = warnings_of(caplog, classes=[*CLASSES, "abuse"])
+    assert untaught == "own: no training video is labelled abuse, so nothing can be trained"
+
+    write_array(project / "in/visual/walk 1.npy", written["walk3"])
+    write_array(project / "in/visual/walk2__3.npy", written["fight#2"])
+    (project / "in/visual/walk2.npy").unlink()
+    contrary, both = warnings_of(caplog)
+    assert contrary == (
+        "byte for byte the same features, but with contrary labels: fight#2 (train, fighting|riot), walk2 (train,"
+        " normal); exclude the wrong one"
+    )
+    assert "features for training and for testing: walk 1 (train, normal), walk3 (test, normal); exclude one" in both
+    with_sound = {"extractor": "VGGish", "max_length_difference": 9}
+    assert warnings_of(caplog, audio=with_sound) == []  # no longer the same: each has another sound
+
+
+def test_files_that_no_row_names_are_told(project: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_dataset(project / "in", {"visual": 4}, videos=VIDEOS.replace("walk2.mp4,normal,train\n", ""))
+    assert warnings_of(caplog) == []
+    assert "in: 1 videos with features are not in videos.csv: walk2" in caplog.messages
 
 
 @pytest.mark.slow

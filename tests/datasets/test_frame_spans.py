@@ -100,3 +100,24 @@ def test_frames_stay_as_they_are_and_a_small_overhang_is_cut(caplog: pytest.LogC
 def test_a_segment_beyond_the_video_is_refused_with_both_lengths(segment: Segment | TimedSegment, found: str) -> None:
     with pytest.raises(DatasetError, match=found):
         fit(segment, CONSTANT)
+
+
+@pytest.mark.parametrize(
+    ("segment", "expected"),
+    [
+        (Segment("a", "riot", 3, 103), Segment("a", "riot", 3, 30)),
+        (TimedSegment("a", "riot", 0.3, 10.3), Segment("a", "riot", 3, 30)),
+        (Segment("a", "riot", 3, 104), "from frames 3 to 104, but the video has only 30 frames"),
+        (TimedSegment("a", "riot", 0.3, 10.4), "from 0.3 s to 10.4 s, but the video has only 3.000 s"),
+        (Segment("a", "riot", 30, 93), "the last whole snippet ends at 30 frames: .* remove the segment"),
+        (TimedSegment("a", "riot", 3.0, 9.0), "the last whole snippet ends at 3.000 s: .* remove the segment"),
+        (Segment("a", "riot", 93, 95), "from frames 93 to 95, but the video has only 30 frames"),
+    ],
+)
+def test_a_video_may_be_longer_than_what_is_known(segment: Segment | TimedSegment, expected: Segment | str) -> None:
+    """By less than a snippet of 64 frames, and by the second that is tolerated everywhere."""
+    if isinstance(expected, Segment):
+        assert fit(segment, CONSTANT, n_unknown_frames=63) == expected
+    else:
+        with pytest.raises(DatasetError, match=expected):
+            fit(segment, CONSTANT, n_unknown_frames=63)

@@ -1,7 +1,9 @@
 """`table` data sets: what people write into the two tables, and what they get wrong."""
 
 import logging
+import unicodedata
 from pathlib import Path
+from typing import Literal, get_args
 
 import pytest
 
@@ -10,6 +12,8 @@ from avadclip.datasets.model import Listing, Segment, TimedSegment
 from avadclip.errors import DatasetError
 from tests.support.dataset_factory import make_dataset, write_files, write_videos
 
+Form = Literal["NFC", "NFD"]
+FORMS = get_args(Form)
 CLASSES = ("normal", "fighting", "car accident")
 FILES = ["street/a.mp4", "b #1 'é'.AVI", "c.mkv", "other/d.mp4"]
 VIDEOS = "video,labels,split\nstreet/a.mp4,fighting|car accident,test\nb #1 'é'.AVI,normal,test\nc,fighting,train\n"
@@ -120,6 +124,30 @@ def test_errors_in_segments_csv_name_file_line_and_column(tmp_path: Path, segmen
     assert "segments.csv" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (VIDEOS.encode("utf-16"), "videos.csv, line 1: not readable as UTF-8 CSV: it is UTF-16; save it as CSV UTF-8"),
+        (
+            VIDEOS.encode("cp1252"),
+            "line 3: not readable as UTF-8 CSV: found byte 0xe9; save it as CSV UTF-8",
+        ),
+        (
+            VIDEOS.replace("\nc", '\n"c').encode(),
+            "line 4: not readable as UTF-8 CSV: unexpected end of data; if",
+        ),
+        (VIDEOS.replace("\nc", '\n"c" d').encode(), "line 4: not readable as UTF-8 CSV: ',' expected after '\"'; "),
+        (VIDEOS.replace("\nb", '\n"b').encode(), "line 3: not readable as UTF-8 CSV: unexpected end of data; "),
+    ],
+)
+def test_what_is_no_csv_names_the_line(tmp_path: Path, content: bytes, problem: str) -> None:
+    write_videos(tmp_path, FILES)
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "videos.csv").write_bytes(content)
+    with pytest.raises(DatasetError, match=problem):
+        load(make_dataset("table", tmp_path, CLASSES))
+
+
 def test_several_errors_are_reported_together(tmp_path: Path) -> None:
     with pytest.raises(DatasetError) as caught:
         load_table(tmp_path, HEADER + "a,riot,test\n" * 30)
@@ -166,3 +194,25 @@ def test_a_default_split_is_near_one_in_five_and_more_videos_do_not_move_it(tmp_
 def test_class_names_that_tables_could_not_hold_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="`classes` has names"):
         make_dataset("table", tmp_path, ("normal", name))
+
+
+@pytest.mark.parametrize("names", [("riot", "Riot"), ("Normal",), ("STRASSE", "straße")])
+def test_classes_that_differ_in_case_only_are_refused(tmp_path: Path, names: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="`classes` has names that differ in case only: "):
+        make_dataset("table", tmp_path, ("normal", *names))
+
+
+@pytest.mark.parametrize("classes", FORMS)
+@pytest.mark.parametrize("videos", FORMS)
+@pytest.mark.parametrize("segments", FORMS)
+def test_labels_may_be_in_either_unicode_form(tmp_path: Path, classes: Form, videos: Form, segments: Form) -> None:
+    write_videos(tmp_path, FILES)
+    tables = {
+        "videos.csv": f"{HEADER}c,{unicodedata.normalize(videos, 'émeute')},test\n",
+        "segments.csv": f"{FRAMES}c,{unicodedata.normalize(segments, 'émeute')},1,2\n",
+    }
+    write_files(tmp_path / "annotations", tables)
+    listing = load(make_dataset("table", tmp_path, ("normal", unicodedata.normalize(classes, "émeute"))))
+    composed = unicodedata.normalize("NFC", "émeute")
+    assert [video.labels for video in listing.videos] == [(composed,)]
+    assert [segment.label for segment in listing.segments] == [composed]

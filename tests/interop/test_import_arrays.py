@@ -3,9 +3,11 @@
 import json
 import re
 import shlex
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -16,7 +18,7 @@ from avadclip.errors import CheckpointError, ConfigError
 from pipeline import distill, evaluate, extract_audio, extract_visual, figures, package, players, prepare, report, train
 from pipeline import score as scoring
 from tests.support import pages
-from tests.support.arrays_factory import write_dataset
+from tests.support.arrays_factory import SEGMENTS, VIDEOS, write_array, write_dataset
 from tests.support.dvc_project import ROOT, change, read_params, write_params
 
 NAME = "own"
@@ -151,6 +153,88 @@ def test_what_is_not_declared_is_refused(project: Path, options: tuple[str, ...]
     words = ("--visual", str(project.parent / "in/visual"), "--annotations", str(project.parent / "in"), *options)
     assert message in avadclip("import-features", *words, "--frame-rate", "24", code=1)
     assert (project / "params.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("modalities", "options", "message"),
+    [
+        (("visual", "audio"), (), "audio.extractor: found nothing, asked for unknown"),
+        (("visual", "audio"), ("--audio-extractor", "VGGish"), "audio.extractor: found nothing, asked for VGGish"),
+        (("visual",), ("--stride", "8"), "visual.stride: found 16, asked for 8"),
+        (("visual",), ("--frame-rate", "25"), "visual.frame_rate: found 24.0, asked for 25.0"),
+        (("visual",), ("--views-axis", "1"), "visual.views_axis: found 0, asked for 1"),
+        (("visual",), ("--visual-extractor", "I3D"), "visual.extractor: found C3D, asked for I3D"),
+        (("visual",), ("--text-tower", "x"), "visual.text_tower.encoder: found nothing, asked for x"),
+    ],
+)
+def test_another_block_than_the_known_one_is_refused(
+    project: Path, modalities: tuple[str, ...], options: tuple[str, ...], message: str
+) -> None:
+    """The block stays as it is, and files that it does not use would be counted as imported."""
+    source = project.parent / "in"
+    write_dataset(source, {"visual": 6, "audio": 3})
+    adopt(source, "visual")
+    before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
+    output = adopt(source, *modalities, code=1, options=options)
+    assert "params.yaml: datasets.own exists already" in output
+    assert [line.strip() for line in output.splitlines() if "asked for" in line] == [message]
+    assert {path: path.read_bytes() for path in project.rglob("*") if path.is_file()} == before
+    assert "6 files" in adopt(source, "visual", options=())
+
+
+@pytest.mark.parametrize("spelt", ["Normal", "NORMAL"])
+@pytest.mark.parametrize("everywhere", [True, False])
+def test_normal_in_other_case_is_not_an_anomaly(project: Path, spelt: str, everywhere: bool) -> None:
+    source = project.parent / "in"
+    videos = (
+        VIDEOS.replace("normal", spelt) if everywhere else VIDEOS.replace("walk 1.mp4,normal", f"walk 1.mp4,{spelt}")
+    )
+    write_dataset(source, {"visual": 6}, videos=videos)
+    before = (project / "params.yaml").read_bytes()
+    output = adopt(source, "visual", code=1)
+    assert f"videos.csv, line 4, column labels: '{spelt}' differs only in case from the label 'normal'" in output
+    assert (project / "params.yaml").read_bytes() == before
+
+
+def test_one_label_in_two_unicode_forms_is_one_class(project: Path) -> None:
+    source = project.parent / "in"
+    forms = [unicodedata.normalize(form, "émeute") for form in ("NFC", "NFD")]
+    videos = VIDEOS.replace("fighting|riot", forms[0]).replace("fighting", forms[1])
+    write_dataset(source, {"visual": 6}, videos=videos, segments=SEGMENTS.replace("fighting", forms[0]))
+    adopt(source, "visual")
+    assert read_params(project)["datasets"][NAME]["classes"] == ["normal", forms[0]]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("videos.csv", "videos.csv: is a file; name the folder"), ("nowhere", "nowhere: no such folder")],
+)
+def test_annotations_are_a_folder(project: Path, name: str, message: str) -> None:
+    source = project.parent / "in"
+    write_dataset(source, {"visual": 6})
+    words = ("--visual", str(source / "visual"), "--annotations", str(source / name), "--dataset", NAME)
+    assert message in avadclip("import-features", *words, code=1).replace("\n", " ")
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".PKL", ".mat"])
+def test_files_of_other_types_are_told(project: Path, caplog: pytest.LogCaptureFixture, suffix: str) -> None:
+    source = project.parent / "in"
+    written = write_dataset(source, {"visual": 6})["visual"]
+    told = f"({suffix.lower()}); convert them to .csv, .h5, .hdf5, .npy, .npz, .safetensors"
+    (source / "visual/walk2.npy").rename(source / f"visual/walk2{suffix}")
+    assert "no features of 'walk2' below" in adopt(source, "visual", code=1)
+    assert f"{source / 'visual'}: left out 1 file of another type {told}" in caplog.messages
+    for id_ in written.keys() - {"walk2"}:
+        (source / f"visual/{id_}.npy").rename(source / f"visual/{id_}{suffix}")
+    assert f"found no arrays of features, but 6 files of other types {told}" in adopt(source, "visual", code=1)
+
+
+def test_views_on_the_second_axis(project: Path) -> None:
+    source = project.parent / "in"
+    for id_, values in write_dataset(source, {"visual": 6})["visual"].items():
+        write_array(source / f"visual/{id_}.npy", np.stack([values] * 5, axis=1))
+    assert "6 files" in adopt(source, "visual", options=("--views-axis", "1"))
+    assert read_params(project)["datasets"][NAME]["visual"]["views_axis"] == 1
 
 
 @pytest.mark.slow
