@@ -14,8 +14,8 @@ from avadclip import config, paths, recipes
 from avadclip.config.editing import edited, parsed
 from avadclip.config.features import Visual, Weights
 from avadclip.config.loading import check_names
-from avadclip.datasets import csv_file, ids
-from avadclip.datasets.csv_file import Row
+from avadclip.datasets import csv_file
+from avadclip.datasets.label_cells import labels_in
 from avadclip.datasets.load import load
 from avadclip.datasets.model import NORMAL
 from avadclip.encoders.weights import WAV2CLIP, locate, place
@@ -101,24 +101,13 @@ def _find_labels(folder: Path) -> Path:
 
 def _classes(table: Path) -> tuple[str, ...]:
     rows = csv_file.read(table, ("video", "labels"), ("video", "labels", "split"), strip=True)
-    spelt = {ids.collision_key(NORMAL): NORMAL}
-    used = {label for labels in csv_file.parse_all(rows, lambda row: _labels(row, spelt)) for label in labels}
+    used = labels_in(rows)
     if NORMAL not in used or len(used) == 1:
         raise DatasetError(
             f"{table}: expected videos labelled {NORMAL!r} and others, found the labels {listed(used) or 'none'};"
             " a detector learns from the difference"
         )
     return (NORMAL, *sorted(used - {NORMAL}))
-
-
-def _labels(row: Row, spelt: dict[str, str]) -> list[str]:
-    """The labels of a row; `spelt` has the first spelling of each label, without regard to case."""
-    labels = [ids.composed(label.strip()) for label in row.cells["labels"].split("|") if label.strip()]
-    for label in labels:
-        first = spelt.setdefault(ids.collision_key(label), label)
-        if label != first:
-            row.fail("labels", f"{label!r} differs only in case from the label {first!r}; write `{first}`")
-    return labels
 
 
 @contextmanager

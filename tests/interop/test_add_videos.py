@@ -12,7 +12,6 @@ from avadclip.cli import app
 from avadclip.config.editing import edited
 from avadclip.datasets.load import load
 from avadclip.encoders.weights import WAV2CLIP
-from avadclip.interop.add_videos import _classes
 from avadclip.io import sha256_of
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
@@ -145,7 +144,8 @@ def test_classes_are_composed(clips: Path) -> None:
     composed, decomposed = (unicodedata.normalize(form, "\u00e9meute") for form in ("NFC", "NFD"))
     text = LABELS.replace(",riot", f",{decomposed}").replace(f"1.mp4,{decomposed}", f"1.mp4,{composed}")
     (clips / "labels.csv").write_text(text, encoding="utf-8")
-    assert _classes(clips / "labels.csv") == ("normal", composed)
+    assert add("mine", "../clips").exit_code == 0
+    assert config.load().dataset("mine").classes == ("normal", composed)
 
 
 @pytest.mark.parametrize(
