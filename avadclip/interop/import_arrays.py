@@ -130,6 +130,8 @@ def _links(
     sources: Mapping[Modality, Path], arrays: Path, names: Mapping[Modality, Mapping[str, str]] | None
 ) -> Iterator[tuple[Path, Path]]:
     for modality, source in sources.items():
+        if not source.is_dir():
+            raise DatasetError(f"{source}: no such folder; name the folder of the {modality} files as --{modality}")
         found = [path for views in find_arrays(source).values() for path in views]
         listed = None if names is None else {composed(name): own for name, own in names[modality].items()}
         wanted = [path for path in found if listed is None or composed(path.name) in listed]

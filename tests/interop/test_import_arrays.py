@@ -216,6 +216,13 @@ def test_annotations_are_a_folder(project: Path, name: str, message: str) -> Non
     assert message in avadclip("import-features", *words, code=1).replace("\n", " ")
 
 
+def test_features_are_in_a_folder(project: Path) -> None:
+    source = project.parent / "in"
+    write_dataset(source, {"visual": 6})
+    output = adopt(source, "visual", "audio", code=1).replace("\n", " ")
+    assert "audio: no such folder; name the folder of the audio files as --audio" in output
+
+
 @pytest.mark.parametrize("suffix", [".pt", ".PKL", ".mat"])
 def test_files_of_other_types_are_told(project: Path, caplog: pytest.LogCaptureFixture, suffix: str) -> None:
     source = project.parent / "in"
