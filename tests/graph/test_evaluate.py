@@ -168,7 +168,7 @@ def test_a_budget_reruns_what_a_level_does(project: Path) -> None:
     assert repro(project) == THRESHOLD
     detail = json.loads(paths.details("demo").read_text())["detectors"]["audio_visual"]
     (chosen,) = detail["levels"]
-    assert (chosen["part"], chosen["n_videos"]) == ("validation", 1)
+    assert (chosen["part"], chosen["n_videos"]) == ("training", 1)
     assert read_alarm(paths.model("demo")).threshold == chosen["level"]
     assert {row["threshold"] for row in page()["videos"]} == {chosen["level"]}
     assert repro(project) == set()
