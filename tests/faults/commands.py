@@ -97,7 +97,7 @@ COMMANDS: dict[str, Command] = {
         ("predict", "a.mp4", "--model", "runs/toy", "--out", "out"),
         projects.video,
         {"avadclip.commands.predicting.Predictor": projects.Predictor},
-        replaces=r"out/(?!predictions/).*",
+        replaces=r"out/(?!segments\.csv).*",  # which has to have our header
         clears=True,
     ),
 }
