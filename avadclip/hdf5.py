@@ -181,6 +181,31 @@ def array(file: h5py.File, name: str, kind: str) -> NDArray[Any]:
     return values
 
 
+def datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
+    """All data sets of a file, by their paths; links to other places are not followed.
+
+    h5py's ``visititems`` asks for the size of each group, for which HDF5 goes from neighbour to neighbour in its tree
+    (``H5B_get_info``); in a damaged tree that may be for ever.
+    """
+    found: dict[str, h5py.Dataset] = {}
+    groups, seen = [("", h5py.h5g.open(file.id, b"/"))], set()
+    while groups:
+        place, group = groups.pop()
+        names: list[bytes] = []
+        group.links.iterate(names.append)
+        for name in names:
+            link = group.links.get_info(name)
+            if link.type != h5py.h5l.TYPE_HARD or link.u in seen:
+                continue
+            seen.add(link.u)  # a group may be in itself
+            item, path = h5py.h5o.open(group, name), place + name.decode(errors="replace")
+            if isinstance(item, h5py.h5d.DatasetID):
+                found[path] = h5py.Dataset(item)
+            elif isinstance(item, h5py.h5g.GroupID):
+                groups.append((f"{path}/", item))
+    return found
+
+
 def length(file: h5py.File, name: str) -> int:
     """Number of rows of a data set."""
     return int(_dataset(file, name).shape[0])

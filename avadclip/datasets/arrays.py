@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any
 
-import h5py
 import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
@@ -87,9 +86,7 @@ def _npz(path: Path, name: str | None) -> NDArray[Any]:
 
 def _h5(path: Path, name: str | None) -> NDArray[Any]:
     with hdf5.opened(path) as file:
-        arrays: dict[str, h5py.Dataset] = {}
-        # Links to other files are not followed.
-        file.visititems(lambda key, item: arrays.update({key: item}) if isinstance(item, h5py.Dataset) else None)
+        arrays = hdf5.datasets(file)
         array = arrays[_chosen(path, name, arrays)]
         if array.external or array.is_virtual:
             raise DatasetError(f"{path}: its values are in another file; copy them into this one")

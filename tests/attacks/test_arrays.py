@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from avadclip import store
+from avadclip import hdf5, store
 from avadclip.config.features import Audio, Visual, Weights
 from avadclip.datasets.arrays import read_array
 from avadclip.datasets.released_files import load_rows
@@ -144,6 +144,32 @@ def test_a_heap_of_texts_of_a_size_that_no_heap_has(tmp_path: Path, size: int | 
     path.write_bytes(content)
     with pytest.raises(error, match="not a readable feature file"):
         read(path)
+
+
+@pytest.mark.timeout(60, method="thread")  # no Python signal reaches HDF5
+def test_a_tree_whose_last_leaf_is_its_own_neighbour(tmp_path: Path) -> None:
+    """HDF5 would go from neighbour to neighbour for ever where it is asked for the size of a group."""
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["features"] = np.ones((4, 3), np.float32)
+    content = bytearray(path.read_bytes())
+    tree = content.index(b"TREE")
+    assert content[tree + 16 : tree + 24] == b"\xff" * 8  # there is no neighbour on the right
+    content[tree + 16 : tree + 24] = tree.to_bytes(8, "little")
+    path.write_bytes(content)
+    np.testing.assert_array_equal(read_array(path), np.ones((4, 3)))
+
+
+def test_a_group_that_is_in_itself(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["of/a/video"] = np.ones((4, 3), np.float32)
+        file["of/a/loop"] = file["of"]
+        file["another name"] = file["of/a/video"]
+        file["elsewhere"] = h5py.SoftLink("/of/a/video")
+    with hdf5.opened(path) as file:
+        assert list(hdf5.datasets(file)) == ["another name"]
+    np.testing.assert_array_equal(read_array(path), np.ones((4, 3)))
 
 
 def with_unknown_lists(path: Path) -> None:
