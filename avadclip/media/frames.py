@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
@@ -93,10 +94,11 @@ def _decode_pyav(path: Path, info: VideoInfo, indices: NDArray[np.int64], n_thre
     pictures: list[NDArray[np.uint8]] = []
     done = 0
     for picture in _wanted_pictures(path, info, indices, n_threads):
-        pictures.append(_to_rgb(picture, info))
+        pictures.append(_to_rgb(path, picture, info))
         if len(pictures) == _batch_size(info) or done + len(pictures) == len(indices):
             chunk = indices[done : done + len(pictures)]
-            yield FrameBatch(rgb=np.stack(pictures), indices=chunk, seconds=info.frame_seconds[chunk])
+            rgb = np.stack(pictures) if len(pictures) > 1 else pictures[0][np.newaxis]  # a large one is not copied
+            yield FrameBatch(rgb=rgb, indices=chunk, seconds=info.frame_seconds[chunk])
             done += len(pictures)
             pictures.clear()
 
@@ -157,16 +159,27 @@ def _index_at(info: VideoInfo, picture: VideoFrame) -> int | None:
     return nearest if is_near else None
 
 
-def _to_rgb(picture: VideoFrame, info: VideoInfo) -> NDArray[np.uint8]:
+def _to_rgb(path: Path, picture: VideoFrame, info: VideoInfo) -> NDArray[np.uint8]:
     """uint8 [height, width, 3] as it is shown."""
     stored_width, stored_height = (info.width, info.height) if info.rotation in (0, 180) else (info.height, info.width)
     # A stream may change its size; the size of the first frame is used for all.
     is_resized = (picture.width, picture.height) != (stored_width, stored_height)
-    rgb = picture.to_ndarray(
-        format="rgb24",
-        width=stored_width,
-        height=stored_height,
-        # 8 bits are converted with one chroma sample for 2 x 2 pixels, as ffmpeg does; more bits would be blurred.
-        interpolation=None if is_resized or picture.format.components[0].bits == 8 else "POINT",
-    )
-    return np.ascontiguousarray(np.rot90(rgb, k=info.rotation // 90))
+    try:
+        rgb = picture.to_ndarray(
+            format="rgb24",
+            width=stored_width,
+            height=stored_height,
+            # 8 bits are converted with one chroma sample for 2 x 2 pixels, as ffmpeg does; more bits would be blurred.
+            interpolation=None if is_resized or picture.format.components[0].bits == 8 else "POINT",
+        )
+        return np.ascontiguousarray(np.rot90(rgb, k=info.rotation // 90))
+    except MemoryError:
+        raise MediaError(
+            f"{path}: too little memory for pictures of {stored_width} x {stored_height}; convert the file or exclude"
+            " the video"
+        ) from None
+    except FFmpegError as error:  # a colour matrix that there is not, for example
+        raise MediaError(
+            f"{path}: the colours of a picture cannot be converted ({error.strerror}); replace the file or exclude the"
+            " video"
+        ) from error

@@ -45,7 +45,8 @@ class Packets:
 def demux(container: InputContainer, *streams: AnyStream) -> "Iterator[Packet[AnyStream]]":
     """The packets of some streams, or of all, also after gaps: zeros and old content of preallocated files.
 
-    FFmpeg's MPEG-TS demuxer searches 64 KiB for the next packet, and then has to be called again.
+    FFmpeg's MPEG-TS demuxer searches 64 KiB for the next packet, and then has to be called again. It may also find a
+    stream that was not there when the file was opened, which PyAV does not know: its packets are left out.
     """
     n_left = (container.size or 0) // _LEAST_SEARCHED_BYTES + 1
     while True:
@@ -59,6 +60,8 @@ def demux(container: InputContainer, *streams: AnyStream) -> "Iterator[Packet[An
             n_left -= 1
             if n_left < 0:
                 raise
+        except IndexError:  # from PyAV's list of streams; the packet is read, so this ends
+            continue
 
 
 def read_packets(container: InputContainer) -> dict[int, Packets]:

@@ -182,6 +182,11 @@ def _first_picture(path: Path, track: PictureTrack, codec: str) -> VideoFrame:
     raise MediaError(f"{path}: no frame of its {codec} video can be decoded; replace the file or exclude the video")
 
 
+def _no_frame(path: Path, stream: VideoStream) -> MediaError:
+    codec = stream.codec_context.name
+    return MediaError(f"{path}: no frame of its {codec} video is ever shown; replace the file or exclude the video")
+
+
 def _frame_times(
     path: Path, stream: VideoStream, shown: _Shown, track: PictureTrack
 ) -> tuple[NDArray[np.float64], float]:
@@ -189,8 +194,12 @@ def _frame_times(
     time_base = float(stream.time_base or 1)
     frame_seconds = 1.0 / float(stream.average_rate or stream.guessed_rate or _FALLBACK_RATE)
     if np.any(shown.stamps == NO_STAMP):
-        seconds = np.arange(_count_pictures(path, track), dtype=np.float64) * frame_seconds
+        if (n_pictures := _count_pictures(path, track)) == 0:
+            raise _no_frame(path, stream)
+        seconds = np.arange(n_pictures, dtype=np.float64) * frame_seconds
         return seconds, float(seconds[-1]) + frame_seconds
+    if len(shown.stamps) == 0:
+        raise _no_frame(path, stream)
     order = np.lexsort((shown.durations, shown.stamps))
     seconds = shown.stamps[order].astype(np.float64) * time_base
     return seconds, float(seconds[-1]) + (int(shown.durations[order[-1]]) * time_base or frame_seconds)

@@ -66,13 +66,22 @@ def survey(container: InputContainer, path: Path) -> Survey:
 
     Raises
     ------
-    MediaError : a clock jumps too often.
+    MediaError : a clock jumps too often, or a stream becomes one of another kind.
     """
     packets = read_packets(container)
     try:
+        _require_lasting_kinds(container)
         return _survey(container, packets)
     except MediaError as error:
         raise MediaError(f"{path}: {error}; copy the recording again or exclude the video") from None
+
+
+def _require_lasting_kinds(container: InputContainer) -> None:
+    """FFmpeg may find in the middle of an MPEG-TS that a stream is another one; PyAV's objects stay as they were."""
+    for stream in container.streams:
+        kind = {"video": VideoStream, "audio": AudioStream}.get(stream.type)
+        if kind is not None and not isinstance(stream, kind):
+            raise MediaError(f"its stream {stream.index} becomes {stream.type} in the middle of the file")
 
 
 def _survey(container: InputContainer, packets: Mapping[int, Packets]) -> Survey:
@@ -116,6 +125,8 @@ def _mend(
     def is_pause(packet: int) -> bool:
         # Another stream continues through the gap: it has packets in each part of it.
         start, end = own.pts[packet - 1] * seconds, own.pts[packet] * seconds
+        if end <= start:
+            return False
         for other in others:
             times = np.array(packets[other.index].pts, dtype=np.float64) * _seconds_per_tick(other)
             if np.all(np.histogram(times, _PARTS_OF_A_PAUSE, (start, end))[0]):

@@ -39,7 +39,8 @@ def test_the_corpus_is_there_and_small() -> None:
     assert KEPT, f"{corpus.CORPUS}: no file is kept, so the test above reads nothing"
     assert {kept.parent.name for kept in KEPT} <= READERS.keys()
     for name in READERS:
-        assert sum(path.stat().st_size for path in (corpus.CORPUS / name).glob("*")) <= 2 * corpus.MOST_BYTES, name
+        # Beyond what `--keep` adds, there is room for finds, which are as large as a clip.
+        assert sum(path.stat().st_size for path in (corpus.CORPUS / name).glob("*")) <= 4 * corpus.MOST_BYTES, name
 
 
 def test_an_archive_is_changed_inside_of_one_file() -> None:
