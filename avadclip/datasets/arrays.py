@@ -23,8 +23,8 @@ MOST_VALUES = 2**28
 _FLOATS = (2, 4, 8)  # bytes of float16, float32, float64
 # What the libraries below raise for a file that is not an array, or is cut off.
 _UNREADABLE = (
-    *(OSError, EOFError, KeyError, ValueError, RuntimeError, NotImplementedError, MemoryError),
-    *(zipfile.BadZipFile, zlib.error, SafetensorError),
+    *hdf5.UNREADABLE,
+    *(EOFError, MemoryError, zipfile.BadZipFile, zlib.error, SafetensorError),
 )
 
 
