@@ -13,7 +13,7 @@ from avadclip.errors import DatasetError
 logger = logging.getLogger(__name__)
 
 # Annotations were made with other decoders and rounded: an end up to one second after the video's is cut, not refused.
-_TOLERANCE_SECONDS = 1.0
+TOLERANCE_SECONDS = 1.0
 # Times are written as decimals and computed from rational time bases; no two frames are this close to each other.
 _SAME_INSTANT_SECONDS = 1e-6
 
@@ -56,7 +56,7 @@ def fit(segment: Segment | TimedSegment, timeline: Timeline, n_unknown_frames: i
         return _fit_seconds(segment, timeline, n_unknown_frames / timeline.frame_rate)
     n_frames = timeline.n_frames
     n_beyond = segment.end_frame - n_frames
-    n_tolerated = math.ceil(_TOLERANCE_SECONDS * timeline.frame_rate) + n_unknown_frames
+    n_tolerated = math.ceil(TOLERANCE_SECONDS * timeline.frame_rate) + n_unknown_frames
     if segment.start_frame >= n_frames or n_beyond > n_tolerated:
         span = f"frames {segment.start_frame} to {segment.end_frame}"
         in_unknown = segment.start_frame - n_frames < n_unknown_frames and n_beyond <= n_tolerated
@@ -72,7 +72,7 @@ def _fit_seconds(segment: TimedSegment, timeline: Timeline, unknown_seconds: flo
     shown_from = timeline.frame_seconds - timeline.frame_seconds[0]
     duration = timeline.end_seconds - float(timeline.frame_seconds[0])
     shown_until = np.append(shown_from[1:], duration)
-    latest = duration + unknown_seconds + _TOLERANCE_SECONDS
+    latest = duration + unknown_seconds + TOLERANCE_SECONDS
     if segment.start_seconds >= duration - _SAME_INSTANT_SECONDS or segment.end_seconds > latest:
         span = f"{segment.start_seconds} s to {segment.end_seconds} s"
         in_unknown = segment.start_seconds < duration + unknown_seconds and segment.end_seconds <= latest

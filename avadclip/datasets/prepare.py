@@ -10,7 +10,7 @@ from avadclip.config.datasets import Dataset
 from avadclip.config.features import Extraction
 from avadclip.datasets.doubts import warn_of_copies, warn_of_untaught
 from avadclip.datasets.exclusion import exclude_lines
-from avadclip.datasets.frame_spans import fit
+from avadclip.datasets.frame_spans import TOLERANCE_SECONDS, fit
 from avadclip.datasets.load import load
 from avadclip.datasets.model import ListedVideo, Listing, Segment, TimedSegment, Video
 from avadclip.datasets.probe_cache import ProbeCache, VideoFacts
@@ -18,9 +18,6 @@ from avadclip.datasets.probing import Probe, probe_all
 from avadclip.errors import DatasetError
 
 logger = logging.getLogger(__name__)
-
-# As for segments: pictures that were made a video for this data set may become a few frames more or less.
-_TOLERANCE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,8 @@ def _fit_segments(listing: Listing, facts: Mapping[str, VideoFacts]) -> tuple[tu
 
 
 def _misfit(n_annotated: int, facts: VideoFacts) -> list[str]:
-    if abs(n_annotated - facts.n_frames) <= math.ceil(_TOLERANCE_SECONDS * facts.frame_rate):
+    # As for segments: pictures that were made a video for this data set may become a few frames more or less.
+    if abs(n_annotated - facts.n_frames) <= math.ceil(TOLERANCE_SECONDS * facts.frame_rate):
         return []
     return [
         f"its annotation is of {n_annotated} frames, but the video has {facts.n_frames}: the video is cut short, has"

@@ -46,7 +46,7 @@ def demux(container: InputContainer, *streams: AnyStream) -> "Iterator[Packet[An
     """The packets of some streams, or of all, also after gaps: zeros and old content of preallocated files.
 
     FFmpeg's MPEG-TS demuxer searches 64 KiB for the next packet, and then has to be called again. It may also find a
-    stream that was not there when the file was opened, which PyAV does not know: its packets are left out.
+    stream that was not there when the file was opened: PyAV leaves its packets out.
     """
     n_left = (container.size or 0) // _LEAST_SEARCHED_BYTES + 1
     while True:
@@ -60,8 +60,8 @@ def demux(container: InputContainer, *streams: AnyStream) -> "Iterator[Packet[An
             n_left -= 1
             if n_left < 0:
                 raise
-        except IndexError:  # from PyAV's list of streams; the packet is read, so this ends
-            continue
+        except IndexError:
+            return  # at the end, after all others, PyAV may also flush the streams that it does not know
 
 
 def read_packets(container: InputContainer) -> dict[int, Packets]:

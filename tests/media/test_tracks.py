@@ -1,8 +1,10 @@
 """Which streams are picture and sound: missing decoders, empty tracks, programmes, covers, sound beside the picture."""
 
 import zlib
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 from avadclip.errors import MediaError
 from avadclip.media.audio import decode_windows
 from avadclip.media.frames import decode_frames
+from avadclip.media.packets import demux
 from avadclip.media.probe import probe
 from tests.support.media_factory import SAMPLE_RATE, tone, write_video
 from tests.support.odd_media_factory import TS_PACKET_BYTES, noisy_tone, write_clip
@@ -171,3 +174,17 @@ def test_the_oracle_of_the_table_is_the_crc_of_mpeg():
     data = bytes(range(40))
     mirrored = bytes(int(f"{byte:08b}"[::-1], 2) for byte in data)
     assert int(f"{_crc(data):032b}"[::-1], 2) == zlib.crc32(mirrored) ^ 0xFFFFFFFF
+
+
+def test_a_stream_that_begins_late_costs_no_packet_and_repeats_none() -> None:
+    """At the end, PyAV asks for each stream that it has found on the way, also for those that it does not know."""
+    calls = []
+
+    def of_pyav(*_streams: object) -> Iterator[str]:
+        calls.append("demux")
+        yield from ("packet", "flush")
+        raise IndexError("list index out of range")
+
+    container = SimpleNamespace(size=1 << 20, demux=of_pyav)
+    assert list(demux(container)) == ["packet", "flush"]
+    assert calls == ["demux"]
